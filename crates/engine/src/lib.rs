@@ -1,0 +1,19 @@
+//! The in-memory Git engine: objects, repositories, and the one door through which they change.
+//!
+//! `pool` keeps objects, `repository` keeps refs and history and publishes changes, `work` reads
+//! and makes changes and cannot publish them.
+
+pub mod clock;
+pub mod journal;
+pub mod pool;
+pub mod repository;
+pub mod work;
+
+pub use clock::{Clock, Time};
+pub use repository::edit::{
+    Cause, CauseKind, Change, Edit, Entry, EntryEdit, Expected, Idempotency, NewObject, NewObjects,
+    ObjectBody, RefEdit, Via,
+};
+pub use repository::key::{RepoKey, Seq};
+pub use repository::record::{ForkedFrom, RepoId, RepositoryRecord, Settings, Storage};
+pub use repository::refs::{RefName, Refs, Target};

@@ -1,0 +1,1 @@
+//! The objects of one fork family: packs, hot objects, the commit graph, visibility.

@@ -1,0 +1,1 @@
+//! Reads repositories and makes changes for them; cannot publish.

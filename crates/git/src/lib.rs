@@ -1,0 +1,8 @@
+//! Git's formats and wire protocol: bytes in, values out. No sockets, no files, no clock.
+
+pub mod object;
+pub mod object_id;
+pub mod pack;
+
+pub use object::{Object, ObjectKind};
+pub use object_id::{Hasher, ObjectFormat, ObjectId, oid};
