@@ -17,3 +17,4 @@ pub use repository::edit::{
 pub use repository::key::{RepoKey, Seq};
 pub use repository::record::{ForkedFrom, RepoId, RepositoryRecord, Settings, Storage};
 pub use repository::refs::{RefName, Refs, Target};
+pub use repository::snapshot::Snapshot;

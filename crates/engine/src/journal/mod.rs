@@ -1,5 +1,8 @@
 //! The two seams that decide what "safe" means: `Journal` orders changes, `Packs` keeps bytes.
 
+pub mod failing;
+pub mod memory;
+
 use std::io;
 use std::sync::Arc;
 

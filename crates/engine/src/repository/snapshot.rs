@@ -1,0 +1,52 @@
+//! A repository at one moment.
+
+use std::sync::Arc;
+
+use govc_git::ObjectId;
+
+use crate::{Entry, EntryEdit, Refs, RepositoryRecord, Seq, Time};
+
+/// A repository at one moment. It never changes: whoever holds one sees that moment for as long
+/// as they like. A copy costs a few pointers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// What the catalogue knows of it.
+    pub record: Arc<RepositoryRecord>,
+    /// The number of the change that made it so.
+    pub seq: Seq,
+    /// How many steps of staging came after that change.
+    pub step: u32,
+    /// When that change was decided.
+    pub time: Time,
+    /// All refs, HEAD included.
+    pub refs: Refs,
+}
+
+impl Snapshot {
+    /// The commit that HEAD leads to; `None` while its branch is unborn.
+    pub fn head(&self) -> Option<ObjectId> {
+        self.refs.resolve(b"HEAD")
+    }
+
+    /// The snapshot after `entry`. It was decided, so it cannot be refused. This one is left as
+    /// it was.
+    #[must_use]
+    pub fn after(&self, entry: &Entry) -> Snapshot {
+        let mut next = self.clone();
+        next.apply(entry);
+        next
+    }
+
+    /// Becomes the snapshot after `entry`.
+    pub(crate) fn apply(&mut self, entry: &Entry) {
+        for edit in &entry.edits {
+            match edit {
+                EntryEdit::Ref { name, after, .. } => self.refs.set(name.clone(), after.clone()),
+                EntryEdit::Repository { after, .. } => self.record = Arc::from(after.clone()),
+            }
+        }
+        self.seq = entry.seq;
+        self.step = entry.step;
+        self.time = entry.time;
+    }
+}
