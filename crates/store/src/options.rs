@@ -1,0 +1,82 @@
+//! What the store is told when it opens.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use govc_engine::{Clock, RepoKey, Storage, Time};
+
+/// When a change is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// After it is on the disk.
+    #[default]
+    Sync,
+    /// After it was handed to the system; it is on the disk within this time. A power loss takes
+    /// what is younger, and numbers then jump ahead so that none is used twice.
+    Async {
+        /// How long it may take.
+        within: Duration,
+    },
+}
+
+/// What the store is told when it opens.
+#[derive(Clone)]
+pub struct StoreOptions {
+    /// When a change is answered.
+    pub durability: Durability,
+    /// How large a segment of the log is. A larger batch gets a larger one.
+    pub segment_bytes: u64,
+    /// The background checkpointer takes a repository once it has this many bytes in the log.
+    pub checkpoint_bytes: u64,
+    /// Or this many entries.
+    pub checkpoint_entries: usize,
+    /// Or once its oldest entry there is this old.
+    pub checkpoint_age: Duration,
+    /// The log is kept below this many bytes, by checkpoints of who holds its oldest segment.
+    pub log_bytes: u64,
+    /// Where repositories that are adopted live.
+    pub storage: Storage,
+    /// Tells the time of entries for what others changed on the disk.
+    pub clock: Arc<dyn Clock>,
+    /// Names repositories that are adopted: 128 random bits.
+    pub new_key: fn() -> RepoKey,
+}
+
+impl Default for StoreOptions {
+    fn default() -> StoreOptions {
+        StoreOptions {
+            durability: Durability::Sync,
+            segment_bytes: 64 << 20,
+            checkpoint_bytes: 32 << 20,
+            checkpoint_entries: 10_000,
+            checkpoint_age: Duration::from_secs(60),
+            log_bytes: 512 << 20,
+            storage: Storage::Hybrid,
+            clock: Arc::new(WallClock),
+            new_key: random_key,
+        }
+    }
+}
+
+/// The machine's clock.
+struct WallClock;
+
+impl Clock for WallClock {
+    fn now(&self) -> Time {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        Time(since.map_or(0, |since| since.as_micros() as i64))
+    }
+}
+
+/// 128 bits from the system, or, where it has none to give, from what differs between two calls.
+fn random_key() -> RepoKey {
+    let mut key = [0; 16];
+    if getrandom::fill(&mut key).is_err() {
+        use std::hash::{BuildHasher, Hasher};
+        for half in key.chunks_mut(8) {
+            let random = std::collections::hash_map::RandomState::new();
+            half.copy_from_slice(&random.build_hasher().finish().to_le_bytes());
+        }
+    }
+    RepoKey(key)
+}
