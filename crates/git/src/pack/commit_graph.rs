@@ -1,0 +1,1 @@
+//! Git's commit-graph file: what a walk over history needs to know of each commit.
