@@ -1,8 +1,11 @@
 //! Git's formats and wire protocol: bytes in, values out. No sockets, no files, no clock.
 
+pub mod message;
 pub mod object;
 pub mod object_id;
 pub mod pack;
+pub mod path;
+pub mod refname;
 
 pub use object::{Object, ObjectKind};
 pub use object_id::{Hasher, ObjectFormat, ObjectId, oid};

@@ -1,6 +1,31 @@
 //! The four kinds of objects, and what is inside them.
 
+pub mod check;
+pub mod commit;
+pub mod signature;
+pub mod tag;
+pub mod tree;
+
+mod header;
+
 use bytes::Bytes;
+
+pub use commit::{CommitFacts, CommitRef, NewCommit};
+pub use signature::{GitTime, Signature, SignatureRef};
+pub use tag::{NewTag, TagRef};
+pub use tree::TreeEntry;
+
+/// The bytes are not an object of the kind that they are said to be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("malformed {} at byte {offset}: expected {expected}", kind.name())]
+pub struct ParseError {
+    /// What they are said to be.
+    pub kind: ObjectKind,
+    /// Where reading stopped, in bytes from the start of the object.
+    pub offset: usize,
+    /// What should have been there.
+    pub expected: &'static str,
+}
 
 /// What an object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
