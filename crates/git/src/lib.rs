@@ -6,6 +6,8 @@ pub mod object_id;
 pub mod pack;
 pub mod path;
 pub mod refname;
+pub mod pktline;
+pub mod wire;
 
 pub use object::{Object, ObjectKind};
 pub use object_id::{Hasher, ObjectFormat, ObjectId, oid};

@@ -1,0 +1,305 @@
+//! Requests of protocol version 2: a command, capabilities, and the command's own arguments
+//! (gitprotocol-v2(5)).
+
+use super::capabilities::Capabilities;
+use super::fetch::FetchRequest;
+use super::ls_refs::LsRefsRequest;
+use super::{ProtocolError, advertise};
+use crate::ObjectFormat;
+use crate::pktline::{Line, Lines};
+
+/// One request, whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// What is asked for.
+    pub command: Command,
+    /// What the client calls itself.
+    pub agent: Option<Vec<u8>>,
+    /// What the client wants logged beside the request.
+    pub session_id: Option<Vec<u8>>,
+    /// What the user said with `-o`.
+    pub server_options: Vec<Vec<u8>>,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Which refs there are.
+    LsRefs(LsRefsRequest),
+    /// Objects.
+    Fetch(FetchRequest),
+}
+
+/// The most server options that one request may have.
+const SERVER_OPTIONS_MAX: usize = 1_000;
+
+/// Reads one request from bytes that arrive in pieces.
+#[derive(Debug)]
+pub struct RequestDecoder {
+    lines: Lines,
+    format: ObjectFormat,
+    place: Place,
+    command: Option<Command>,
+    agent: Option<Vec<u8>>,
+    session_id: Option<Vec<u8>>,
+    server_options: Vec<Vec<u8>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Capabilities,
+    Arguments,
+    End,
+}
+
+impl RequestDecoder {
+    /// Waits for a request to a repository of `format`.
+    pub fn new(format: ObjectFormat) -> RequestDecoder {
+        RequestDecoder {
+            lines: Lines::default(),
+            format,
+            place: Place::Capabilities,
+            command: None,
+            agent: None,
+            session_id: None,
+            server_options: Vec::new(),
+        }
+    }
+
+    /// Takes bytes from `input` until the request is whole; then gives it, and leaves what
+    /// follows it in `input`.
+    ///
+    /// # Errors
+    /// [`ProtocolError`]: what was read is no request.
+    pub fn read(&mut self, input: &mut &[u8]) -> Result<Option<Request>, ProtocolError> {
+        // The arguments are taken by the command itself, so that a million haves need no text.
+        let mut lines = std::mem::take(&mut self.lines);
+        let result = self.read_lines(&mut lines, input);
+        self.lines = lines;
+        result
+    }
+
+    fn read_lines(
+        &mut self,
+        lines: &mut Lines,
+        input: &mut &[u8],
+    ) -> Result<Option<Request>, ProtocolError> {
+        while let Some(line) = lines.next(input)? {
+            match (self.place, line) {
+                (Place::Capabilities, Line::Data(_)) => {
+                    self.capability(line.text().unwrap_or_default())?;
+                }
+                (Place::Capabilities, Line::Delimiter) => {
+                    if self.command.is_none() {
+                        return Err(ProtocolError::NoCommand);
+                    }
+                    self.place = Place::Arguments;
+                }
+                (Place::Arguments, Line::Data(_)) => {
+                    let text = line.text().unwrap_or_default();
+                    match &mut self.command {
+                        Some(Command::LsRefs(request)) => request.argument(text)?,
+                        Some(Command::Fetch(request)) => request.argument(text, self.format)?,
+                        None => return Err(ProtocolError::NoCommand),
+                    }
+                }
+                (Place::Capabilities | Place::Arguments, Line::Flush) => {
+                    self.place = Place::End;
+                    let command = self.command.take().ok_or(ProtocolError::NoCommand)?;
+                    return Ok(Some(Request {
+                        command,
+                        agent: self.agent.take(),
+                        session_id: self.session_id.take(),
+                        server_options: std::mem::take(&mut self.server_options),
+                    }));
+                }
+                (_, Line::Delimiter) => return Err(ProtocolError::UnexpectedMark("delimiter")),
+                (_, Line::ResponseEnd) => {
+                    return Err(ProtocolError::UnexpectedMark("response end"));
+                }
+                (Place::End, Line::Flush) => return Err(ProtocolError::UnexpectedMark("flush")),
+                (Place::End, Line::Data(data)) => {
+                    return Err(ProtocolError::UnexpectedLine(shortened(data)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether nothing was read yet: an empty body, or the end of a connection between requests.
+    pub fn is_idle(&self) -> bool {
+        self.lines.is_at_boundary() && self.place == Place::Capabilities && self.command.is_none()
+    }
+
+    fn capability(&mut self, text: &[u8]) -> Result<(), ProtocolError> {
+        let (name, value) = match text.iter().position(|&byte| byte == b'=') {
+            Some(at) => (&text[..at], Some(&text[at + 1..])),
+            None => (text, None),
+        };
+        match (name, value) {
+            (b"command", Some(command)) => {
+                if self.command.is_some() {
+                    return Err(ProtocolError::UnexpectedLine(shortened(text)));
+                }
+                self.command = Some(match command {
+                    b"ls-refs" => Command::LsRefs(LsRefsRequest::default()),
+                    b"fetch" => Command::Fetch(FetchRequest::default()),
+                    other => return Err(ProtocolError::UnknownCommand(shortened(other))),
+                });
+            }
+            (b"agent", value) => self.agent = value.map(shortened),
+            (b"session-id", value) => self.session_id = value.map(shortened),
+            (b"server-option", value) => {
+                if self.server_options.len() == SERVER_OPTIONS_MAX {
+                    return Err(ProtocolError::TooMany {
+                        what: "server options",
+                        max: SERVER_OPTIONS_MAX,
+                    });
+                }
+                self.server_options.push(value.unwrap_or_default().to_vec());
+            }
+            (b"object-format", Some(client)) => check_format(client, self.format)?,
+            _ => return Err(ProtocolError::UnknownCapability(shortened(text))),
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a client whose hash is not the repository's.
+pub(crate) fn check_format(client: &[u8], server: ObjectFormat) -> Result<(), ProtocolError> {
+    if client == advertise::format_name(server).as_bytes() {
+        return Ok(());
+    }
+    Err(ProtocolError::ObjectFormat {
+        server,
+        client: shortened(client),
+    })
+}
+
+/// Refuses a client of the original protocol whose hash is not the repository's; one that names
+/// none means SHA-1.
+pub(crate) fn check_format_v0(
+    capabilities: Capabilities<'_>,
+    server: ObjectFormat,
+) -> Result<(), ProtocolError> {
+    let client = capabilities.value(b"object-format").unwrap_or(b"sha1");
+    check_format(client, server)
+}
+
+/// As much of a stranger's text as is worth repeating.
+pub(crate) fn shortened(text: &[u8]) -> Vec<u8> {
+    text[..text.len().min(200)].to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::pktline;
+
+    pub(crate) fn request(lines: &[&str]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for line in lines {
+            match *line {
+                "--" => out.extend_from_slice(pktline::DELIMITER),
+                "." => out.extend_from_slice(pktline::FLUSH),
+                text => pktline::write(&mut out, &[text.as_bytes()]),
+            }
+        }
+        out
+    }
+
+    fn read(lines: &[&str]) -> Result<Option<Request>, ProtocolError> {
+        let bytes = request(lines);
+        RequestDecoder::new(ObjectFormat::Sha1).read(&mut &bytes[..])
+    }
+
+    #[test]
+    fn lines_come_with_and_without_lf() {
+        for lines in [
+            [
+                "command=ls-refs\n",
+                "agent=git/2.39.5",
+                "object-format=sha1",
+                "--",
+                "peel\n",
+                "symrefs",
+                ".",
+            ],
+            [
+                "command=ls-refs",
+                "agent=git/2.39.5\n",
+                "object-format=sha1\n",
+                "--",
+                "peel",
+                "symrefs\n",
+                ".",
+            ],
+        ] {
+            let request = read(&lines).unwrap().unwrap();
+            assert_eq!(request.agent.as_deref(), Some(&b"git/2.39.5"[..]));
+            let Command::LsRefs(asked) = request.command else {
+                panic!("{request:?}")
+            };
+            assert!(asked.peel && asked.symrefs && !asked.unborn);
+        }
+    }
+
+    #[test]
+    fn a_command_without_arguments_needs_no_delimiter() {
+        assert!(matches!(
+            read(&["command=ls-refs", "."]).unwrap().unwrap().command,
+            Command::LsRefs(_)
+        ));
+    }
+
+    #[test]
+    fn what_is_no_request_is_told_so() {
+        for (lines, expected) in [
+            (&["."][..], "no command requested"),
+            (&["agent=x", "--"], "no command requested"),
+            (&["command=frobnicate"], "invalid command 'frobnicate'"),
+            (&["wonder"], "unknown capability 'wonder'"),
+            (
+                &["command=ls-refs", "object-format=sha256"],
+                "mismatched object format: server sha1; client sha256",
+            ),
+            (
+                &["command=ls-refs", "--", "what"],
+                "unexpected line: 'what'",
+            ),
+            (
+                &["command=fetch", "--", "want 12"],
+                "invalid object id: '12'",
+            ),
+        ] {
+            assert_eq!(read(lines).unwrap_err().to_string(), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic_and_no_split_matters(
+            chosen in prop::collection::vec(0usize..14, 0..14),
+            garbage in prop::collection::vec(any::<u8>(), 0..20),
+            size in 1usize..9,
+        ) {
+            let words = ["command=ls-refs\n", "command=fetch", "--", ".", "peel", "symrefs", "ref-prefix refs/\n",
+                "want 1234567890123456789012345678901234567890", "have 1234567890123456789012345678901234567890\n",
+                "done", "thin-pack", "agent=x", "object-format=sha1", "server-option=a"];
+            let lines: Vec<&str> = chosen.iter().map(|&at| words[at]).collect();
+            let mut bytes = request(&lines);
+            bytes.extend_from_slice(&garbage);
+            let mut whole = &bytes[..];
+            let expected = RequestDecoder::new(ObjectFormat::Sha1).read(&mut whole);
+            let mut decoder = RequestDecoder::new(ObjectFormat::Sha1);
+            let mut seen = Ok(None);
+            for piece in bytes.chunks(size) {
+                seen = decoder.read(&mut &piece[..]);
+                if !matches!(seen, Ok(None)) { break; }
+            }
+            prop_assert_eq!(seen, expected);
+        }
+    }
+}

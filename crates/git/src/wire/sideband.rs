@@ -1,0 +1,152 @@
+//! One stream for three: pack data, progress for a person, and the error that ends it all
+//! (gitprotocol-pack(5), "Packfile Data").
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::pktline::{self, DATA_BYTES_MAX, PREFIX_BYTES};
+
+/// The most that one side-band line carries: the band's number takes one byte.
+pub const PAYLOAD_BYTES_MAX: usize = DATA_BYTES_MAX - 1;
+
+/// What a byte belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Band {
+    /// The pack, or the report of a push.
+    Data = 1,
+    /// Text that the client shows to its user behind `remote: `.
+    Progress = 2,
+    /// The reason why the conversation ends here.
+    Error = 3,
+}
+
+/// The prefix and band number of a line that carries `payload_bytes`.
+fn header(band: Band, payload_bytes: usize) -> [u8; PREFIX_BYTES + 1] {
+    let [a, b, c, d] = pktline::prefix(payload_bytes + 1);
+    [a, b, c, d, band as u8]
+}
+
+/// Appends `payload` in as many lines as it needs.
+pub fn write(out: &mut Vec<u8>, band: Band, payload: &[u8]) {
+    for part in payload.chunks(PAYLOAD_BYTES_MAX) {
+        out.extend_from_slice(&header(band, part.len()));
+        out.extend_from_slice(part);
+    }
+}
+
+/// An empty line on the data band: it means nothing, and shows that somebody is still there.
+pub const KEEP_ALIVE: &[u8] = b"0005\x01";
+
+/// Below this many bytes copying a payload into a line is cheaper than sending it beside one.
+const COPY_BYTES_MAX: usize = 16 << 10;
+
+/// Puts a pack that comes in pieces of any size into lines of the data band.
+///
+/// Small pieces are gathered until a line is full; large ones are passed on as they are, without a
+/// copy, behind a header of their own.
+#[derive(Debug, Default)]
+pub struct Framer {
+    gathered: BytesMut,
+    ready: VecDeque<Bytes>,
+}
+
+impl Framer {
+    /// Takes a piece of the pack.
+    pub fn push(&mut self, mut piece: Bytes) {
+        if piece.len() < COPY_BYTES_MAX {
+            let room = PAYLOAD_BYTES_MAX + PREFIX_BYTES + 1 - self.start_line();
+            if piece.len() > room {
+                let first = piece.split_to(room);
+                self.gathered.extend_from_slice(&first);
+                self.end_line();
+                self.start_line();
+            }
+            self.gathered.extend_from_slice(&piece);
+            if self.gathered.len() == PAYLOAD_BYTES_MAX + PREFIX_BYTES + 1 {
+                self.end_line();
+            }
+            return;
+        }
+        self.end_line();
+        while !piece.is_empty() {
+            let now = piece.split_to(piece.len().min(PAYLOAD_BYTES_MAX));
+            self.ready
+                .push_back(Bytes::copy_from_slice(&header(Band::Data, now.len())));
+            self.ready.push_back(now);
+        }
+    }
+
+    /// No more pieces for now: what was gathered is passed on.
+    pub fn end_line(&mut self) {
+        if self.gathered.is_empty() {
+            return;
+        }
+        let payload_bytes = self.gathered.len() - PREFIX_BYTES - 1;
+        self.gathered[..PREFIX_BYTES + 1].copy_from_slice(&header(Band::Data, payload_bytes));
+        self.ready.push_back(self.gathered.split().freeze());
+    }
+
+    /// What can be sent.
+    pub fn pop(&mut self) -> Option<Bytes> {
+        self.ready.pop_front()
+    }
+
+    /// Makes room for a header where a line begins; the length of the line so far.
+    fn start_line(&mut self) -> usize {
+        if self.gathered.is_empty() {
+            self.gathered.reserve(PAYLOAD_BYTES_MAX + PREFIX_BYTES + 1);
+            self.gathered.extend_from_slice(&[0; PREFIX_BYTES + 1]);
+        }
+        self.gathered.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::pktline::{Line, Lines};
+
+    /// The payload of each band, put together again.
+    fn unframe(bytes: &[u8]) -> [Vec<u8>; 3] {
+        let (mut lines, mut bands, mut input) =
+            (Lines::default(), [const { Vec::new() }; 3], bytes);
+        while let Some(line) = lines.next(&mut input).unwrap() {
+            let Line::Data([band, payload @ ..]) = line else {
+                panic!("{line:?}")
+            };
+            bands[usize::from(*band) - 1].extend_from_slice(payload);
+        }
+        assert!(lines.is_at_boundary());
+        bands
+    }
+
+    #[test]
+    fn long_text_takes_several_lines() {
+        let text = vec![b'x'; 200_000];
+        let mut out = Vec::new();
+        write(&mut out, Band::Progress, &text);
+        assert_eq!(unframe(&out), [Vec::new(), text, Vec::new()]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn every_byte_of_the_pack_arrives_once(sizes in prop::collection::vec(0usize..150_000, 0..12)) {
+            let (mut framer, mut pack, mut sent) = (Framer::default(), Vec::new(), Vec::new());
+            for (n, size) in sizes.into_iter().enumerate() {
+                let size = if n % 2 == 0 { size / 100 } else { size };
+                let piece = vec![n as u8; size];
+                pack.extend_from_slice(&piece);
+                framer.push(piece.into());
+                while let Some(out) = framer.pop() { sent.extend_from_slice(&out); }
+            }
+            framer.end_line();
+            while let Some(out) = framer.pop() { sent.extend_from_slice(&out); }
+            prop_assert_eq!(&unframe(&sent)[0], &pack);
+        }
+    }
+}
