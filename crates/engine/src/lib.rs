@@ -4,17 +4,21 @@
 //! and makes changes and cannot publish them.
 
 pub mod clock;
+pub mod engine;
 pub mod journal;
 pub mod pool;
 pub mod repository;
 pub mod work;
 
 pub use clock::{Clock, Time};
+pub use engine::{CatalogueError, Engine, EngineParts, Listener, NewRepository, Recovered};
 pub use repository::edit::{
     Cause, CauseKind, Change, Edit, Entry, EntryEdit, Expected, Idempotency, NewObject, NewObjects,
     ObjectBody, RefEdit, Via,
 };
 pub use repository::key::{RepoKey, Seq};
+pub use repository::publish::{Pending, Proposal, PublishError, Published, Refusal};
 pub use repository::record::{ForkedFrom, RepoId, RepositoryRecord, Settings, Storage};
 pub use repository::refs::{RefName, Refs, Target};
 pub use repository::snapshot::Snapshot;
+pub use repository::{Repository, ToKeep};

@@ -128,6 +128,13 @@ pub struct NewObjects {
     pub packs: Vec<PackId>,
 }
 
+impl NewObjects {
+    /// Bytes of the inline objects, as they are kept.
+    pub fn inline_bytes(&self) -> usize {
+        self.inline.iter().map(|object| object.body.len()).sum()
+    }
+}
+
 /// An object that a change brings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewObject {
@@ -151,6 +158,21 @@ pub enum ObjectBody {
         /// The delta, not deflated.
         delta: Bytes,
     },
+}
+
+impl ObjectBody {
+    /// Bytes of the body, as it is kept.
+    pub fn len(&self) -> usize {
+        match self {
+            ObjectBody::Whole(data) => data.len(),
+            ObjectBody::Delta { delta, .. } => delta.len(),
+        }
+    }
+
+    /// Whether the body has no bytes: the empty blob, whole.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// Who made a change, how, and why. It is part of the entry: audit, exactly-once and history are

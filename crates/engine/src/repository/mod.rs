@@ -3,6 +3,287 @@
 pub mod edit;
 pub mod history;
 pub mod key;
+pub mod publish;
 pub mod record;
 pub mod refs;
 pub mod snapshot;
+
+use std::io;
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use govc_git::ObjectId;
+use tokio::sync::watch;
+
+use crate::journal::{Journal, Moment, PackId, Packs, PastRefs};
+use crate::pool::{Pool, Visibility};
+use crate::{Entry, EntryEdit, RepoKey, Seq, Snapshot, Target};
+use publish::{Door, Turn, Turns, Visible};
+
+/// A repository, shared by every request that names it.
+///
+/// Readers take the current snapshot and keep it for as long as they like; they never wait. The
+/// one writer builds the next snapshot beside it and swaps it in, so a reader sees the moment
+/// before a change or the moment after, and nothing between.
+pub struct Repository {
+    key: RepoKey,
+    /// The objects of its fork family.
+    pool: Arc<Pool>,
+    /// Keeps its order and answers for its past.
+    journal: Arc<dyn Journal>,
+    /// Keeps its packs.
+    packs: Arc<dyn Packs>,
+    /// What readers see. Swapped whole; only `publish` can.
+    visible: Visible,
+    /// Whether its entry 0 is durable.
+    made: AtomicBool,
+    /// What has been decided and is not yet durable. Held to decide, for microseconds, and never
+    /// over an append: a std mutex.
+    door: Mutex<Door>,
+    /// Proposals that wait for their turn. Held to push and to take.
+    turn: Mutex<Turn>,
+    pub(crate) turns: Arc<Turns>,
+    /// The newest number that readers see, for those who wait for one.
+    seen: watch::Sender<Seq>,
+    /// What is reachable, for the newest snapshot that somebody asked about.
+    visibility: Mutex<Option<KnownVisibility>>,
+    /// What a checkpoint has to write. Held to push and to take.
+    to_keep: Mutex<ToKeep>,
+    /// Why nothing may be written any more, once something on disk was found damaged.
+    damage: OnceLock<Arc<str>>,
+}
+
+/// Objects and packs that are part of a repository's history.
+#[derive(Debug, Clone, Default)]
+pub struct ToKeep {
+    /// All packs that its changes brought, and those of the repository it was forked from.
+    pub packs: Vec<PackId>,
+    /// Inline objects that are in no pack of its own yet, with the change that brought them.
+    pub unpacked: Vec<(Seq, ObjectId)>,
+}
+
+struct KnownVisibility {
+    seq: Seq,
+    visibility: Arc<Visibility>,
+    /// How refs moved since, from an object to an object or to nothing. Steps of one ref are one
+    /// move, so this grows with the refs that moved and not with the changes.
+    moves: Vec<(ObjectId, Option<ObjectId>)>,
+}
+
+impl KnownVisibility {
+    fn note(&mut self, before: &Target, after: &Target) {
+        let Target::At(before) = before else { return };
+        let after = match after {
+            Target::At(after) => Some(*after),
+            _ => None,
+        };
+        match self
+            .moves
+            .iter_mut()
+            .rev()
+            .find(|(_, to)| *to == Some(*before))
+        {
+            Some(earlier) => earlier.1 = after,
+            None => self.moves.push((*before, after)),
+        }
+    }
+
+    /// Whether a ref moved other than forwards.
+    fn has_lost(&self, pool: &Pool) -> bool {
+        let graph = pool.graph();
+        self.moves.iter().any(|(before, after)| {
+            let after = after.as_ref().and_then(|after| graph.number(after));
+            let forwards = graph
+                .number(before)
+                .zip(after)
+                .is_some_and(|(before, after)| graph.is_ancestor(before, after));
+            !forwards
+        })
+    }
+}
+
+/// What a repository is when it enters the engine: just made, forked or recovered.
+pub(crate) struct Start {
+    pub(crate) key: RepoKey,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) snapshot: Snapshot,
+    /// The number of its next change; 0 where it is still to be made.
+    pub(crate) next: Seq,
+    pub(crate) to_keep: ToKeep,
+}
+
+impl Repository {
+    pub(crate) fn new(
+        start: Start,
+        journal: Arc<dyn Journal>,
+        packs: Arc<dyn Packs>,
+        turns: Arc<Turns>,
+    ) -> Arc<Repository> {
+        let Start {
+            key,
+            pool,
+            snapshot,
+            next,
+            to_keep,
+        } = start;
+        Arc::new(Repository {
+            key,
+            pool,
+            journal,
+            packs,
+            made: AtomicBool::new(next > 0),
+            seen: watch::Sender::new(snapshot.seq),
+            door: Mutex::new(Door::new(snapshot.clone(), next)),
+            visible: Visible::new(snapshot),
+            turn: Mutex::default(),
+            turns,
+            visibility: Mutex::default(),
+            to_keep: Mutex::new(to_keep),
+            damage: OnceLock::new(),
+        })
+    }
+
+    /// What names it for ever.
+    pub fn key(&self) -> RepoKey {
+        self.key
+    }
+
+    /// The repository now. Never waits.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.visible.load()
+    }
+
+    /// The objects of its fork family. That one is there does not mean that it is visible here.
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    /// Where packs that are pushed to it go.
+    pub fn packs(&self) -> &Arc<dyn Packs> {
+        &self.packs
+    }
+
+    /// Up to `limit` entries with numbers greater than `after`, oldest first, without the bytes
+    /// of their objects.
+    ///
+    /// # Errors
+    /// Whatever reading them met.
+    pub fn entries(&self, after: Option<Seq>, limit: usize) -> io::Result<Vec<Arc<Entry>>> {
+        self.journal.entries(self.key, after, limit)
+    }
+
+    /// All refs as they were at a moment; `None` when that is before the repository was made.
+    ///
+    /// # Errors
+    /// Whatever reading them met.
+    pub fn refs_at(&self, moment: Moment) -> io::Result<Option<PastRefs>> {
+        self.journal.refs_at(self.key, moment)
+    }
+
+    /// What is visible in the current snapshot.
+    pub fn visibility(&self) -> Arc<Visibility> {
+        let mut known = lock(&self.visibility);
+        // Taken under the lock: moves that are noted later belong to a later snapshot.
+        let snapshot = self.snapshot();
+        if let Some(KnownVisibility {
+            seq, visibility, ..
+        }) = &*known
+            && *seq >= snapshot.seq
+        {
+            return Arc::clone(visibility);
+        }
+        let roots = snapshot.refs.objects();
+        let visibility = Arc::new(match known.take() {
+            Some(older) => older.visibility.advance(roots, older.has_lost(&self.pool)),
+            None => Visibility::new(Arc::clone(&self.pool), roots),
+        });
+        let seq = snapshot.seq;
+        let moves = Vec::new();
+        *known = Some(KnownVisibility {
+            seq,
+            visibility: Arc::clone(&visibility),
+            moves,
+        });
+        visibility
+    }
+
+    /// Waits until readers see change `seq`, for at most `patience`. Whether they do.
+    pub async fn wait_for(&self, seq: Seq, patience: Duration) -> bool {
+        let mut seen = self.seen.subscribe();
+        let reached = seen.wait_for(|now| *now >= seq);
+        matches!(tokio::time::timeout(patience, reached).await, Ok(Ok(_)))
+    }
+
+    /// Why nothing may be written to it, if something of it was found damaged.
+    pub fn damage(&self) -> Option<Arc<str>> {
+        self.damage.get().cloned()
+    }
+
+    /// From now on it refuses to change, and says why.
+    pub fn mark_damaged(&self, why: &str) {
+        if self.damage.set(why.into()).is_ok() {
+            tracing::error!(repository = %self.key, why, "repository is damaged");
+        }
+    }
+
+    /// What a checkpoint has to write. Take the snapshot first: then this lists all that the
+    /// snapshot's history needs, and perhaps more.
+    pub fn to_keep(&self) -> ToKeep {
+        lock(&self.to_keep).clone()
+    }
+
+    /// The inline objects of changes up to `seq` are in `pack` now, which is durable.
+    pub fn packed(&self, seq: Seq, pack: Option<PackId>) {
+        let mut to_keep = lock(&self.to_keep);
+        to_keep.packs.extend(pack);
+        let (packed, left): (Vec<_>, Vec<_>) = mem::take(&mut to_keep.unpacked)
+            .into_iter()
+            .partition(|(of, _)| *of <= seq);
+        to_keep.unpacked = left;
+        drop(to_keep);
+        let ids: Vec<ObjectId> = packed.into_iter().map(|(_, id)| id).collect();
+        self.pool.packed(&ids);
+    }
+
+    fn door(&self) -> MutexGuard<'_, Door> {
+        lock(&self.door)
+    }
+
+    fn turn(&self) -> MutexGuard<'_, Turn> {
+        lock(&self.turn)
+    }
+
+    /// Whether its entry 0 is durable.
+    pub(crate) fn is_made(&self) -> bool {
+        self.made.load(Ordering::Acquire)
+    }
+
+    /// Notes what `entries` bring. Visible is the step after: a checkpoint that sees the snapshot
+    /// sees all that it needs.
+    fn note(&self, entries: &[Arc<Entry>]) {
+        let mut to_keep = lock(&self.to_keep);
+        for entry in entries {
+            to_keep.packs.extend(&entry.objects.packs);
+            let ids = entry
+                .objects
+                .inline
+                .iter()
+                .map(|object| (entry.seq, object.id));
+            to_keep.unpacked.extend(ids);
+        }
+        drop(to_keep);
+        if let Some(known) = &mut *lock(&self.visibility) {
+            for edit in entries.iter().flat_map(|entry| &entry.edits) {
+                if let EntryEdit::Ref { before, after, .. } = edit {
+                    known.note(before, after);
+                }
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -157,6 +157,15 @@ impl Refs {
         }
     }
 
+    /// The objects that refs point at directly, in the order of the refs' names.
+    pub fn objects(&self) -> Vec<ObjectId> {
+        let direct = |(_, target): (_, &Target)| match target {
+            Target::At(id) => Some(*id),
+            Target::Symbolic(_) | Target::Gone => None,
+        };
+        self.iter().filter_map(direct).collect()
+    }
+
     /// Those whose names begin with `prefix`, sorted by name. Costs what it yields.
     pub fn with_prefix<'a>(
         &'a self,

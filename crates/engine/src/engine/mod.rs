@@ -1,0 +1,492 @@
+//! All repositories of one node, and the threads behind their doors.
+
+mod catalogue;
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use govc_git::ObjectFormat;
+
+use crate::journal::memory::{MemoryJournal, MemoryPacks};
+use crate::journal::{Journal, Moment, PackBytes, PackId, Packs};
+use crate::pool::{GraphSource, Pool, PoolError, PoolLimits};
+use crate::repository::publish::{Committer, Pending, PublishError, Published, Turns};
+use crate::repository::{Start, ToKeep};
+use crate::{
+    Cause, Change, Clock, Edit, Entry, Expected, ForkedFrom, NewObject, NewObjects, RefEdit,
+    RefName, Refs, RepoId, RepoKey, Repository, RepositoryRecord, Seq, Settings, Snapshot, Storage,
+    Target, Time,
+};
+
+use catalogue::{Catalogue, Reservation};
+
+/// What an engine is made of.
+pub struct EngineParts {
+    /// Orders the changes of all repositories that are not `memory`.
+    pub journal: Arc<dyn Journal>,
+    /// Keeps their packs.
+    pub packs: Arc<dyn Packs>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Names new repositories: never gives the same key twice.
+    pub new_key: Arc<dyn Fn() -> RepoKey + Send + Sync>,
+    /// How many threads decide.
+    pub turn_threads: usize,
+    /// What each pool may spend.
+    pub pool_limits: PoolLimits,
+}
+
+/// All repositories of one node.
+pub struct Engine {
+    catalogue: RwLock<Catalogue>,
+    parts: EngineParts,
+    memory_journal: Arc<MemoryJournal>,
+    memory_packs: Arc<MemoryPacks>,
+    committer: Arc<Committer>,
+    turns: Arc<Turns>,
+    threads: Mutex<Threads>,
+}
+
+#[derive(Default)]
+struct Threads {
+    turns: Vec<JoinHandle<()>>,
+    committer: Option<JoinHandle<()>>,
+}
+
+/// Hears of every change after it is visible, in order, on the committer's thread: it must not
+/// block.
+pub trait Listener: Send + Sync {
+    /// `entry` is durable and visible.
+    fn known(&self, entry: &Arc<Entry>);
+}
+
+/// What somebody wants to make.
+#[derive(Debug, Clone)]
+pub struct NewRepository {
+    /// Its id.
+    pub id: RepoId,
+    /// A sentence for people.
+    pub description: String,
+    /// The branch that HEAD names; it need not exist.
+    pub default_branch: RefName,
+    /// Where it lives.
+    pub storage: Storage,
+    /// Which hash names its objects.
+    pub object_format: ObjectFormat,
+    /// When it goes by itself.
+    pub expires_at: Option<Time>,
+}
+
+/// Why the catalogue refused.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogueError {
+    /// The id is taken, perhaps in another spelling.
+    #[error("there is a repository \"{0}\" already")]
+    Exists(RepoId),
+    /// The moment is before the repository was made, or after its newest change.
+    #[error("the repository has no state at that moment")]
+    NoSuchMoment,
+    /// The change was refused.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The past could not be read.
+    #[error("history cannot be read: {0}")]
+    History(#[source] io::Error),
+}
+
+/// A repository as it was found on disk.
+#[derive(Debug)]
+pub struct Recovered {
+    /// What names it.
+    pub key: RepoKey,
+    /// Its newest durable state.
+    pub snapshot: Snapshot,
+    /// The number of its next change.
+    pub next: Seq,
+    /// Its packs, in any order.
+    pub packs: Vec<(PackId, PackBytes)>,
+    /// A commit-graph file over commits of those packs, where there is one.
+    pub commit_graph: Option<Bytes>,
+    /// Inline objects of changes that no pack has yet, oldest first, with their changes' numbers.
+    pub unpacked: Vec<(Seq, NewObject)>,
+    /// Why it may be read and not written: what of it is damaged.
+    pub damage: Option<String>,
+}
+
+impl Engine {
+    /// An engine without repositories; its threads run until [`Engine::shut_down`].
+    ///
+    /// # Errors
+    /// Whatever starting threads met.
+    pub fn new(parts: EngineParts) -> io::Result<Arc<Engine>> {
+        let memory_journal = Arc::new(MemoryJournal::default());
+        let committer = Committer::new(Arc::clone(&parts.journal), Arc::clone(&memory_journal));
+        let turns = Turns::new(Arc::clone(&parts.clock), Arc::clone(&committer));
+        let threads = Threads {
+            turns: turns.start(parts.turn_threads.max(1))?,
+            committer: Some(committer.start()?),
+        };
+        Ok(Arc::new(Engine {
+            catalogue: RwLock::default(),
+            parts,
+            memory_journal,
+            memory_packs: Arc::default(),
+            committer,
+            turns,
+            threads: Mutex::new(threads),
+        }))
+    }
+
+    /// From now on `listener` hears of every change.
+    pub fn listen(&self, listener: Arc<dyn Listener>) {
+        self.committer.listen(listener);
+    }
+
+    /// Lets what waits at the doors finish, and refuses what comes later. Blocks.
+    pub fn shut_down(&self) {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        self.turns.close();
+        for thread in threads.turns.drain(..) {
+            // A thread that panicked has said so; there is nothing to wait for.
+            let _ = thread.join();
+        }
+        self.committer.close();
+        if let Some(thread) = threads.committer.take() {
+            let _ = thread.join();
+        }
+    }
+
+    /// The clock that changes are dated by.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.parts.clock
+    }
+
+    /// The repository that users call `id`, in any spelling; not a deleted one.
+    pub fn get(&self, id: &str) -> Option<Arc<Repository>> {
+        self.read().get(id)
+    }
+
+    /// The repository with this key, deleted ones too.
+    pub fn by_key(&self, key: RepoKey) -> Option<Arc<Repository>> {
+        self.read().by_key(key)
+    }
+
+    /// All repositories, deleted ones too, in no order.
+    pub fn all(&self) -> Vec<Arc<Repository>> {
+        self.read().all()
+    }
+
+    /// Up to `limit` repositories that are not deleted, in the order of their ids without regard
+    /// to case: those whose ids begin with `prefix` and come after `after`.
+    pub fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<Arc<Repository>> {
+        self.read().list(prefix, after, limit)
+    }
+
+    /// The deleted repository that was called `id` when it was deleted; of several the one that
+    /// was deleted last.
+    pub fn deleted(&self, id: &str) -> Option<Arc<Repository>> {
+        self.read().deleted(id)
+    }
+
+    /// Makes a repository, empty, its HEAD on a branch that does not exist yet. Its making is its
+    /// change 0.
+    ///
+    /// # Errors
+    /// [`CatalogueError::Exists`], [`CatalogueError::Publish`].
+    pub async fn create(
+        &self,
+        new: NewRepository,
+        cause: Cause,
+        dry_run: bool,
+    ) -> Result<(Arc<Repository>, Published), CatalogueError> {
+        let reservation = self.reserve(&new.id)?;
+        let key = (self.parts.new_key)();
+        let record = RepositoryRecord {
+            id: new.id,
+            description: new.description,
+            storage: new.storage,
+            object_format: new.object_format,
+            family: key,
+            forked_from: None,
+            created_at: self.parts.clock.now(),
+            deleted_at: None,
+            expires_at: new.expires_at,
+            settings: Settings::default(),
+        };
+        let pool = Pool::new(new.object_format, self.parts.pool_limits.clone());
+        let refs = [(RefName::head(), Target::Symbolic(new.default_branch))];
+        self.make(
+            reservation,
+            key,
+            record,
+            pool,
+            refs,
+            ToKeep::default(),
+            cause,
+            dry_run,
+        )
+        .await
+    }
+
+    /// Makes a copy of `parent` as it is, or was at a moment: refs are copied, objects shared.
+    /// The making of the fork is the fork's change 0; nothing changes in the parent.
+    ///
+    /// # Errors
+    /// [`CatalogueError`].
+    pub async fn fork(
+        &self,
+        parent: &Arc<Repository>,
+        id: RepoId,
+        at: Option<Moment>,
+        cause: Cause,
+        dry_run: bool,
+    ) -> Result<(Arc<Repository>, Published), CatalogueError> {
+        let reservation = self.reserve(&id)?;
+        let snapshot = parent.snapshot();
+        let (seq, refs) = match at {
+            None => (snapshot.seq, snapshot.refs.clone()),
+            Some(Moment::Seq(seq)) if seq > snapshot.seq => {
+                return Err(CatalogueError::NoSuchMoment);
+            }
+            Some(moment) => {
+                let past = parent.refs_at(moment).map_err(CatalogueError::History)?;
+                let past = past.ok_or(CatalogueError::NoSuchMoment)?;
+                (past.seq, past.refs)
+            }
+        };
+        let key = (self.parts.new_key)();
+        let record = RepositoryRecord {
+            id,
+            forked_from: Some(ForkedFrom {
+                key: parent.key(),
+                id: snapshot.record.id.clone(),
+                seq,
+            }),
+            created_at: self.parts.clock.now(),
+            deleted_at: None,
+            expires_at: None,
+            ..RepositoryRecord::clone(&snapshot.record)
+        };
+        let refs = refs
+            .iter()
+            .map(|(name, target)| (name.clone(), target.clone()));
+        let refs: Vec<_> = refs.collect();
+        // Taken after the snapshot: it has all that the snapshot needs. To the fork they are
+        // objects of its change 0.
+        let mut to_keep = parent.to_keep();
+        to_keep.unpacked.iter_mut().for_each(|(seq, _)| *seq = 0);
+        let pool = Arc::clone(parent.pool());
+        self.make(
+            reservation,
+            key,
+            record,
+            pool,
+            refs,
+            to_keep,
+            cause,
+            dry_run,
+        )
+        .await
+    }
+
+    /// Changes the record of `repository`, and refs with it, as one change.
+    ///
+    /// # Errors
+    /// [`CatalogueError::Exists`] when the record gets an id that is taken;
+    /// [`CatalogueError::Publish`].
+    pub async fn update(
+        &self,
+        repository: &Arc<Repository>,
+        change: impl Fn(&mut RepositoryRecord) + Send + 'static,
+        refs: Vec<RefEdit>,
+        cause: Cause,
+        dry_run: bool,
+    ) -> Result<Published, CatalogueError> {
+        let before = repository.snapshot();
+        let mut after = RepositoryRecord::clone(&before.record);
+        change(&mut after);
+        let listed = before
+            .record
+            .deleted_at
+            .is_none()
+            .then(|| before.record.id.folded());
+        let wanted = after.deleted_at.is_none().then(|| after.id.folded());
+        let reservation = match wanted {
+            Some(_) if wanted != listed => Some(self.reserve(&after.id)?),
+            _ => None,
+        };
+        let proposal = move |now: &Pending<'_>| {
+            let mut record = RepositoryRecord::clone(&now.snapshot.record);
+            change(&mut record);
+            let mut edits = vec![Edit::Repository(Box::new(record))];
+            edits.extend(refs.iter().cloned().map(Edit::Ref));
+            Ok(Some(Change {
+                objects: NewObjects::default(),
+                edits,
+                cause: cause.clone(),
+            }))
+        };
+        let published = if dry_run {
+            repository.rehearse(proposal).await?
+        } else {
+            repository.publish(proposal).await?
+        };
+        if !dry_run {
+            self.write().list_as_it_is(repository);
+        }
+        drop(reservation);
+        Ok(published)
+    }
+
+    /// Takes in repositories that were found on disk. Members of one family share a pool.
+    /// One whose objects cannot be taken in is loaded all the same, damaged.
+    pub fn load(&self, recovered: Vec<Recovered>) {
+        let mut pools: HashMap<RepoKey, Arc<Pool>> = HashMap::new();
+        for Recovered {
+            key,
+            snapshot,
+            next,
+            packs,
+            commit_graph,
+            unpacked,
+            damage,
+        } in recovered
+        {
+            let pool = pools.entry(snapshot.record.family).or_insert_with(|| {
+                Pool::new(
+                    snapshot.record.object_format,
+                    self.parts.pool_limits.clone(),
+                )
+            });
+            let to_keep = ToKeep {
+                packs: packs.iter().map(|(id, _)| *id).collect(),
+                unpacked: unpacked
+                    .iter()
+                    .map(|(seq, object)| (*seq, object.id))
+                    .collect(),
+            };
+            let filled = fill(pool, packs, commit_graph, unpacked);
+            let start = Start {
+                key,
+                pool: Arc::clone(pool),
+                snapshot,
+                next,
+                to_keep,
+            };
+            let repository = self.start(start);
+            if let Some(why) = damage {
+                repository.mark_damaged(&why);
+            }
+            if let Err(error) = filled {
+                repository.mark_damaged(&error.to_string());
+            }
+            self.write().list_as_it_is(&repository);
+        }
+    }
+
+    /// Publishes change 0 of a repository, and lists it.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is one part of the new repository"
+    )]
+    async fn make(
+        &self,
+        reservation: Reservation<'_>,
+        key: RepoKey,
+        record: RepositoryRecord,
+        pool: Arc<Pool>,
+        refs: impl IntoIterator<Item = (RefName, Target)>,
+        to_keep: ToKeep,
+        cause: Cause,
+        dry_run: bool,
+    ) -> Result<(Arc<Repository>, Published), CatalogueError> {
+        let snapshot = Snapshot {
+            record: Arc::new(record.clone()),
+            seq: 0,
+            step: 0,
+            time: record.created_at,
+            refs: Refs::default(),
+        };
+        let repository = self.start(Start {
+            key,
+            pool,
+            snapshot,
+            next: 0,
+            to_keep,
+        });
+        let mut edits = vec![Edit::Repository(Box::new(record))];
+        edits.extend(refs.into_iter().map(|(name, target)| {
+            Edit::Ref(RefEdit {
+                name,
+                expected: Expected::Absent,
+                target,
+            })
+        }));
+        let change = Change {
+            objects: NewObjects::default(),
+            edits,
+            cause,
+        };
+        let published = if dry_run {
+            repository.rehearse(change).await?
+        } else {
+            let published = repository.publish(change).await?;
+            self.write().list_as_it_is(&repository);
+            published
+        };
+        drop(reservation);
+        Ok((repository, published))
+    }
+
+    fn start(&self, start: Start) -> Arc<Repository> {
+        let turns = Arc::clone(&self.turns);
+        if start.snapshot.record.storage == Storage::Memory {
+            let journal = Arc::clone(&self.memory_journal) as Arc<dyn Journal>;
+            let packs = Arc::clone(&self.memory_packs) as Arc<dyn Packs>;
+            Repository::new(start, journal, packs, turns)
+        } else {
+            let journal = Arc::clone(&self.parts.journal);
+            let packs = Arc::clone(&self.parts.packs);
+            Repository::new(start, journal, packs, turns)
+        }
+    }
+
+    fn reserve(&self, id: &RepoId) -> Result<Reservation<'_>, CatalogueError> {
+        Reservation::new(&self.catalogue, id).ok_or_else(|| CatalogueError::Exists(id.clone()))
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Catalogue> {
+        self.catalogue
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Catalogue> {
+        self.catalogue
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Puts packs and inline objects into a pool.
+fn fill(
+    pool: &Pool,
+    packs: Vec<(PackId, PackBytes)>,
+    commit_graph: Option<Bytes>,
+    unpacked: Vec<(Seq, NewObject)>,
+) -> Result<(), PoolError> {
+    let there = pool.packs();
+    let mut graph = commit_graph.map_or(GraphSource::Scan, GraphSource::CommitGraph);
+    for (id, bytes) in packs {
+        if !there.contains(&id) {
+            pool.add_pack(id, bytes, graph.clone())?;
+            // Once it is read, what it lacks is in the other packs.
+            graph = GraphSource::Scan;
+        }
+    }
+    let objects: Vec<NewObject> = unpacked.into_iter().map(|(_, object)| object).collect();
+    pool.insert(&objects)
+}

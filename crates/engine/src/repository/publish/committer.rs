@@ -1,0 +1,319 @@
+//! Making durable what was decided, making it visible, and telling who listens.
+
+use std::collections::HashMap;
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use arc_swap::ArcSwap;
+
+use super::{PublishError, Published, TRIES_MAX, Waiting};
+use crate::journal::memory::MemoryJournal;
+use crate::journal::{AppendError, Batch, Journal};
+use crate::{Entry, Listener, Repository, Snapshot, Storage};
+
+/// One append takes submissions until they have this many bytes of objects: a larger record
+/// would make the first writer in it wait for the last.
+const APPEND_BYTES: usize = 4 << 20;
+
+/// What one turn of one repository decided, in order.
+pub(super) struct Submission {
+    pub(super) repository: Arc<Repository>,
+    /// The door's generation when it was decided; an older one was dropped meanwhile.
+    pub(super) generation: u64,
+    /// The repository after it.
+    pub(super) after: Arc<Snapshot>,
+    pub(super) decided: Vec<Decided>,
+}
+
+/// A proposal, and what was decided about it.
+pub(super) struct Decided {
+    pub(super) waiting: Waiting,
+    pub(super) outcome: Result<Option<Arc<Entry>>, PublishError>,
+}
+
+/// The one thread that appends to the journal, for all repositories of the node.
+pub(crate) struct Committer {
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+    journal: Arc<dyn Journal>,
+    /// Where the entries of `memory` repositories go.
+    memory: Arc<MemoryJournal>,
+    listeners: ArcSwap<Vec<Arc<dyn Listener>>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    submissions: Vec<Submission>,
+    closed: bool,
+}
+
+impl Committer {
+    pub(crate) fn new(journal: Arc<dyn Journal>, memory: Arc<MemoryJournal>) -> Arc<Committer> {
+        Arc::new(Committer {
+            queue: Mutex::default(),
+            arrived: Condvar::new(),
+            journal,
+            memory,
+            listeners: ArcSwap::default(),
+        })
+    }
+
+    pub(crate) fn listen(&self, listener: Arc<dyn Listener>) {
+        self.listeners.rcu(|listeners| {
+            let mut next = Vec::clone(listeners);
+            next.push(Arc::clone(&listener));
+            next
+        });
+    }
+
+    /// Starts the thread, which ends when the queue is closed and empty.
+    pub(crate) fn start(self: &Arc<Self>) -> std::io::Result<JoinHandle<()>> {
+        let committer = Arc::clone(self);
+        thread::Builder::new()
+            .name("committer".to_owned())
+            .spawn(move || committer.run())
+    }
+
+    /// Lets what was submitted finish.
+    pub(crate) fn close(&self) {
+        self.queue().closed = true;
+        self.arrived.notify_all();
+    }
+
+    pub(super) fn submit(&self, submission: Submission) {
+        self.queue().submissions.push(submission);
+        self.arrived.notify_one();
+    }
+
+    fn run(&self) {
+        while let Some(submissions) = self.next() {
+            let mut batch: Vec<Submission> = Vec::new();
+            let mut bytes = 0;
+            for submission in submissions {
+                bytes += submission.bytes();
+                batch.push(submission);
+                if bytes >= APPEND_BYTES {
+                    self.commit(mem::take(&mut batch));
+                    bytes = 0;
+                }
+            }
+            self.commit(batch);
+        }
+    }
+
+    fn next(&self) -> Option<Vec<Submission>> {
+        let mut queue = self.queue();
+        loop {
+            if !queue.submissions.is_empty() {
+                return Some(mem::take(&mut queue.submissions));
+            }
+            if queue.closed {
+                return None;
+            }
+            queue = self
+                .arrived
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Appends a batch; makes it visible and known, or drops it and all that was built on it.
+    fn commit(&self, batch: Vec<Submission>) {
+        // What was built on decisions that were dropped since is decided again.
+        let (batch, stale): (Vec<_>, Vec<_>) = batch
+            .into_iter()
+            .partition(|s| s.repository.door().generation == s.generation);
+        stale.into_iter().for_each(Submission::run_again);
+        if batch.is_empty() {
+            return;
+        }
+        match self.append(&batch) {
+            Ok(()) => batch
+                .into_iter()
+                .for_each(|submission| self.show(submission)),
+            Err(error) => self.take_back(batch, &error),
+        }
+    }
+
+    fn append(&self, batch: &[Submission]) -> Result<(), AppendError> {
+        let (mut durable, mut memory) = (Batch::default(), Batch::default());
+        for submission in batch {
+            let is_memory = submission.after.record.storage == Storage::Memory;
+            let into = if is_memory { &mut memory } else { &mut durable };
+            into.entries.extend(submission.entries().cloned());
+        }
+        for (journal, batch) in [
+            (&*self.journal, durable),
+            (&*self.memory as &dyn Journal, memory),
+        ] {
+            if !batch.entries.is_empty() {
+                futures_executor::block_on(journal.append(batch))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Visible, then known, then answered.
+    fn show(&self, submission: Submission) {
+        let entries: Vec<Arc<Entry>> = submission.entries().cloned().collect();
+        let Submission {
+            repository,
+            after,
+            decided,
+            ..
+        } = submission;
+        repository.door().in_flight -= 1;
+        let seq = after.seq;
+        repository.show(after, &entries);
+        self.tell(&entries);
+        for Decided { waiting, outcome } in decided {
+            waiting.answer(outcome.map(|entry| {
+                let seq = entry.as_ref().map_or(seq, |entry| entry.seq);
+                Published { seq, entry }
+            }));
+        }
+    }
+
+    /// Drops what is pending in each repository of the batch, back to what is durable.
+    fn take_back(&self, batch: Vec<Submission>, error: &AppendError) {
+        tracing::error!(%error, "changes could not be made durable");
+        let mut found = HashMap::new();
+        for Submission { repository, .. } in &batch {
+            found
+                .entry(repository.key())
+                .or_insert_with(|| self.reset(repository, error));
+        }
+        for submission in batch {
+            let durable = &found[&submission.repository.key()];
+            submission.taken_back(error, durable);
+        }
+    }
+
+    /// Puts the door of `repository` back to what is durable. Where that is not known the journal
+    /// is asked; the entries that it has beyond what readers see are returned, and shown.
+    fn reset(&self, repository: &Arc<Repository>, error: &AppendError) -> Vec<Arc<Entry>> {
+        let mut current = repository.snapshot();
+        let mut durable = Vec::new();
+        if matches!(error, AppendError::Moved { .. } | AppendError::Unknown) {
+            let seen = repository.is_made().then_some(current.seq);
+            match self.journal.entries(repository.key(), seen, usize::MAX) {
+                Ok(entries) => durable = entries,
+                Err(error) => repository.mark_damaged(&format!("its log cannot be read: {error}")),
+            }
+        }
+        if !durable.is_empty() {
+            for entry in &durable {
+                current = Arc::new(current.after(entry));
+            }
+            repository.show(Arc::clone(&current), &durable);
+            self.tell(&durable);
+        }
+        let mut door = repository.door();
+        door.generation += 1;
+        door.next = if repository.is_made() {
+            current.seq + 1
+        } else {
+            0
+        };
+        door.pending = Snapshot::clone(&current);
+        durable
+    }
+
+    fn tell(&self, entries: &[Arc<Entry>]) {
+        let listeners = self.listeners.load();
+        for entry in entries {
+            listeners.iter().for_each(|listener| listener.known(entry));
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Decided {
+    /// The entry that is to become durable.
+    fn entry(&self) -> Option<&Arc<Entry>> {
+        match &self.outcome {
+            Ok(Some(entry)) if !self.waiting.rehearsal => Some(entry),
+            _ => None,
+        }
+    }
+}
+
+impl Submission {
+    fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.decided.iter().filter_map(Decided::entry)
+    }
+
+    /// Bytes of the objects in it.
+    fn bytes(&self) -> usize {
+        self.entries()
+            .map(|entry| entry.objects.inline_bytes())
+            .sum()
+    }
+
+    /// It was built on decisions that were dropped before it was tried.
+    fn run_again(self) {
+        self.repository.door().in_flight -= 1;
+        for Decided { waiting, outcome } in self.decided {
+            forget(&self.repository, &outcome);
+            decide_again(&self.repository, waiting);
+        }
+    }
+
+    /// Its append failed; `durable` is what the journal has all the same.
+    fn taken_back(self, error: &AppendError, durable: &[Arc<Entry>]) {
+        self.repository.door().in_flight -= 1;
+        for Decided { waiting, outcome } in self.decided {
+            match &outcome {
+                Ok(Some(entry)) if !waiting.rehearsal => {
+                    if durable.iter().any(|there| is_same(there, entry)) {
+                        let (seq, entry) = (entry.seq, Some(Arc::clone(entry)));
+                        waiting.answer(Ok(Published { seq, entry }));
+                        continue;
+                    }
+                    forget(&self.repository, &outcome);
+                    if matches!(error, AppendError::Moved { .. }) {
+                        decide_again(&self.repository, waiting);
+                    } else {
+                        waiting.answer(Err(PublishError::from(error)));
+                    }
+                }
+                // Decided on a state that was dropped: the answer may be another one now.
+                _ => decide_again(&self.repository, waiting),
+            }
+        }
+    }
+}
+
+/// Whether two values are one change: a journal gives entries back without their objects.
+fn is_same(durable: &Entry, decided: &Entry) -> bool {
+    durable.seq == decided.seq
+        && durable.time == decided.time
+        && durable.cause == decided.cause
+        && durable.edits == decided.edits
+}
+
+/// Takes the objects of an entry that was dropped out of the pool.
+fn forget(repository: &Repository, outcome: &Result<Option<Arc<Entry>>, PublishError>) {
+    if let Ok(Some(entry)) = outcome {
+        let ids: Vec<_> = entry
+            .objects
+            .inline
+            .iter()
+            .map(|object| object.id)
+            .collect();
+        repository.pool().forget(&ids);
+    }
+}
+
+fn decide_again(repository: &Arc<Repository>, waiting: Waiting) {
+    if waiting.tries < TRIES_MAX {
+        repository.turns.enqueue(repository, waiting);
+    } else {
+        let why = "the repository kept being moved by others".into();
+        waiting.answer(Err(PublishError::Unavailable(why)));
+    }
+}
