@@ -23,6 +23,7 @@ pub use visibility::Visibility;
 
 use crate::NewObject;
 use crate::journal::{PackBytes, PackId};
+use crate::work::tree_editor::TipTrees;
 
 /// What a pool may spend.
 #[derive(Debug, Clone)]
@@ -73,18 +74,27 @@ pub struct PoolStats {
 /// The objects of one fork family.
 pub struct Pool {
     format: ObjectFormat,
+    tip_trees: TipTrees,
 }
 
 impl Pool {
     /// An empty pool.
     pub fn new(format: ObjectFormat, limits: PoolLimits) -> Arc<Pool> {
         let _ = limits;
-        Arc::new(Pool { format })
+        Arc::new(Pool {
+            format,
+            tip_trees: TipTrees::default(),
+        })
     }
 
     /// The hash that names its objects.
     pub fn format(&self) -> ObjectFormat {
         self.format
+    }
+
+    /// The trees of the newest commits, open for the next one's edits.
+    pub fn tip_trees(&self) -> &TipTrees {
+        &self.tip_trees
     }
 
     /// The object `id`, whole; `None` where there is none.

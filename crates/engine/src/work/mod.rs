@@ -1,5 +1,13 @@
 //! Reads repositories and makes changes for them; cannot publish.
 
+pub mod action;
+pub mod commit;
+pub mod log;
+pub mod refs;
+pub mod revision;
+mod splice;
+pub mod tree;
+pub mod tree_editor;
 pub mod view;
 
 pub use view::View;

@@ -1,0 +1,664 @@
+//! Commits on a branch by a list of actions, without a workspace.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use govc_git::object::tree::{MODE_SUBMODULE, canonical_mode};
+use govc_git::object::{NewCommit, Signature, commit};
+use govc_git::object_id::{Collision, hash_object};
+use govc_git::{ObjectId, ObjectKind, message, path};
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+use super::action::{Action, Content, FileMode, TextEdit};
+use super::tree_editor::{Found, TreeEditError, TreeEditor};
+use super::view::View;
+use crate::pool::{Pool, PoolError};
+use crate::repository::publish::{Pending, Proposal, Refusal};
+use crate::{
+    Cause, Change, Edit, Expected, NewObject, NewObjects, ObjectBody, RefEdit, RefName, Refs,
+    Target,
+};
+
+/// What a commit on a branch is to be.
+#[derive(Debug, Clone)]
+pub struct CommitRequest {
+    /// The full name of the branch, `refs/heads/…`.
+    pub branch: RefName,
+    /// What the branch is made from, if it is to be made.
+    pub start: Start,
+    /// What its head must be; nothing is committed when it is something else.
+    pub expected: Expected,
+    /// What to do, in this order.
+    pub actions: Vec<Action>,
+    /// The message as it was given. It is cleaned as `git commit -m` does.
+    pub message: Vec<u8>,
+    /// Who wrote the change, and when.
+    pub author: Signature,
+    /// Who makes the commit, and when.
+    pub committer: Signature,
+    /// Make a commit even when its tree is its parent's.
+    pub allow_empty: bool,
+    /// No edit may make a file larger than this, in bytes.
+    pub file_bytes_max: u64,
+    /// Who asks, how and why.
+    pub cause: Cause,
+}
+
+/// What a new branch is made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// The branch exists, or is the unborn default branch, or any branch of an empty repository.
+    Existing,
+    /// It must not exist, and is made from this commit, which the caller may see.
+    At(ObjectId),
+    /// It must not exist, and gets a root commit that shares nothing with others.
+    Unrelated,
+}
+
+/// Why a commit was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// Git does not allow this path.
+    #[error("{:?} is no path for a file: {source}", String::from_utf8_lossy(.path))]
+    PathInvalid {
+        /// The path.
+        path: Vec<u8>,
+        /// Which rule it breaks.
+        source: path::PathError,
+    },
+    /// Nothing is at that path.
+    #[error("there is nothing at {:?}", String::from_utf8_lossy(.path))]
+    PathNotFound {
+        /// The path.
+        path: Vec<u8>,
+    },
+    /// A file is where a folder is needed, or the other way round, or something is where nothing
+    /// may be.
+    #[error("{:?} is in the way of {:?}", String::from_utf8_lossy(.with), String::from_utf8_lossy(.path))]
+    PathConflict {
+        /// What was to be put there.
+        path: Vec<u8>,
+        /// What is there.
+        with: Vec<u8>,
+    },
+    /// The mode does not go with the content, or with what is at the path.
+    #[error("{:?} cannot have mode {mode:06o}: {why}", String::from_utf8_lossy(.path))]
+    ModeInvalid {
+        /// The path.
+        path: Vec<u8>,
+        /// The mode.
+        mode: u32,
+        /// Why not.
+        why: &'static str,
+    },
+    /// The text to be replaced is empty.
+    #[error("edit {edit} of {:?} looks for an empty text", String::from_utf8_lossy(.path))]
+    EditEmpty {
+        /// The file.
+        path: Vec<u8>,
+        /// Which of its edits, from 0.
+        edit: usize,
+    },
+    /// The text to be replaced does not occur as often as it should.
+    #[error("edit {edit} of {:?} found its text {found} times, not {count}", String::from_utf8_lossy(.path))]
+    EditNotFound {
+        /// The file.
+        path: Vec<u8>,
+        /// Which of its edits, from 0.
+        edit: usize,
+        /// How often the text is there.
+        found: u64,
+        /// How often it was to be there.
+        count: u64,
+    },
+    /// An edit would make a file too large.
+    #[error("{:?} would have {bytes} bytes, of at most {max}", String::from_utf8_lossy(.path))]
+    FileTooLarge {
+        /// The file.
+        path: Vec<u8>,
+        /// How large it would become.
+        bytes: u64,
+        /// How large it may become.
+        max: u64,
+    },
+    /// The blob to be put does not exist here, as far as the repository's refs reach.
+    #[error("there is no blob {id}")]
+    BlobNotFound {
+        /// The id.
+        id: ObjectId,
+    },
+    /// The commit would be the same as its parent.
+    #[error("the actions change nothing")]
+    NothingToCommit,
+    /// The branch does not exist.
+    #[error("there is no branch {branch}")]
+    BranchNotFound {
+        /// The branch.
+        branch: RefName,
+    },
+    /// The branch that was to be made exists.
+    #[error("{branch} exists")]
+    BranchExists {
+        /// The branch.
+        branch: RefName,
+    },
+    /// Nothing is left of the message.
+    #[error("the commit message is empty")]
+    MessageEmpty,
+    /// The content was made to collide with another.
+    #[error(transparent)]
+    Collision(#[from] Collision),
+    /// What is stored cannot be edited.
+    #[error(transparent)]
+    Tree(TreeEditError),
+    /// What is stored cannot be read.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+}
+
+impl From<TreeEditError> for CommitError {
+    fn from(error: TreeEditError) -> CommitError {
+        match error {
+            TreeEditError::Conflict { path, with } => CommitError::PathConflict { path, with },
+            TreeEditError::NotFound { path } => CommitError::PathNotFound { path },
+            TreeEditError::Collision(collision) => CommitError::Collision(collision),
+            TreeEditError::Pool(error) => CommitError::Pool(error),
+            other => CommitError::Tree(other),
+        }
+    }
+}
+
+/// A commit that was made.
+#[derive(Debug, Clone)]
+pub struct CommitMade {
+    /// Its id.
+    pub id: ObjectId,
+    /// Its tree.
+    pub tree: ObjectId,
+    /// The commit it continues; `None` for a root commit.
+    pub parent: Option<ObjectId>,
+    /// Its bytes.
+    pub data: Bytes,
+    /// The parent's tree; `None` for a root commit.
+    pub parent_tree: Option<ObjectId>,
+    /// All that it brought, itself included: after a rehearsal nobody else has it.
+    pub objects: Vec<NewObject>,
+}
+
+/// Where a [`NewCommitOnBranch`] says what it made, for whoever published it.
+#[derive(Debug, Clone, Default)]
+pub struct Receipt(Arc<Mutex<Option<CommitMade>>>);
+
+impl Receipt {
+    /// What the proposal made when it was last asked; `None` before, and when it refused.
+    pub fn take(&self) -> Option<CommitMade> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn set(&self, made: Option<CommitMade>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = made;
+    }
+}
+
+/// A commit onto whatever the branch is when its turn comes.
+///
+/// What is long was done when it was made: blobs are hashed, objects looked for, texts replaced
+/// in the files as they were then. In its turn it makes trees and the commit.
+pub struct NewCommitOnBranch {
+    request: CommitRequest,
+    steps: Vec<Step>,
+    /// The blobs that the actions bring.
+    blobs: Vec<NewObject>,
+    /// What edits made of blobs, by blob and step.
+    edited: HashMap<(ObjectId, usize), NewObject>,
+    receipt: Receipt,
+}
+
+/// An action, with what could be done ahead done.
+enum Step {
+    Put {
+        path: Vec<u8>,
+        id: ObjectId,
+        mode: Option<FileMode>,
+        is_blob: bool,
+    },
+    Edit {
+        path: Vec<u8>,
+        edits: Vec<TextEdit>,
+    },
+    Delete {
+        path: Vec<u8>,
+    },
+    Move {
+        from: Vec<u8>,
+        to: Vec<u8>,
+    },
+    Chmod {
+        path: Vec<u8>,
+        mode: FileMode,
+    },
+}
+
+impl NewCommitOnBranch {
+    /// Checks what can be checked before the turn, and does what can be done.
+    ///
+    /// # Errors
+    /// [`CommitError`]: what no state of the branch could mend.
+    pub fn new(view: &View, mut request: CommitRequest) -> Result<NewCommitOnBranch, CommitError> {
+        request.message = message::clean(&request.message);
+        if request.message.is_empty() {
+            return Err(CommitError::MessageEmpty);
+        }
+        let actions = std::mem::take(&mut request.actions);
+        let mut proposal = NewCommitOnBranch {
+            request,
+            steps: Vec::with_capacity(actions.len()),
+            blobs: Vec::new(),
+            edited: HashMap::new(),
+            receipt: Receipt::default(),
+        };
+        for action in actions {
+            let step = proposal.prepare(view, action)?;
+            proposal.steps.push(step);
+        }
+        if proposal
+            .steps
+            .iter()
+            .any(|step| matches!(step, Step::Edit { .. }))
+        {
+            proposal.edit_ahead(view);
+        }
+        Ok(proposal)
+    }
+
+    /// Where it will say what it made.
+    pub fn receipt(&self) -> Receipt {
+        self.receipt.clone()
+    }
+
+    fn prepare(&mut self, view: &View, action: Action) -> Result<Step, CommitError> {
+        Ok(match action {
+            Action::Put {
+                path,
+                content,
+                mode,
+            } => {
+                check_path(&path)?;
+                let (id, is_blob) = match content {
+                    Content::Bytes(_) if mode == Some(FileMode::Submodule) => {
+                        return Err(CommitError::ModeInvalid {
+                            path,
+                            mode: FileMode::Submodule.bits(),
+                            why: "a submodule is a commit's id, not content",
+                        });
+                    }
+                    Content::Bytes(data) => {
+                        let id = hash_object(view.pool.format(), ObjectKind::Blob, &data)?;
+                        self.blobs.push(NewObject {
+                            id,
+                            kind: ObjectKind::Blob,
+                            body: ObjectBody::Whole(data),
+                        });
+                        (id, true)
+                    }
+                    Content::Object(id) if mode == Some(FileMode::Submodule) => (id, false),
+                    Content::Object(id) => {
+                        let is_blob = view.visibility.sees(&id)?
+                            && matches!(view.pool.header(&id)?, Some((ObjectKind::Blob, _)));
+                        if !is_blob && mode.is_some() {
+                            return Err(CommitError::BlobNotFound { id });
+                        }
+                        (id, is_blob)
+                    }
+                };
+                Step::Put {
+                    path,
+                    id,
+                    mode,
+                    is_blob,
+                }
+            }
+            Action::Edit { path, edits } => {
+                check_path(&path)?;
+                if let Some(edit) = edits.iter().position(|edit| edit.old.is_empty()) {
+                    return Err(CommitError::EditEmpty { path, edit });
+                }
+                Step::Edit { path, edits }
+            }
+            Action::Delete { path } => {
+                check_path(&path)?;
+                Step::Delete { path }
+            }
+            Action::Move { from, path: to } => {
+                check_path(&from)?;
+                check_path(&to)?;
+                Step::Move { from, to }
+            }
+            Action::Chmod { path, mode } => {
+                check_path(&path)?;
+                if mode == FileMode::Submodule {
+                    return Err(CommitError::ModeInvalid {
+                        path,
+                        mode: mode.bits(),
+                        why: "a file does not become a submodule",
+                    });
+                }
+                Step::Chmod { path, mode }
+            }
+        })
+    }
+
+    /// Runs the edits on the branch as it is: in the turn only those are run again whose files
+    /// have changed since.
+    fn edit_ahead(&mut self, view: &View) {
+        let pool = &*view.pool;
+        // What goes wrong here will go wrong in the turn again, and be reported there.
+        let _ = self.parent(&view.refs).and_then(|parent| {
+            let mut editor = match parent {
+                Some(parent) => TreeEditor::open(pool, &tree_of(pool, parent)?)?,
+                None => TreeEditor::empty(pool.format()),
+            };
+            self.apply(pool, &mut editor, &mut Vec::new())
+        });
+    }
+
+    /// What the branch's next commit continues.
+    fn parent(&self, refs: &Refs) -> Result<Option<ObjectId>, CommitError> {
+        let branch = &self.request.branch;
+        let head = refs.resolve(branch.as_bytes());
+        match (head, self.request.start) {
+            (Some(head), Start::Existing) => Ok(Some(head)),
+            (Some(_), _) => Err(CommitError::BranchExists {
+                branch: branch.clone(),
+            }),
+            (None, Start::At(id)) => Ok(Some(id)),
+            (None, Start::Unrelated) => Ok(None),
+            (None, Start::Existing) if refs.head_branch() == Some(branch) || is_empty(refs) => {
+                Ok(None)
+            }
+            (None, Start::Existing) => Err(CommitError::BranchNotFound {
+                branch: branch.clone(),
+            }),
+        }
+    }
+
+    /// The change that makes the commit on the branch as `refs` have it.
+    ///
+    /// # Errors
+    /// [`CommitError`].
+    pub fn propose(&mut self, refs: &Refs, pool: &Pool) -> Result<Change, CommitError> {
+        self.receipt.set(None);
+        let branch = self.request.branch.clone();
+        let head = refs.resolve(branch.as_bytes());
+        let expected = head.map_or(Expected::Absent, Expected::At);
+        if self.request.expected != Expected::Anything && self.request.expected != expected {
+            // The door says that the branch moved, and what it is.
+            return Ok(self.change(
+                RefEdit {
+                    name: branch,
+                    expected: self.request.expected,
+                    target: head.map_or(Target::Gone, Target::At),
+                },
+                Vec::new(),
+            ));
+        }
+        let parent = self.parent(refs)?;
+        let format = pool.format();
+        let parent_tree = parent.map(|parent| tree_of(pool, parent)).transpose()?;
+        let mut editor = match &parent_tree {
+            Some(tree) => pool.tip_trees().take(pool, tree)?,
+            None => TreeEditor::empty(format),
+        };
+        let mut objects = self.blobs.clone();
+        self.apply(pool, &mut editor, &mut objects)?;
+        let tree = editor.write(&mut objects)?;
+        pool.tip_trees().put(editor);
+        let empty_tree = ObjectId::empty_tree(format);
+        if tree == parent_tree.unwrap_or(empty_tree) {
+            if !self.request.allow_empty {
+                return Err(CommitError::NothingToCommit);
+            }
+            if parent.is_none() {
+                objects.push(NewObject {
+                    id: empty_tree,
+                    kind: ObjectKind::Tree,
+                    body: ObjectBody::Whole(Bytes::new()),
+                });
+            }
+        }
+        let data = NewCommit {
+            tree,
+            parents: parent.as_slice(),
+            author: &self.request.author,
+            committer: &self.request.committer,
+            encoding: None,
+            message: &self.request.message,
+        }
+        .encode();
+        let id = hash_object(format, ObjectKind::Commit, &data)?;
+        let data = Bytes::from(data);
+        objects.push(NewObject {
+            id,
+            kind: ObjectKind::Commit,
+            body: ObjectBody::Whole(data.clone()),
+        });
+        self.receipt.set(Some(CommitMade {
+            id,
+            tree,
+            parent,
+            data,
+            parent_tree,
+            objects: objects.clone(),
+        }));
+        let edit = RefEdit {
+            name: branch,
+            expected,
+            target: Target::At(id),
+        };
+        Ok(self.change(edit, objects))
+    }
+
+    fn change(&self, edit: RefEdit, inline: Vec<NewObject>) -> Change {
+        Change {
+            objects: NewObjects {
+                inline,
+                packs: Vec::new(),
+            },
+            edits: vec![Edit::Ref(edit)],
+            cause: self.request.cause.clone(),
+        }
+    }
+
+    /// Applies the steps in order; new blobs go to `objects`.
+    fn apply(
+        &mut self,
+        pool: &Pool,
+        editor: &mut TreeEditor,
+        objects: &mut Vec<NewObject>,
+    ) -> Result<(), CommitError> {
+        for (number, step) in self.steps.iter().enumerate() {
+            match step {
+                Step::Put {
+                    path,
+                    id,
+                    mode,
+                    is_blob,
+                } => {
+                    let mode = match mode {
+                        Some(mode) => mode.bits(),
+                        None => mode_to_keep(pool, editor, path, *id, *is_blob)?,
+                    };
+                    editor.put(pool, path, mode, *id)?;
+                }
+                Step::Edit { path, edits } => {
+                    let (mode, id) = find_file(pool, editor, path)?;
+                    let key = (id, number);
+                    let blob = match self.edited.get(&key) {
+                        Some(blob) => blob.clone(),
+                        None => {
+                            let blob = edit_blob(
+                                pool,
+                                File { path, mode, id },
+                                edits,
+                                self.request.file_bytes_max,
+                                &[&self.blobs, objects],
+                            )?;
+                            self.edited.insert(key, blob.clone());
+                            blob
+                        }
+                    };
+                    editor.put(pool, path, mode, blob.id)?;
+                    objects.push(blob);
+                }
+                Step::Delete { path } => editor.remove(pool, path)?,
+                Step::Move { from, to } => editor.rename(pool, from, to)?,
+                Step::Chmod { path, mode } => {
+                    let (old, id) = find_file(pool, editor, path)?;
+                    if is_submodule(old) {
+                        return Err(CommitError::ModeInvalid {
+                            path: path.clone(),
+                            mode: mode.bits(),
+                            why: "it is a submodule",
+                        });
+                    }
+                    editor.put(pool, path, mode.bits(), id)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Proposal for NewCommitOnBranch {
+    fn decide(&mut self, now: &Pending<'_>) -> Result<Option<Change>, Refusal> {
+        Ok(Some(self.propose(&now.snapshot.refs, now.pool)?))
+    }
+}
+
+/// The mode of a file that is put without one: that which is there, if it fits.
+fn mode_to_keep(
+    pool: &Pool,
+    editor: &mut TreeEditor,
+    path: &[u8],
+    id: ObjectId,
+    is_blob: bool,
+) -> Result<u32, CommitError> {
+    match editor.find(pool, path)? {
+        Some(Found::File { mode, .. }) if is_submodule(mode) && !is_blob => Ok(MODE_SUBMODULE),
+        _ if !is_blob => Err(CommitError::BlobNotFound { id }),
+        Some(Found::File { mode, .. }) if !is_submodule(mode) => Ok(canonical_mode(mode)),
+        _ => Ok(FileMode::File.bits()),
+    }
+}
+
+fn find_file(
+    pool: &Pool,
+    editor: &mut TreeEditor,
+    path: &[u8],
+) -> Result<(u32, ObjectId), CommitError> {
+    match editor.find(pool, path)? {
+        Some(Found::File { mode, id }) => Ok((canonical_mode(mode), id)),
+        Some(Found::Folder) => Err(CommitError::PathConflict {
+            path: path.into(),
+            with: path.into(),
+        }),
+        None => Err(CommitError::PathNotFound { path: path.into() }),
+    }
+}
+
+/// A file that is to be edited.
+struct File<'a> {
+    path: &'a [u8],
+    mode: u32,
+    id: ObjectId,
+}
+
+/// Applies `edits` to a file, whose blob may be among `new`.
+fn edit_blob(
+    pool: &Pool,
+    file: File<'_>,
+    edits: &[TextEdit],
+    bytes_max: u64,
+    new: &[&[NewObject]],
+) -> Result<NewObject, CommitError> {
+    let path = file.path;
+    if is_submodule(file.mode) {
+        return Err(CommitError::ModeInvalid {
+            path: path.into(),
+            mode: file.mode,
+            why: "a submodule has no text to edit",
+        });
+    }
+    let made_here = new
+        .iter()
+        .copied()
+        .flatten()
+        .find(|object| object.id == file.id);
+    let mut text = match made_here.map(|object| &object.body) {
+        Some(ObjectBody::Whole(data)) => data.clone(),
+        _ => pool.get(&file.id)?.data,
+    };
+    for (number, edit) in edits.iter().enumerate() {
+        let bytes = edit
+            .size_after(&text)
+            .map_err(|found| CommitError::EditNotFound {
+                path: path.into(),
+                edit: number,
+                found,
+                count: edit.count,
+            })?;
+        if bytes > bytes_max {
+            return Err(CommitError::FileTooLarge {
+                path: path.into(),
+                bytes,
+                max: bytes_max,
+            });
+        }
+        text = edit.apply(&text).into();
+    }
+    Ok(NewObject {
+        id: hash_object(pool.format(), ObjectKind::Blob, &text)?,
+        kind: ObjectKind::Blob,
+        body: ObjectBody::Whole(text),
+    })
+}
+
+fn is_submodule(mode: u32) -> bool {
+    canonical_mode(mode) == MODE_SUBMODULE
+}
+
+fn check_path(path: &[u8]) -> Result<(), CommitError> {
+    path::check(path).map_err(|source| CommitError::PathInvalid {
+        path: path.into(),
+        source,
+    })
+}
+
+/// Whether the repository has no refs but HEAD, and what the server keeps for itself.
+fn is_empty(refs: &Refs) -> bool {
+    refs.with_prefix(b"refs/")
+        .all(|(name, _)| name.as_bytes().starts_with(b"refs/govc/"))
+}
+
+/// The tree of a commit.
+pub(super) fn tree_of(pool: &Pool, id: ObjectId) -> Result<ObjectId, PoolError> {
+    let graph = pool.graph();
+    if let Some(number) = graph.number(&id) {
+        return Ok(graph.tree(number));
+    }
+    let object = pool.get(&id)?;
+    if object.kind != ObjectKind::Commit {
+        return Err(PoolError::WrongKind {
+            id,
+            found: object.kind,
+            expected: ObjectKind::Commit,
+        });
+    }
+    let facts = commit::facts(&object.data, pool.format()).map_err(|error| PoolError::Damaged {
+        id,
+        pack: None,
+        what: error.to_string(),
+    })?;
+    Ok(facts.tree)
+}
