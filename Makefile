@@ -1,0 +1,36 @@
+# What one can do here. `make help` lists it.
+
+CARGO ?= cargo
+SEEDS ?= 10000
+KILLS ?= 300
+PORT  ?= 8080
+
+.PHONY: help run test lint bench sim torture fmt
+
+help:            ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
+
+run:             ## build the server and start it on http://127.0.0.1:$(PORT), data in ./govc-data
+	$(CARGO) run --release --bin govc -- serve --listen 127.0.0.1:$(PORT)
+
+test: lint       ## everything: lints, unit tests, agreement with git, the real server, short sim and torture
+	$(CARGO) build --workspace --bins
+	$(CARGO) test --workspace --no-fail-fast
+
+lint:            ## formatting and clippy, warnings are errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+bench:           ## the table of ratios beside git, in one run (apache2 is used where it is installed)
+	$(CARGO) build --release --workspace --bins
+	$(CARGO) run --release -p govc-bench
+
+sim:             ## power loss on the simulated disk: SEEDS=10000, or SEED=4711 for one
+	GOVC_SIM_SEEDS=$(SEEDS) GOVC_SIM_SEED=$(SEED) $(CARGO) test --release -p govc-store --test sim -- --nocapture
+
+torture:         ## kill -9 in the middle of everything: KILLS=300
+	$(CARGO) build --release --bin govc
+	GOVC_KILLS=$(KILLS) GOVC_BIN=$(CURDIR)/target/release/govc $(CARGO) test --release -p govc-tests --test torture -- --nocapture
+
+fmt:             ## format the code
+	$(CARGO) fmt --all
