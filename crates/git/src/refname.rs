@@ -121,7 +121,13 @@ pub fn short(name: &[u8]) -> &[u8] {
     .unwrap_or(name)
 }
 
-/// How many parts the name has, if every one of them is well made.
+/// Whether `name` is well made below a prefix like `refs/tags/`, however long it is: what a tag
+/// says its name is.
+pub(crate) fn is_well_made_below(name: &[u8]) -> bool {
+    well_made_parts(name).is_ok()
+}
+
+/// How many parts the name has, if every one of them is well made and all of it not too long.
 fn parts(name: &[u8]) -> Result<usize, RefNameError> {
     if name.len() > REF_NAME_BYTES_MAX {
         return Err(RefNameError::TooLong { length: name.len() });
@@ -129,6 +135,10 @@ fn parts(name: &[u8]) -> Result<usize, RefNameError> {
     if name == b"@" {
         return Err(RefNameError::At);
     }
+    well_made_parts(name)
+}
+
+fn well_made_parts(name: &[u8]) -> Result<usize, RefNameError> {
     let mut count = 0;
     for part in name.split(|&b| b == b'/') {
         check_part(part)?;

@@ -153,7 +153,7 @@ pub(super) fn decode(data: &[u8], id_bytes: usize) -> Result<(TreeEntry<'_>, usi
 
 /// The mode, and the length of its digits and space. Bits above the 32nd are lost, as in Git.
 #[inline]
-fn decode_mode(data: &[u8]) -> Option<(u32, usize)> {
+pub(super) fn decode_mode(data: &[u8]) -> Option<(u32, usize)> {
     let mut mode = 0u32;
     for (at, &byte) in data.iter().enumerate() {
         match byte {
