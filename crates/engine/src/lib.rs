@@ -18,6 +18,7 @@ pub use repository::edit::{
 };
 pub use repository::key::{RepoKey, Seq};
 pub use repository::publish::{Pending, Proposal, PublishError, Published, Refusal};
+pub use repository::quarantine::{INLINE_BYTES_MAX, QuarantineError, Quarantined};
 pub use repository::record::{ForkedFrom, RepoId, RepositoryRecord, Settings, Storage};
 pub use repository::refs::{RefName, Refs, Target};
 pub use repository::snapshot::Snapshot;

@@ -4,10 +4,12 @@ pub mod edit;
 pub mod history;
 pub mod key;
 pub mod publish;
+pub mod quarantine;
 pub mod record;
 pub mod refs;
 pub mod snapshot;
 
+use std::collections::HashMap;
 use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,6 +53,8 @@ pub struct Repository {
     visibility: Mutex<Option<KnownVisibility>>,
     /// What a checkpoint has to write. Held to push and to take.
     to_keep: Mutex<ToKeep>,
+    /// Packs that no entry names yet, and how many pushes brought each.
+    quarantined: Mutex<HashMap<PackId, usize>>,
     /// Why nothing may be written any more, once something on disk was found damaged.
     damage: OnceLock<Arc<str>>,
 }
@@ -141,6 +145,7 @@ impl Repository {
             turns,
             visibility: Mutex::default(),
             to_keep: Mutex::new(to_keep),
+            quarantined: Mutex::default(),
             damage: OnceLock::new(),
         })
     }
@@ -245,6 +250,29 @@ impl Repository {
         drop(to_keep);
         let ids: Vec<ObjectId> = packed.into_iter().map(|(_, id)| id).collect();
         self.pool.packed(&ids);
+    }
+
+    /// These packs stay: an entry that may be durable names them.
+    fn hold(&self, packs: &[PackId]) {
+        lock(&self.to_keep).packs.extend(packs);
+    }
+
+    fn enter_quarantine(&self, pack: PackId) {
+        *lock(&self.quarantined).entry(pack).or_default() += 1;
+    }
+
+    /// One push that brought `pack` is over. Whether nobody needs the pack any more: two pushes
+    /// may have brought the same one.
+    fn leave_quarantine(&self, pack: PackId) -> bool {
+        let mut quarantined = lock(&self.quarantined);
+        let last = match quarantined.get_mut(&pack) {
+            Some(count) if *count > 1 => {
+                *count -= 1;
+                false
+            }
+            _ => quarantined.remove(&pack).is_some(),
+        };
+        last && !lock(&self.to_keep).packs.contains(&pack)
     }
 
     fn door(&self) -> MutexGuard<'_, Door> {

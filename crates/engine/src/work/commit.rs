@@ -16,8 +16,8 @@ use super::view::View;
 use crate::pool::{Pool, PoolError};
 use crate::repository::publish::{Pending, Proposal, Refusal};
 use crate::{
-    Cause, Change, Edit, Expected, NewObject, NewObjects, ObjectBody, RefEdit, RefName, Refs,
-    Target,
+    Cause, Change, Edit, Expected, NewObject, NewObjects, ObjectBody, QuarantineError, Quarantined,
+    RefEdit, RefName, Refs, Repository, Target,
 };
 
 /// What a commit on a branch is to be.
@@ -212,6 +212,8 @@ pub struct NewCommitOnBranch {
     blobs: Vec<NewObject>,
     /// What edits made of blobs, by blob and step.
     edited: HashMap<(ObjectId, usize), NewObject>,
+    /// The pack that blobs were put into because they are too large for an entry.
+    aside: Option<Quarantined>,
     receipt: Receipt,
 }
 
@@ -256,6 +258,7 @@ impl NewCommitOnBranch {
             steps: Vec::with_capacity(actions.len()),
             blobs: Vec::new(),
             edited: HashMap::new(),
+            aside: None,
             receipt: Receipt::default(),
         };
         for action in actions {
@@ -270,6 +273,21 @@ impl NewCommitOnBranch {
             proposal.edit_ahead(view);
         }
         Ok(proposal)
+    }
+
+    /// Puts the blobs into a pack if they are too large for an entry. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`QuarantineError`].
+    pub fn put_aside(&mut self, repository: &Arc<Repository>) -> Result<(), QuarantineError> {
+        let mut objects = NewObjects {
+            inline: std::mem::take(&mut self.blobs),
+            packs: Vec::new(),
+        };
+        let aside = repository.put_aside(&mut objects);
+        self.blobs = objects.inline;
+        self.aside = aside?;
+        Ok(())
     }
 
     /// Where it will say what it made.
@@ -463,7 +481,7 @@ impl NewCommitOnBranch {
         Change {
             objects: NewObjects {
                 inline,
-                packs: Vec::new(),
+                packs: self.aside.iter().map(Quarantined::pack).collect(),
             },
             edits: vec![Edit::Ref(edit)],
             cause: self.request.cause.clone(),

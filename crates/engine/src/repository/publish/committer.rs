@@ -274,7 +274,11 @@ impl Submission {
                         waiting.answer(Ok(Published { seq, entry }));
                         continue;
                     }
-                    forget(&self.repository, &outcome);
+                    if matches!(error, AppendError::Unknown) {
+                        self.repository.hold(&entry.objects.packs);
+                    } else {
+                        forget(&self.repository, &outcome);
+                    }
                     if matches!(error, AppendError::Moved { .. }) {
                         decide_again(&self.repository, waiting);
                     } else {
