@@ -322,7 +322,7 @@ impl NewCommitOnBranch {
                     }
                     Content::Object(id) if mode == Some(FileMode::Submodule) => (id, false),
                     Content::Object(id) => {
-                        let is_blob = view.visibility.sees(&id)?
+                        let is_blob = view.visibility().sees(&id)?
                             && matches!(view.pool.header(&id)?, Some((ObjectKind::Blob, _)));
                         if !is_blob && mode.is_some() {
                             return Err(CommitError::BlobNotFound { id });

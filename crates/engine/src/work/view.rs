@@ -1,7 +1,7 @@
 //! One state of a repository, to read from.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::journal::Moment;
 use crate::pool::{Pool, Visibility};
@@ -18,20 +18,23 @@ pub struct View {
     pub seq: Seq,
     /// When that was.
     pub time: Time,
-    /// What the state reaches.
-    pub visibility: Arc<Visibility>,
+    /// What the state reaches. Most reads never ask: it is made when one does.
+    visibility: OnceLock<Arc<Visibility>>,
+    /// Whose state of now it is; `None` for the past.
+    now_of: Option<Arc<Repository>>,
 }
 
 impl View {
     /// The repository as it is now.
-    pub fn of(repository: &Repository) -> View {
+    pub fn of(repository: &Arc<Repository>) -> View {
         let snapshot = repository.snapshot();
         View {
             pool: Arc::clone(repository.pool()),
             refs: snapshot.refs.clone(),
             seq: snapshot.seq,
             time: snapshot.time,
-            visibility: repository.visibility(),
+            visibility: OnceLock::new(),
+            now_of: Some(Arc::clone(repository)),
         }
     }
 
@@ -44,17 +47,23 @@ impl View {
         if matches!(moment, Moment::Seq(seq) if seq > repository.snapshot().seq) {
             return Ok(None);
         }
-        let pool = Arc::clone(repository.pool());
-        Ok(repository.refs_at(moment)?.map(|past| {
-            let visibility = Visibility::new(Arc::clone(&pool), past.refs.objects());
-            let visibility = Arc::new(visibility);
-            View {
-                pool,
-                refs: past.refs,
-                seq: past.seq,
-                time: past.time,
-                visibility,
-            }
+        Ok(repository.refs_at(moment)?.map(|past| View {
+            pool: Arc::clone(repository.pool()),
+            refs: past.refs,
+            seq: past.seq,
+            time: past.time,
+            visibility: OnceLock::new(),
+            now_of: None,
         }))
+    }
+
+    /// What the state reaches.
+    pub fn visibility(&self) -> &Visibility {
+        self.visibility.get_or_init(|| match &self.now_of {
+            // Shared by all readers. It may be that of a later state: then it is what one may
+            // see by now.
+            Some(repository) => repository.visibility(),
+            None => Arc::new(Visibility::new(Arc::clone(&self.pool), self.refs.objects())),
+        })
     }
 }
