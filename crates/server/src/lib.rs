@@ -1,1 +1,12 @@
+//! The server: router, thin handlers, use cases, Git over HTTP.
 
+pub mod app;
+pub mod config;
+pub mod http;
+pub mod router;
+pub mod routes;
+pub mod serve;
+
+pub use app::App;
+pub use config::Config;
+pub use serve::{ServeError, serve};

@@ -1,0 +1,118 @@
+//! Use cases: what the server does when it is asked, the same for every way of asking.
+
+pub mod answers;
+pub mod error;
+pub mod publish;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use govc_engine::{Engine, RepoId, Repository};
+
+use crate::config::Config;
+use crate::http::caller::Caller;
+use crate::http::idempotency::Answers;
+use crate::http::layers::Names;
+use error::AppError;
+
+/// The server's one value: all that requests share. Cloning copies a pointer.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    names: Names,
+    /// Set once everything that was on disk is there.
+    engine: OnceLock<Arc<Engine>>,
+    /// Set when the server is about to stop.
+    draining: AtomicBool,
+    answers: Answers,
+}
+
+/// What somebody wants to do with a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Look at it.
+    Read,
+    /// Move its refs.
+    Write,
+    /// Change or remove the repository itself.
+    Administer,
+}
+
+impl App {
+    /// A server that is still starting: it answers when it is [`App::ready`].
+    pub fn new(config: Config) -> App {
+        let answers = Answers::new(
+            config.limits.idempotency_keys,
+            config.limits.idempotency_memory.as_usize(),
+        );
+        App(Arc::new(Inner {
+            names: Names::of(&config),
+            config,
+            engine: OnceLock::new(),
+            draining: AtomicBool::new(false),
+            answers,
+        }))
+    }
+
+    /// From now on requests are answered.
+    pub fn ready(&self, engine: Arc<Engine>) {
+        // Only the first one counts; there is no second.
+        let _ = self.0.engine.set(engine);
+    }
+
+    /// From now on `/health/ready` says that the server is about to stop.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether requests are answered.
+    pub fn is_ready(&self) -> bool {
+        self.0.engine.get().is_some() && !self.0.draining.load(Ordering::Relaxed)
+    }
+
+    /// What was set.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// By which names the server may be asked for.
+    pub fn names(&self) -> &Names {
+        &self.0.names
+    }
+
+    /// Answers that are kept for requests that come again.
+    pub fn answers(&self) -> &Answers {
+        &self.0.answers
+    }
+
+    /// All repositories.
+    ///
+    /// # Errors
+    /// [`AppError::Unavailable`] while the server is starting.
+    pub fn engine(&self) -> Result<&Arc<Engine>, AppError> {
+        self.0.engine.get().ok_or_else(|| AppError::Unavailable {
+            why: "the server is starting".to_owned(),
+        })
+    }
+
+    /// The repository `id`, for somebody who may do `action` with it. The only way to one.
+    ///
+    /// # Errors
+    /// [`AppError::RepoNotFound`] when there is none, or none that the caller may know of.
+    pub fn repository(
+        &self,
+        caller: &Caller,
+        id: &RepoId,
+        action: Action,
+    ) -> Result<Arc<Repository>, AppError> {
+        let not_found = || AppError::RepoNotFound {
+            repo: id.to_string(),
+        };
+        if !caller.may(action) {
+            return Err(not_found());
+        }
+        self.engine()?.get(id.as_str()).ok_or_else(not_found)
+    }
+}

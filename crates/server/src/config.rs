@@ -1,0 +1,551 @@
+//! The configuration: `config/govc.yaml` is the documented default and is compiled in, a file of
+//! the operator's is laid over it.
+
+mod units;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use govc_engine::Storage;
+use serde::Deserialize;
+
+use units::{Bytes, Span};
+
+/// The documented default.
+pub const DEFAULT_YAML: &str = include_str!("../../../config/govc.yaml");
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Unreadable {
+        /// Its path.
+        path: String,
+        /// What reading it met.
+        source: std::io::Error,
+    },
+    /// It is not YAML, or a value is not what its setting takes.
+    #[error("{file}:{line}:{column}: {message}")]
+    Invalid {
+        /// The file's name.
+        file: String,
+        /// Line, from 1.
+        line: u64,
+        /// Column, from 1.
+        column: u64,
+        /// What is wrong there.
+        message: String,
+    },
+    /// The parts are fine, together they are not.
+    #[error("{0}")]
+    Contradiction(String),
+}
+
+/// A section of the file: a struct in which everything has a value, and one in which everything
+/// may be left out.
+macro_rules! section {
+    ($(#[$about:meta])* $name:ident, $given:ident { $($(#[$field_about:meta])* $field:ident: $kind:ty,)* }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone)]
+        pub struct $name { $($(#[$field_about])* pub $field: $kind,)* }
+
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        struct $given { $($field: Option<$kind>,)* }
+
+        impl $name {
+            /// Everything that is given counts.
+            fn overlay(&mut self, given: $given) {
+                $(if let Some(value) = given.$field { self.$field = value; })*
+            }
+
+            /// All of `given`, or the name of what is missing.
+            fn whole(given: $given) -> Result<$name, &'static str> {
+                Ok($name { $($field: given.$field.ok_or(stringify!($field))?,)* })
+            }
+        }
+    };
+}
+
+section! {
+    /// How the server listens.
+    Server, GivenServer {
+        /// The address to listen on: an IP address or `localhost`.
+        host: String,
+        /// The port to listen on; 0 lets the system pick.
+        port: u16,
+        /// How users reach the server, for `clone_url`; empty: as they came.
+        public_url: String,
+        /// Names by which the server may be asked for on loopback.
+        allowed_hosts: Vec<String>,
+        /// Origins that may use the API from a browser.
+        cors_origins: Vec<String>,
+        /// How long nothing may arrive.
+        read_timeout: Span,
+        /// How long nothing may be taken.
+        write_timeout: Span,
+        /// How long a stop waits for requests.
+        shutdown_timeout: Span,
+        /// Connections at once.
+        max_connections: usize,
+        /// Threads that serve requests; 0: one for each processor.
+        threads: usize,
+    }
+}
+
+section! {
+    /// Where repositories live.
+    StorageSection, GivenStorage {
+        /// What new repositories are.
+        r#type: StorageType,
+        /// Where the log and the repositories are.
+        disk_path: PathBuf,
+        /// When a write is answered.
+        durability: Durability,
+        /// With [`Durability::Async`], how long a write may stay unsynced.
+        async_delay: Span,
+        /// The size of a file of the log.
+        log_segment: Bytes,
+        /// How long a written repository may go without a checkpoint.
+        checkpoint_interval: Span,
+        /// Memory for everything; 0: three quarters of what there is.
+        memory_budget: Bytes,
+    }
+}
+
+section! {
+    /// Who may do what.
+    Auth, GivenAuth {
+        /// The administrator's token; empty: everybody may do everything.
+        token: Secret,
+        /// The author when nobody is asking.
+        anonymous_name: String,
+        /// The author's address when nobody is asking.
+        anonymous_email: String,
+        /// The author when the administrator is asking.
+        administrator_name: String,
+        /// The author's address when the administrator is asking.
+        administrator_email: String,
+    }
+}
+
+section! {
+    /// What is too much.
+    Limits, GivenLimits {
+        /// Bytes of a request's line and headers.
+        request_head: Bytes,
+        /// Bytes of a JSON body.
+        json_body: Bytes,
+        /// Bytes of a file written by REST.
+        file: Bytes,
+        /// Bytes of a pushed pack.
+        pack: Bytes,
+        /// Bytes of one object, inflated.
+        object: Bytes,
+        /// Deltas on deltas in a pushed pack.
+        delta_chain: u32,
+        /// Refs in one push or batch.
+        push_refs: usize,
+        /// Default of the quota `bytes`; 0: none.
+        repository_bytes: Bytes,
+        /// Default of the quota `objects`; 0: none.
+        repository_objects: u64,
+        /// Default of the quota `refs`; 0: none.
+        repository_refs: u64,
+        /// Repositories on the server; 0: no limit.
+        repositories: usize,
+        /// Answers kept for requests that come again.
+        idempotency_keys: usize,
+        /// Bytes of the answers kept for requests that come again.
+        idempotency_memory: Bytes,
+    }
+}
+
+section! {
+    /// What is told on stderr.
+    Log, GivenLog {
+        /// Directives as of tracing's `EnvFilter`.
+        level: String,
+        /// How lines look.
+        format: LogFormat,
+    }
+}
+
+/// Everything that can be set.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// How the server listens.
+    pub server: Server,
+    /// Where repositories live.
+    pub storage: StorageSection,
+    /// Who may do what.
+    pub auth: Auth,
+    /// What is too much.
+    pub limits: Limits,
+    /// What is told on stderr.
+    pub log: Log,
+    /// Listen beyond loopback without a token. Only the command line says so.
+    pub insecure_no_auth: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Given {
+    server: Option<GivenServer>,
+    storage: Option<GivenStorage>,
+    auth: Option<GivenAuth>,
+    limits: Option<GivenLimits>,
+    log: Option<GivenLog>,
+}
+
+/// What new repositories are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StorageType {
+    /// Nothing on disk.
+    Memory,
+    /// Log and checkpoints on disk, served from memory.
+    Hybrid,
+    /// The same safety, packs are read in place.
+    Disk,
+}
+
+/// When a write is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// After its fsync.
+    Sync,
+    /// Before; a bounded loss is possible.
+    Async,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// A text that is not to be shown.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Whether none is set.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The text itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Secret {
+        Secret(text.to_owned())
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.is_empty() { "none" } else { "***" })
+    }
+}
+
+impl From<StorageType> for Storage {
+    fn from(kind: StorageType) -> Storage {
+        match kind {
+            StorageType::Memory => Storage::Memory,
+            StorageType::Hybrid => Storage::Hybrid,
+            StorageType::Disk => Storage::Disk,
+        }
+    }
+}
+
+impl Default for Config {
+    /// The documented default.
+    #[allow(
+        clippy::expect_used,
+        reason = "the file is compiled in, and a test reads it"
+    )]
+    fn default() -> Config {
+        Config::documented().expect("config/govc.yaml holds every setting")
+    }
+}
+
+impl Config {
+    fn documented() -> Result<Config, ConfigError> {
+        let given = parse("config/govc.yaml", DEFAULT_YAML, HashMap::new())?;
+        let missing = |what: &str| ConfigError::Contradiction(format!("{what} has no default"));
+        Ok(Config {
+            server: Server::whole(given.server.unwrap_or_default()).map_err(missing)?,
+            storage: StorageSection::whole(given.storage.unwrap_or_default()).map_err(missing)?,
+            auth: Auth::whole(given.auth.unwrap_or_default()).map_err(missing)?,
+            limits: Limits::whole(given.limits.unwrap_or_default()).map_err(missing)?,
+            log: Log::whole(given.log.unwrap_or_default()).map_err(missing)?,
+            insecure_no_auth: false,
+        })
+    }
+
+    /// The default with the file at `path` laid over it; `${VAR}` in it is taken from `environment`.
+    ///
+    /// # Errors
+    /// [`ConfigError`]; it names line and column.
+    pub fn read(
+        path: &std::path::Path,
+        environment: HashMap<String, String>,
+    ) -> Result<Config, ConfigError> {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: file.clone(),
+            source,
+        })?;
+        Config::from_yaml(&file, &text, environment)
+    }
+
+    /// As [`Config::read`], of a text that errors call `file`.
+    ///
+    /// # Errors
+    /// [`ConfigError`]; it names line and column.
+    pub fn from_yaml(
+        file: &str,
+        text: &str,
+        environment: HashMap<String, String>,
+    ) -> Result<Config, ConfigError> {
+        let mut config = Config::documented()?;
+        let given = parse(file, text, environment)?;
+        config.server.overlay(given.server.unwrap_or_default());
+        config.storage.overlay(given.storage.unwrap_or_default());
+        config.auth.overlay(given.auth.unwrap_or_default());
+        config.limits.overlay(given.limits.unwrap_or_default());
+        config.log.overlay(given.log.unwrap_or_default());
+        Ok(config)
+    }
+
+    /// Sets host and port from `HOST:PORT`, `[::1]:8080` or `:8080`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Contradiction`] when `text` is not that.
+    pub fn listen_on(&mut self, text: &str) -> Result<(), ConfigError> {
+        let wrong =
+            || ConfigError::Contradiction(format!("--listen takes HOST:PORT, not {text:?}"));
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let host = host
+            .strip_prefix('[')
+            .and_then(|h| h.strip_suffix(']'))
+            .unwrap_or(host);
+        self.server.port = port.parse().map_err(|_| wrong())?;
+        if !host.is_empty() {
+            host.clone_into(&mut self.server.host);
+        }
+        Ok(())
+    }
+
+    /// The address that `server.host` is.
+    ///
+    /// # Errors
+    /// [`ConfigError::Contradiction`] when it is not an address.
+    pub fn address(&self) -> Result<IpAddr, ConfigError> {
+        let host = self.server.host.as_str();
+        match host {
+            "localhost" => Ok(IpAddr::from([127, 0, 0, 1])),
+            "*" | "" => Ok(IpAddr::from([0, 0, 0, 0])),
+            _ => host.parse().map_err(|_| {
+                ConfigError::Contradiction(format!(
+                    "server.host is an IP address or \"localhost\", not {host:?}"
+                ))
+            }),
+        }
+    }
+
+    /// Whether the parts fit together.
+    ///
+    /// # Errors
+    /// [`ConfigError::Contradiction`] says what does not.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |why: &str| Err(ConfigError::Contradiction(why.to_owned()));
+        let address = self.address()?;
+        if !address.is_loopback() && self.auth.token.is_empty() && !self.insecure_no_auth {
+            return Err(ConfigError::Contradiction(format!(
+                "listening on {address} lets everybody who reaches this machine do everything: \
+                 set auth.token, or say --insecure-no-auth"
+            )));
+        }
+        if self
+            .auth
+            .token
+            .reveal()
+            .chars()
+            .any(|c| c.is_control() || c.is_whitespace())
+        {
+            return refuse("auth.token may not hold spaces or control characters");
+        }
+        if self.server.max_connections == 0 {
+            return refuse("server.max_connections is at least 1");
+        }
+        if self.limits.request_head.0 < 1024 {
+            return refuse("limits.request_head is at least 1KiB");
+        }
+        for (name, span) in [
+            ("read_timeout", self.server.read_timeout),
+            ("write_timeout", self.server.write_timeout),
+        ] {
+            if span.get() < Duration::from_millis(100) {
+                return Err(ConfigError::Contradiction(format!(
+                    "server.{name} is at least 100ms"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `text` as settings, `${VAR}` in it expanded.
+fn parse(
+    file: &str,
+    text: &str,
+    environment: HashMap<String, String>,
+) -> Result<Given, ConfigError> {
+    if text
+        .lines()
+        .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
+    {
+        return Ok(Given::default());
+    }
+    let options = serde_saphyr::options! { with_snippet: false }.with_properties(environment);
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let (line, column) = error
+            .location()
+            .map_or((1, 1), |at| (at.line(), at.column()));
+        ConfigError::Invalid {
+            file: file.to_owned(),
+            line,
+            column,
+            message: explain(error.without_snippet()),
+        }
+    })
+}
+
+/// The error as a sentence; for an unknown key with the nearest known one.
+fn explain(error: &serde_saphyr::Error) -> String {
+    match error {
+        serde_saphyr::Error::SerdeUnknownField {
+            field, expected, ..
+        } => {
+            let mut sentence = format!("unknown setting `{field}`");
+            if let Some(nearest) = nearest(field, expected) {
+                sentence.push_str(&format!(", did you mean `{nearest}`?"));
+            } else {
+                sentence.push_str(&format!("; known here are {}", expected.join(", ")));
+            }
+            sentence
+        }
+        other => {
+            let text = other.to_string();
+            let text = text.lines().next().unwrap_or_default();
+            // The text ends in its own words for the place, which stands in front already.
+            let text = text.rsplit_once(" at line ").map_or(text, |(said, _)| said);
+            let text = text
+                .split_once(", set Duplicate")
+                .map_or(text, |(said, _)| said);
+            match text {
+                "invalid u16" => "expected a whole number from 0 to 65535".to_owned(),
+                "invalid u32" | "invalid u64" | "invalid usize" => {
+                    "expected a whole number".to_owned()
+                }
+                _ => text.to_owned(),
+            }
+        }
+    }
+}
+
+/// What of `known` was probably meant by `word`.
+fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let best = known
+        .iter()
+        .max_by(|a, b| strsim::jaro_winkler(word, a).total_cmp(&strsim::jaro_winkler(word, b)))?;
+    (strsim::jaro_winkler(word, best) > 0.7).then_some(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, String> {
+        let environment = HashMap::from([("TOKEN".to_owned(), "from-outside".to_owned())]);
+        Config::from_yaml("govc.yaml", text, environment).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_documented_default_is_complete_and_safe() {
+        let config = Config::default();
+        config.check().unwrap();
+        assert_eq!(
+            (config.server.host.as_str(), config.server.port),
+            ("127.0.0.1", 8080)
+        );
+        assert_eq!(config.storage.r#type, StorageType::Hybrid);
+        assert_eq!(config.limits.json_body.0, 144 << 20);
+        assert!(config.auth.token.is_empty());
+    }
+
+    #[test]
+    fn a_file_changes_what_it_names_and_nothing_else() {
+        let config = read("server:\n  port: 1\n  read_timeout: 5m\nauth:\n  token: ${TOKEN}\nstorage:\n  type: ${TYPE:-disk}\n").unwrap();
+        assert_eq!(
+            (config.server.host.as_str(), config.server.port),
+            ("127.0.0.1", 1)
+        );
+        assert_eq!(config.server.read_timeout.get(), Duration::from_secs(300));
+        assert_eq!(config.auth.token.reveal(), "from-outside");
+        assert_eq!(config.storage.r#type, StorageType::Disk);
+        assert_eq!(read("").unwrap().server.port, 8080);
+        assert_eq!(read("# nothing\n").unwrap().server.port, 8080);
+        assert_eq!(read("server:\n").unwrap().server.port, 8080);
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_place() {
+        let said = |text: &str| read(text).unwrap_err();
+        insta::assert_snapshot!(said("server:\n  prot: 1\n"), @r#"govc.yaml:2:3: unknown setting `prot`, did you mean `port`?"#);
+        insta::assert_snapshot!(said("sever:\n  port: 1\n"), @r#"govc.yaml:1:1: unknown setting `sever`, did you mean `server`?"#);
+        insta::assert_snapshot!(said("server:\n  xyzzy: 1\n"), @r#"govc.yaml:2:3: unknown setting `xyzzy`; known here are host, port, public_url, allowed_hosts, cors_origins, read_timeout, write_timeout, shutdown_timeout, max_connections, threads"#);
+        insta::assert_snapshot!(said("server:\n  port: high\n"), @r#"govc.yaml:2:9: expected a whole number from 0 to 65535"#);
+        insta::assert_snapshot!(said("server:\n  port: 70000\n"), @r#"govc.yaml:2:9: expected a whole number from 0 to 65535"#);
+        insta::assert_snapshot!(said("server:\n  read_timeout: soon\n"), @r#"govc.yaml:2:3: invalid value: string "soon", expected a time such as 500ms, 30s, 5m or 24h"#);
+        insta::assert_snapshot!(said("server:\n  port: 1\n  port: 2\n"), @r#"govc.yaml:3:3: duplicate mapping key: port"#);
+        insta::assert_snapshot!(said("auth:\n  token: ${NOT_SET}\n"), @r#"govc.yaml:2:10: missing property `NOT_SET`"#);
+        insta::assert_snapshot!(said("storage:\n  type: tape\n"), @r#"govc.yaml:2:9: unknown variant `tape`, expected one of memory, hybrid, disk"#);
+        insta::assert_snapshot!(said("server: [\n"), @r#"govc.yaml:1:9: expected mapping start"#);
+    }
+
+    #[test]
+    fn beyond_loopback_a_token_is_needed() {
+        let mut config = Config::default();
+        config.listen_on("0.0.0.0:80").unwrap();
+        assert!(config.check().is_err());
+        config.insecure_no_auth = true;
+        assert!(config.check().is_ok());
+        config.insecure_no_auth = false;
+        config.auth.token = "secret".into();
+        assert!(config.check().is_ok());
+        config.listen_on("[::1]:0").unwrap();
+        assert_eq!(
+            config.address().unwrap(),
+            IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])
+        );
+        assert!(config.listen_on("nonsense").is_err());
+        assert!(config.listen_on("127.0.0.1:99999").is_err());
+        assert!(!format!("{config:?}").contains("secret"));
+    }
+}

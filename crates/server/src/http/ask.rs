@@ -1,0 +1,264 @@
+//! What a request says besides its body: who, where, which state, under which conditions.
+
+use axum::extract::FromRequestParts;
+use govc_api::rfc3339;
+use govc_engine::journal::Moment;
+use govc_engine::{RepoId, Seq};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, Uri, header};
+
+use super::caller::Caller;
+use super::etag::{IfMatch, if_match};
+use super::idempotency::Key;
+use super::page::PageQuery;
+use super::path::ApiPath;
+use super::problem::ApiError;
+use super::query::Query;
+use crate::app::App;
+use crate::app::error::AppError;
+
+/// The number that a read waits for.
+pub const GOVC_MIN_SEQ: HeaderName = HeaderName::from_static("govc-min-seq");
+
+/// A request without its body. Handlers take what they know from it, then say [`Ask::finish`].
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// Who is asking.
+    pub caller: Caller,
+    /// The target as it was sent.
+    pub uri: Uri,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// `http://host:port` as the client sees this server.
+    pub origin: String,
+    path: ApiPath,
+    query: Query,
+    idempotency: Option<Key>,
+}
+
+/// Which state of a repository is to be read.
+#[derive(Debug, Clone, Default)]
+pub struct Reading {
+    /// The moment; `None`: now.
+    pub at: Option<At>,
+    /// The number that has to be there first.
+    pub min_seq: Option<Seq>,
+}
+
+/// A moment, and how it was asked for.
+#[derive(Debug, Clone)]
+pub struct At {
+    /// The moment.
+    pub moment: Moment,
+    /// As the request has it.
+    pub text: String,
+}
+
+/// Under which conditions something is to be written.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    /// Answer as if, and change nothing.
+    pub dry_run: bool,
+    /// What `If-Match` says about the ref.
+    pub if_match: Option<IfMatch>,
+    /// What makes the same request get the same answer.
+    pub idempotency: Option<Key>,
+}
+
+impl Ask {
+    /// The repository in the path.
+    ///
+    /// # Errors
+    /// [`AppError::RepoNotFound`] when none can have that id.
+    pub fn repo(&self) -> Result<RepoId, AppError> {
+        self.path.repo()
+    }
+
+    /// What follows the noun in the path, decoded.
+    pub fn rest(&self) -> &[u8] {
+        self.path.rest()
+    }
+
+    /// As [`Ask::rest`], as text.
+    ///
+    /// # Errors
+    /// [`AppError::RefNotFound`]: what is not UTF-8 is no revision.
+    pub fn rest_as_revision(&self) -> Result<&str, AppError> {
+        std::str::from_utf8(self.rest()).map_err(|_| AppError::RefInvalid {
+            name: String::from_utf8_lossy(self.rest()).into_owned(),
+            why: "it is not UTF-8".to_owned(),
+        })
+    }
+
+    /// The parameters, for those that are a route's own.
+    pub fn query(&mut self) -> &mut Query {
+        &mut self.query
+    }
+
+    /// Takes `at` and `Govc-Min-Seq`.
+    ///
+    /// # Errors
+    /// [`AppError::Query`] when one of them cannot be read.
+    pub fn reading(&mut self) -> Result<Reading, AppError> {
+        let at = self.query.text("at")?.map(parse_at).transpose()?;
+        Ok(Reading {
+            at,
+            min_seq: self.min_seq()?,
+        })
+    }
+
+    /// Takes `limit` and `cursor`.
+    ///
+    /// # Errors
+    /// [`AppError::Query`].
+    pub fn page(&mut self) -> Result<PageQuery, AppError> {
+        PageQuery::take(&mut self.query)
+    }
+
+    fn min_seq(&self) -> Result<Option<Seq>, AppError> {
+        self.headers
+            .get(GOVC_MIN_SEQ)
+            .map(|value| {
+                let text = value.to_str().unwrap_or_default();
+                let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+                plain.then(|| text.parse().ok()).flatten().ok_or_else(|| {
+                    AppError::query("Govc-Min-Seq", "`Govc-Min-Seq` is a number of a change")
+                })
+            })
+            .transpose()
+    }
+
+    /// Takes `dry_run`, `If-Match` and the idempotency key.
+    ///
+    /// # Errors
+    /// [`AppError::Query`] when one of them cannot be read.
+    pub fn terms(&mut self) -> Result<Terms, AppError> {
+        Ok(Terms {
+            dry_run: self.query.flag("dry_run")?,
+            if_match: if_match(&self.headers)?,
+            idempotency: self.idempotency.clone(),
+        })
+    }
+
+    /// Says that the request has nothing more that anybody knows.
+    ///
+    /// # Errors
+    /// [`AppError::Query`] when it has.
+    pub fn finish(&self) -> Result<(), AppError> {
+        self.query.finish()
+    }
+}
+
+/// Reads `at`: digits only are a number, anything else a time, or a date that means its 00:00 UTC.
+///
+/// # Errors
+/// [`AppError::Query`].
+pub fn parse_at(text: String) -> Result<At, AppError> {
+    at_moment(&text)
+        .map(|moment| At { moment, text })
+        .ok_or_else(|| {
+            AppError::query(
+                "at",
+                "`at` is the number of a change, a time as of RFC 3339, or a date",
+            )
+        })
+}
+
+/// The moment that `text` says.
+pub fn at_moment(text: &str) -> Option<Moment> {
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        // More digits than any number of ours has: after all changes there can be.
+        return Some(Moment::Seq(text.parse().unwrap_or(Seq::MAX)));
+    }
+    if let Some(day) = rfc3339::parse_day(text) {
+        return Some(Moment::Time(day));
+    }
+    // A `+` that was not encoded has become a space on the way.
+    let mended = match text.char_indices().nth(19) {
+        Some(_) => text
+            .char_indices()
+            .map(|(at, c)| if at >= 19 && c == ' ' { '+' } else { c })
+            .collect(),
+        None => text.to_owned(),
+    };
+    rfc3339::parse(&mended).map(|moment| Moment::Time(moment.time()))
+}
+
+impl FromRequestParts<App> for Ask {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Ask, ApiError> {
+        let caller = parts
+            .extensions
+            .get::<Caller>()
+            .cloned()
+            .ok_or(AppError::Unauthenticated)?;
+        Ok(Ask {
+            caller,
+            path: ApiPath::of(parts.uri.path()),
+            query: Query::parse(parts.uri.query())?,
+            uri: parts.uri.clone(),
+            origin: origin(app, parts),
+            idempotency: parts.extensions.get::<Key>().cloned(),
+            headers: parts.headers.clone(),
+        })
+    }
+}
+
+/// `http://host:port` as the client sees this server.
+pub fn origin(app: &App, parts: &Parts) -> String {
+    let config = app.config();
+    if !config.server.public_url.is_empty() {
+        return config.server.public_url.trim_end_matches('/').to_owned();
+    }
+    let sound = |text: &&str| {
+        !text.is_empty()
+            && text.bytes().all(|b| {
+                b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']' | b'_')
+            })
+    };
+    let host = parts
+        .headers
+        .get(header::HOST)
+        .and_then(|value| value.to_str().ok())
+        .or_else(|| parts.uri.authority().map(http::uri::Authority::as_str))
+        .filter(sound);
+    match host {
+        Some(host) => format!("http://{host}"),
+        None => format!("http://{}:{}", config.server.host, config.server.port),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use govc_engine::Time;
+
+    use super::*;
+
+    #[test]
+    fn at_is_a_number_a_time_or_a_day() {
+        assert_eq!(at_moment("17"), Some(Moment::Seq(17)));
+        assert_eq!(
+            at_moment("99999999999999999999999"),
+            Some(Moment::Seq(u64::MAX))
+        );
+        assert_eq!(
+            at_moment("1970-01-02"),
+            Some(Moment::Time(Time(86_400_000_000)))
+        );
+        let noon = Some(Moment::Time(Time(36_000_000_000)));
+        assert_eq!(at_moment("1970-01-01T12:00:00+02:00"), noon);
+        assert_eq!(at_moment("1970-01-01T12:00:00 02:00"), noon);
+        assert_eq!(at_moment("1970-01-01T10:00:00Z"), noon);
+        for wrong in [
+            "",
+            "-1",
+            "yesterday",
+            "1.5",
+            "1970-01-01T12:00:00",
+            "é1970-01-01T12:00:00Z",
+        ] {
+            assert_eq!(at_moment(wrong), None, "{wrong}");
+        }
+    }
+}

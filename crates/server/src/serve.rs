@@ -1,0 +1,211 @@
+//! Listening, serving, stopping.
+
+mod connection;
+mod storage;
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
+
+use crate::app::App;
+use crate::config::{Config, ConfigError};
+use crate::router::router;
+use connection::Patient;
+
+pub use storage::{Storage, open};
+
+/// Why the server does not run, or did not stop well.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The data directory cannot be opened.
+    #[error("cannot open the data directory {path}: {source}")]
+    Open {
+        /// Its path.
+        path: String,
+        /// What opening it met.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The last checkpoint was not made. Nothing is lost: the log has everything.
+    #[error("the last checkpoint failed: {0}")]
+    Close(#[source] io::Error),
+}
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 4096;
+/// How long to wait when the system has no more descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// More than the limit of a request's head, so that it is us who refuse it.
+const HEAD_BUFFER_FACTOR: usize = 2;
+const HTTP2_PING: Duration = Duration::from_secs(30);
+
+/// Serves until `stop` is done, then drains and makes a last checkpoint. `listening` is told the
+/// address once everything on disk is there.
+///
+/// # Errors
+/// [`ServeError`].
+pub async fn serve(
+    config: Config,
+    listening: impl FnOnce(SocketAddr),
+    stop: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    config.check()?;
+    let address = SocketAddr::new(config.address()?, config.server.port);
+    raise_descriptor_limit();
+    let listener = listen(address).map_err(|source| ServeError::Listen { address, source })?;
+    let address = listener.local_addr().unwrap_or(address);
+    let app = App::new(config);
+
+    let opening = {
+        let config = app.config().clone();
+        tokio::task::spawn_blocking(move || open(&config))
+    };
+    let storage = opening.await.unwrap_or_else(|panic| {
+        Err(ServeError::Open {
+            path: app.config().storage.disk_path.display().to_string(),
+            source: Box::new(panic),
+        })
+    })?;
+    app.ready(Arc::clone(&storage.engine));
+    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+    listening(address);
+
+    let connections = accept(&app, listener, stop).await;
+    tracing::info!("stopping");
+    drain(&app, connections).await;
+    // Closing waits for the disk: off the threads that serve.
+    let closed = tokio::task::spawn_blocking(move || storage.close()).await;
+    closed
+        .unwrap_or_else(|panic| Err(io::Error::other(panic)))
+        .map_err(ServeError::Close)
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A restart must not wait for connections of the last run.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// As many descriptors as the system lets us have: one a connection, and the files.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let raised = Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::warn!(%error, "the limit of open files stays as it is");
+        }
+    }
+}
+
+/// Accepts connections until `stop` is done.
+async fn accept(
+    app: &App,
+    listener: TcpListener,
+    stop: impl Future<Output = ()>,
+) -> GracefulShutdown {
+    let settings = &app.config().server;
+    let places = Arc::new(Semaphore::new(
+        settings.max_connections.min(Semaphore::MAX_PERMITS),
+    ));
+    let builder = Arc::new(builder(app));
+    let service = TowerToHyperService::new(router(app.clone()));
+    let connections = GracefulShutdown::new();
+    let mut stop = pin!(stop);
+    loop {
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (listener.accept().await, place)
+        };
+        let (accepted, place) = tokio::select! {
+            next = next => next,
+            () = &mut stop => return connections,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let stream = patient(app, stream);
+                let connection = builder.serve_connection(TokioIo::new(stream), service.clone());
+                let connection = connections.watch(connection.into_owned());
+                tokio::spawn(async move {
+                    if let Err(error) = connection.await {
+                        tracing::debug!(%peer, error, "a connection ended early");
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn patient(app: &App, stream: TcpStream) -> Patient<TcpStream> {
+    // Small answers are whole answers: they are not held back for more.
+    let _ = stream.set_nodelay(true);
+    let settings = &app.config().server;
+    Patient::new(
+        stream,
+        settings.read_timeout.get(),
+        settings.write_timeout.get(),
+    )
+}
+
+fn builder(app: &App) -> auto::Builder<TokioExecutor> {
+    let config = app.config();
+    let head = config.limits.request_head.as_usize();
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(config.server.read_timeout.get())
+        .max_buf_size(head.saturating_mul(HEAD_BUFFER_FACTOR).max(8192))
+        .pipeline_flush(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(HTTP2_PING)
+        .max_header_list_size(u32::try_from(head).unwrap_or(u32::MAX))
+        .max_concurrent_streams(250);
+    builder
+}
+
+/// Lets requests that are being answered finish, for as long as is set.
+async fn drain(app: &App, connections: GracefulShutdown) {
+    app.drain();
+    let patience = app.config().server.shutdown_timeout.get();
+    if tokio::time::timeout(patience, connections.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!("some requests were not answered before the stop");
+    }
+}
