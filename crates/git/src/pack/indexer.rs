@@ -1,8 +1,18 @@
 //! Taking a pack apart: every object made whole once, checked and named.
 
+use std::hash::BuildHasher;
+
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use crate::object_id::{hash_object, object_hasher};
 use crate::{Object, ObjectFormat, ObjectId, ObjectKind, oid};
 
-use super::{PackEntries, PackError};
+use super::delta::{self, DeltaError};
+use super::entry::{self, EntryError, EntryHeader};
+use super::zlib::{self, InflateError, Inflater, StreamInflater};
+use super::{EntryKind, PackEntries, PackError};
 
 /// Blobs larger than this are hashed as they are inflated and not handed to the visitor.
 pub const LARGE_BLOB_BYTES: u64 = 16 << 20;
@@ -14,9 +24,12 @@ pub struct IndexLimits {
     pub max_objects: u32,
     /// How many bytes one object may have, inflated. (One delta too.)
     pub max_object_bytes: u64,
-    /// How many bytes all objects together may have, inflated: it bounds the time that a small
-    /// pack of large deltas can take.
+    /// How many bytes may be made of all entries together: it bounds the time that a pack can take.
     pub max_total_bytes: u64,
+    /// How many bytes may be made of each byte of the pack; [`IndexLimits::INFLATION_FREE_BYTES`]
+    /// are free. A few bytes can ask for gigabytes, delta by delta. Real repositories are at 20 to
+    /// 30, long histories of a folder of 10,000 files at 2,000.
+    pub max_inflation: u64,
     /// How many deltas may follow each other.
     pub max_chain: u32,
     /// How many bytes of inflated bases to keep while their deltas are resolved. Two objects more
@@ -30,9 +43,23 @@ impl Default for IndexLimits {
             max_objects: u32::MAX,
             max_object_bytes: 2 << 30,
             max_total_bytes: 1 << 40,
+            max_inflation: 8192,
             max_chain: 4095,
             memory_bytes: 32 << 20,
         }
+    }
+}
+
+impl IndexLimits {
+    /// So much may be made of any pack.
+    pub const INFLATION_FREE_BYTES: u64 = 4 << 30;
+
+    /// How many bytes may be made of a pack of `pack_bytes`.
+    fn total_for(&self, pack_bytes: usize) -> u64 {
+        let by_length = (pack_bytes as u64).saturating_mul(self.max_inflation);
+        by_length
+            .max(Self::INFLATION_FREE_BYTES)
+            .min(self.max_total_bytes)
     }
 }
 
@@ -121,6 +148,12 @@ pub struct IndexedPack {
 ///
 /// `external` knows the objects that a thin pack's deltas may be based on.
 ///
+/// The pack is read from front to back once, as an entry's end is only known when it was
+/// inflated; whole objects are named on the way, and of deltas is kept whose they are. Then
+/// each whole object that has deltas is inflated again, and its deltas are resolved depth-first
+/// from an explicit stack, so that each base is made once while memory allows: what is above
+/// [`IndexLimits::memory_bytes`] is dropped, oldest ancestor first, and made again on the way back.
+///
 /// # Errors
 /// [`PackError`] at the first thing that is wrong.
 pub fn index_pack(
@@ -130,5 +163,849 @@ pub fn index_pack(
     external: &dyn Fn(&oid) -> Option<Object>,
     visitor: &mut dyn PackVisitor,
 ) -> Result<IndexedPack, PackError> {
-    unimplemented!()
+    let header = PackHeader::parse(pack, format, limits.max_objects)?;
+    let checksum = header.verify(pack, format)?;
+    let mut indexer = Indexer::new(pack, header, format, limits, external, visitor);
+    indexer.scan()?;
+    indexer.resolve_inside()?;
+    let mut missing_bases = indexer.resolve_outside()?;
+    let Indexer {
+        entries,
+        total_inflated,
+        ..
+    } = indexer;
+
+    let order = entries.sorted();
+    if let Some(id) = entries.duplicate(&order) {
+        return Err(PackError::DuplicateObject { id: id.to_owned() });
+    }
+    // A base may have been asked for before the pack's own copy of it was resolved.
+    missing_bases.retain(|base| entries.find(&order, base).is_none());
+    Ok(IndexedPack {
+        entries,
+        checksum,
+        missing_bases,
+        total_inflated,
+    })
+}
+
+/// The first bytes of a pack, and where its last ones are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PackHeader {
+    /// How many objects it says that it has.
+    pub(super) count: u32,
+    /// Where its trailer begins.
+    pub(super) trailer_at: usize,
+}
+
+impl PackHeader {
+    pub(super) const BYTES: usize = 12;
+    /// A header of one byte and the shortest zlib stream.
+    const ENTRY_BYTES_MIN: usize = 9;
+
+    /// Reads the header, and compares what it promises with how much there is.
+    pub(super) fn parse(
+        pack: &[u8],
+        format: ObjectFormat,
+        max_objects: u32,
+    ) -> Result<PackHeader, PackError> {
+        if !pack.starts_with(b"PACK") {
+            return Err(PackError::NotAPack);
+        }
+        let truncated = PackError::Truncated {
+            offset: pack.len() as u64,
+        };
+        let Some((front, _)) = pack.split_first_chunk::<{ PackHeader::BYTES }>() else {
+            return Err(truncated);
+        };
+        let version = u32::from_be_bytes([front[4], front[5], front[6], front[7]]);
+        let count = u32::from_be_bytes([front[8], front[9], front[10], front[11]]);
+        if version != 2 && version != 3 {
+            return Err(PackError::UnsupportedVersion { version });
+        }
+        let Some(trailer_at) = pack
+            .len()
+            .checked_sub(format.len_in_bytes())
+            .filter(|&trailer_at| trailer_at >= PackHeader::BYTES)
+        else {
+            return Err(truncated);
+        };
+        let room = (trailer_at - PackHeader::BYTES) / PackHeader::ENTRY_BYTES_MIN;
+        if count as usize > room {
+            return Err(PackError::ObjectCount {
+                count,
+                reason: "it is too short for so many",
+            });
+        }
+        if count > max_objects {
+            return Err(PackError::ObjectCount {
+                count,
+                reason: "so many are not allowed",
+            });
+        }
+        Ok(PackHeader { count, trailer_at })
+    }
+
+    /// Compares the trailer with the hash of everything before it.
+    fn verify(&self, pack: &[u8], format: ObjectFormat) -> Result<ObjectId, PackError> {
+        let (body, trailer) = pack.split_at(self.trailer_at);
+        let mut hasher = gix_hash::hasher(format);
+        hasher.update(body);
+        let actual = hasher
+            .try_finalize()
+            .map_err(|_| PackError::Collision { offset: 0 })?;
+        let expected = oid::from_bytes_unchecked(trailer).to_owned();
+        if actual != expected {
+            return Err(PackError::Checksum { expected, actual });
+        }
+        Ok(actual)
+    }
+}
+
+/// No entry.
+const NONE: u32 = u32::MAX;
+
+/// How often [`PackVisitor::progress`] is called.
+const PROGRESS_EVERY: u32 = 4096;
+
+/// A pack while it is taken apart.
+///
+/// What it keeps for each object is 40 bytes for SHA-1: id, CRC-32 and offset, which are the
+/// answer, and two links that make a tree of the deltas.
+struct Indexer<'a> {
+    /// The pack without its trailer.
+    body: &'a [u8],
+    count: u32,
+    format: ObjectFormat,
+    limits: &'a IndexLimits,
+    external: &'a dyn Fn(&oid) -> Option<Object>,
+    visitor: &'a mut dyn PackVisitor,
+
+    /// Ids of entries that are not resolved hold [`Kept`] in their place.
+    entries: PackEntries,
+    /// For each entry the last delta that has it as its base.
+    first_child: Vec<u32>,
+    /// For each delta the next one with the same base.
+    next_sibling: Vec<u32>,
+    /// The first delta for each base that is named by id and was not made yet.
+    waiting: HashTable<u32>,
+    waiting_hash: RandomState,
+    /// Deltas that were inflated by the scan and were small enough to keep.
+    kept_deltas: Vec<u8>,
+
+    inflater: Inflater,
+    /// Inflated deltas that were not kept.
+    delta: Vec<u8>,
+    /// Buffers to make objects in.
+    spare: Vec<Vec<u8>>,
+    resolved: u32,
+    total_inflated: u64,
+    /// Bytes made, also those that were made twice, and how many may be.
+    work: u64,
+    work_limit: u64,
+}
+
+/// Where [`Indexer::kept_deltas`] has a delta; a length of 0 says that it has not.
+#[derive(Clone, Copy)]
+struct Kept {
+    start: u32,
+    length: u32,
+}
+
+impl Kept {
+    fn encode(self) -> [u8; 8] {
+        (u64::from(self.start) << 32 | u64::from(self.length)).to_ne_bytes()
+    }
+
+    fn decode(slot: &[u8]) -> Kept {
+        let number = slot
+            .first_chunk()
+            .map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+        Kept {
+            start: (number >> 32) as u32,
+            length: number as u32,
+        }
+    }
+}
+
+/// One object of the chain of deltas that is being resolved.
+struct Link {
+    /// Which entry; [`NONE`] for a base from outside.
+    number: u32,
+    id: ObjectId,
+    /// The next of its deltas to resolve.
+    next_child: u32,
+    content: Content,
+}
+
+/// An object's bytes, or that they were dropped.
+enum Content {
+    Dropped,
+    Made(Vec<u8>),
+    Outside(Bytes),
+}
+
+impl Content {
+    /// The bytes; nothing when they were dropped.
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Content::Dropped => &[],
+            Content::Made(data) => data,
+            Content::Outside(data) => data,
+        }
+    }
+
+    fn is_dropped(&self) -> bool {
+        matches!(self, Content::Dropped)
+    }
+}
+
+/// From a whole object to the delta that is being resolved: each link is a delta of the one before.
+struct Chain {
+    links: Vec<Link>,
+    /// What the links that were made hold together.
+    held_bytes: usize,
+    /// No link before this one holds anything that can be dropped.
+    lowest_held: usize,
+}
+
+impl Chain {
+    fn new(root: Link) -> Chain {
+        Chain {
+            links: vec![root],
+            held_bytes: 0,
+            lowest_held: 0,
+        }
+    }
+
+    fn last(&self) -> &Link {
+        &self.links[self.links.len() - 1]
+    }
+
+    fn push(&mut self, link: Link) {
+        if let Content::Made(data) = &link.content {
+            self.held_bytes += data.capacity();
+        }
+        self.links.push(link);
+    }
+
+    /// Takes the last link away. Returns its buffer.
+    fn pop(&mut self) -> Option<Vec<u8>> {
+        let data = self.drop_at(self.links.len() - 1);
+        self.links.pop();
+        self.lowest_held = self.lowest_held.min(self.links.len());
+        data
+    }
+
+    /// Drops what the link at `at` holds. Returns its buffer.
+    fn drop_at(&mut self, at: usize) -> Option<Vec<u8>> {
+        let content = &mut self.links[at].content;
+        if !matches!(content, Content::Made(_)) {
+            return None;
+        }
+        match std::mem::replace(content, Content::Dropped) {
+            Content::Made(data) => {
+                self.held_bytes -= data.capacity();
+                Some(data)
+            }
+            Content::Dropped | Content::Outside(_) => None,
+        }
+    }
+
+    /// Gives the link at `at`, which was dropped, its bytes again.
+    fn hold(&mut self, at: usize, data: Vec<u8>) {
+        self.held_bytes += data.capacity();
+        self.lowest_held = self.lowest_held.min(at);
+        self.links[at].content = Content::Made(data);
+    }
+
+    /// Drops from the front, never the link at `keep` or behind, until no more than `budget` is held.
+    fn trim_before(&mut self, keep: usize, budget: usize) {
+        while self.held_bytes > budget && self.lowest_held < keep {
+            self.drop_at(self.lowest_held);
+            self.lowest_held += 1;
+        }
+    }
+}
+
+/// Spare buffers above this size are given back.
+const SPARE_BYTES_MAX: usize = 1 << 20;
+const SPARE_BUFFERS_MAX: usize = 8;
+
+/// Deltas above this size are not kept: inflating them again costs less than what they would push out.
+const KEPT_DELTA_BYTES_MAX: u64 = 4 << 10;
+
+impl<'a> Indexer<'a> {
+    fn new(
+        pack: &'a [u8],
+        header: PackHeader,
+        format: ObjectFormat,
+        limits: &'a IndexLimits,
+        external: &'a dyn Fn(&oid) -> Option<Object>,
+        visitor: &'a mut dyn PackVisitor,
+    ) -> Indexer<'a> {
+        let count = header.count as usize;
+        Indexer {
+            body: &pack[..header.trailer_at],
+            count: header.count,
+            format,
+            limits,
+            external,
+            visitor,
+            entries: PackEntries::with_capacity(format, count),
+            first_child: vec![NONE; count],
+            next_sibling: vec![NONE; count],
+            waiting: HashTable::new(),
+            waiting_hash: RandomState::default(),
+            kept_deltas: Vec::new(),
+            inflater: Inflater::new(),
+            delta: Vec::new(),
+            spare: Vec::new(),
+            resolved: 0,
+            total_inflated: 0,
+            work: 0,
+            work_limit: limits.total_for(pack.len()),
+        }
+    }
+
+    /// Reads the pack from front to back: every entry's extent, and whole objects' ids.
+    fn scan(&mut self) -> Result<(), PackError> {
+        let mut at = PackHeader::BYTES;
+        for number in 0..self.count {
+            if number % PROGRESS_EVERY == 0 {
+                self.visitor.progress(Stage::Receiving, number, self.count);
+            }
+            let offset = at as u64;
+            let header = self.header_at(offset)?;
+            if header.size > self.limits.max_object_bytes {
+                return Err(PackError::ObjectTooLarge {
+                    offset,
+                    size: header.size,
+                    limit: self.limits.max_object_bytes,
+                });
+            }
+            let deflated_at = at + header.header_len;
+            let deflated = &self.body[deflated_at..];
+            let consumed = match header.kind {
+                EntryKind::Whole(ObjectKind::Blob) if header.size > LARGE_BLOB_BYTES => {
+                    self.scan_large_blob(number, offset, header.size, deflated)?
+                }
+                EntryKind::Whole(kind) => {
+                    self.scan_whole(number, offset, kind, header.size, deflated)?
+                }
+                EntryKind::OfsDelta { base_distance } => {
+                    let base = self.entry_before(offset, base_distance)?;
+                    self.link(number, base);
+                    self.scan_delta(offset, header.size, deflated)?
+                }
+                EntryKind::RefDelta { base } => {
+                    self.wait(number, &base);
+                    self.scan_delta(offset, header.size, deflated)?
+                }
+            };
+            let end = deflated_at + consumed;
+            self.entries.offsets.push(offset);
+            self.entries
+                .crc32s
+                .push(crc32fast::hash(&self.body[at..end]));
+            at = end;
+        }
+        self.visitor
+            .progress(Stage::Receiving, self.count, self.count);
+        match self.body.len() - at {
+            0 => Ok(()),
+            bytes => Err(PackError::TrailingGarbage {
+                bytes: bytes as u64,
+            }),
+        }
+    }
+
+    fn scan_whole(
+        &mut self,
+        number: u32,
+        offset: u64,
+        kind: ObjectKind,
+        size: u64,
+        deflated: &[u8],
+    ) -> Result<usize, PackError> {
+        let mut data = self.spare.pop().unwrap_or_default();
+        let consumed = self.inflater.inflate(deflated, size, &mut data);
+        let consumed = consumed.map_err(|error| inflate_error(offset, size, error))?;
+        self.spend(size)?;
+        self.total_inflated += size;
+        let id = self.hash(offset, kind, &data)?;
+        self.entries.ids.extend_from_slice(id.as_bytes());
+        self.resolved += 1;
+        self.visit(&VisitedObject {
+            id: &id,
+            kind,
+            data: &data,
+            number,
+            base: None,
+        })?;
+        self.recycle(data);
+        Ok(consumed)
+    }
+
+    fn scan_large_blob(
+        &mut self,
+        number: u32,
+        offset: u64,
+        size: u64,
+        deflated: &[u8],
+    ) -> Result<usize, PackError> {
+        if !zlib::is_possible(deflated.len(), size) {
+            return Err(inflate_error(offset, size, InflateError::Impossible));
+        }
+        self.spend(size)?;
+        self.total_inflated += size;
+        let mut hasher = object_hasher(self.format, ObjectKind::Blob, size);
+        let mut stream = StreamInflater::new(size);
+        let mut piece = vec![0; zlib::PIECE_BYTES];
+        loop {
+            let filled = stream.next(deflated, &mut piece);
+            match filled.map_err(|error| inflate_error(offset, size, error))? {
+                0 => break,
+                filled => hasher.update(&piece[..filled]),
+            }
+        }
+        let id = hasher
+            .try_finalize()
+            .map_err(|_| PackError::Collision { offset })?;
+        self.entries.ids.extend_from_slice(id.as_bytes());
+        self.resolved += 1;
+        self.visitor
+            .large_blob(&id, number, size)
+            .map_err(|reason| PackError::Refused {
+                id,
+                kind: ObjectKind::Blob,
+                reason,
+            })?;
+        Ok(stream.consumed())
+    }
+
+    /// Finds a delta's end, and keeps it if it is small.
+    fn scan_delta(&mut self, offset: u64, size: u64, deflated: &[u8]) -> Result<usize, PackError> {
+        let consumed = self.inflater.inflate(deflated, size, &mut self.delta);
+        let consumed = consumed.map_err(|error| inflate_error(offset, size, error))?;
+        self.spend(size)?;
+        let budget = self.limits.memory_bytes / 2;
+        let mut kept = Kept {
+            start: 0,
+            length: 0,
+        };
+        if size <= KEPT_DELTA_BYTES_MAX && self.kept_deltas.len() + self.delta.len() <= budget {
+            kept = Kept {
+                start: self.kept_deltas.len() as u32,
+                length: size as u32,
+            };
+            self.kept_deltas.extend_from_slice(&self.delta);
+        }
+        let slot = self.entries.ids.len();
+        self.entries.ids.extend_from_slice(&kept.encode());
+        self.entries
+            .ids
+            .resize(slot + self.format.len_in_bytes(), 0);
+        Ok(consumed)
+    }
+
+    fn header_at(&self, offset: u64) -> Result<EntryHeader, PackError> {
+        let bytes = self.body.get(offset as usize..).unwrap_or_default();
+        entry::parse_header(bytes, self.format).map_err(|error| match error {
+            EntryError::Truncated => PackError::Truncated {
+                offset: self.body.len() as u64,
+            },
+            error => PackError::Entry {
+                offset,
+                reason: error.reason(),
+            },
+        })
+    }
+
+    /// The entry that begins `distance` before `offset`; all entries before `offset` are known.
+    fn entry_before(&self, offset: u64, distance: u64) -> Result<u32, PackError> {
+        let nowhere = PackError::NoEntryAtBase { offset, distance };
+        let Some(base_offset) = offset.checked_sub(distance) else {
+            return Err(nowhere);
+        };
+        // Bases are mostly near: look in windows that double, from the end.
+        let offsets = &self.entries.offsets;
+        let mut window = 16;
+        let start = loop {
+            let start = offsets.len().saturating_sub(window);
+            if start == 0 || offsets[start] <= base_offset {
+                break start;
+            }
+            window *= 4;
+        };
+        match offsets[start..].binary_search(&base_offset) {
+            Ok(at) => Ok((start + at) as u32),
+            Err(_) => Err(nowhere),
+        }
+    }
+
+    /// Makes `child` a delta of `base`.
+    fn link(&mut self, child: u32, base: u32) {
+        self.next_sibling[child as usize] = self.first_child[base as usize];
+        self.first_child[base as usize] = child;
+    }
+
+    /// Makes `child` a delta of whatever will be `base`.
+    fn wait(&mut self, child: u32, base: &oid) {
+        let hash = self.waiting_hash.hash_one(base.as_bytes());
+        let is_base = |&first: &u32| {
+            ref_base(self.body, &self.entries.offsets, first, self.format) == base.as_bytes()
+        };
+        match self.waiting.find_mut(hash, is_base) {
+            // `child` itself is not among the entries yet: it goes behind the first.
+            Some(&mut first) => {
+                self.next_sibling[child as usize] = self.next_sibling[first as usize];
+                self.next_sibling[first as usize] = child;
+            }
+            None => {
+                let (body, offsets, format) = (self.body, &self.entries.offsets, self.format);
+                let hasher = &self.waiting_hash;
+                self.waiting.insert_unique(hash, child, |&first| {
+                    hasher.hash_one(ref_base(body, offsets, first, format))
+                });
+            }
+        }
+    }
+
+    /// Moves what waits for `id` to the deltas of the entry that it turned out to be. Returns
+    /// the first of them.
+    fn arrived(&mut self, id: &oid) -> u32 {
+        if self.waiting.is_empty() {
+            return NONE;
+        }
+        let hash = self.waiting_hash.hash_one(id.as_bytes());
+        let is_base = |&first: &u32| {
+            ref_base(self.body, &self.entries.offsets, first, self.format) == id.as_bytes()
+        };
+        match self.waiting.find_entry(hash, is_base) {
+            Ok(found) => found.remove().0,
+            Err(_) => NONE,
+        }
+    }
+
+    /// All deltas of the entry `number`, which is `id`.
+    fn children(&mut self, number: u32, id: &oid) -> u32 {
+        let by_distance = self.first_child[number as usize];
+        let by_id = self.arrived(id);
+        if by_id == NONE {
+            return by_distance;
+        }
+        let mut last = by_id;
+        while self.next_sibling[last as usize] != NONE {
+            last = self.next_sibling[last as usize];
+        }
+        self.next_sibling[last as usize] = by_distance;
+        by_id
+    }
+
+    /// Resolves all deltas whose chain begins in the pack.
+    fn resolve_inside(&mut self) -> Result<(), PackError> {
+        for number in 0..self.count {
+            let has_children = self.first_child[number as usize] != NONE;
+            if !has_children && self.waiting.is_empty() {
+                continue;
+            }
+            let offset = self.entries.offsets[number as usize];
+            let header = self.header_at(offset)?;
+            let EntryKind::Whole(kind) = header.kind else {
+                continue;
+            };
+            let id = self.entries.id(number as usize).to_owned();
+            let next_child = self.children(number, &id);
+            if next_child != NONE {
+                let root = Link {
+                    number,
+                    id,
+                    next_child,
+                    content: Content::Dropped,
+                };
+                self.resolve_family(kind, root)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Resolves all deltas whose chain begins outside the pack. Returns the bases that it took.
+    fn resolve_outside(&mut self) -> Result<Vec<ObjectId>, PackError> {
+        let mut bases = Vec::new();
+        // In the pack's order, so that the same pack always gives the same answer. A base that
+        // is not known may be a delta that another base will bring.
+        let mut firsts: Vec<u32> = self.waiting.iter().copied().collect();
+        firsts.sort_unstable();
+        for first in firsts {
+            let base = ref_base(self.body, &self.entries.offsets, first, self.format);
+            let base = oid::from_bytes_unchecked(base).to_owned();
+            let hash = self.waiting_hash.hash_one(base.as_bytes());
+            if self.waiting.find(hash, |&other| other == first).is_none() {
+                continue;
+            }
+            let Some(object) = (self.external)(&base) else {
+                continue;
+            };
+            let next_child = self.arrived(&base);
+            let content = Content::Outside(object.data);
+            bases.push(base);
+            self.resolve_family(
+                object.kind,
+                Link {
+                    number: NONE,
+                    id: base,
+                    next_child,
+                    content,
+                },
+            )?;
+        }
+        self.visitor
+            .progress(Stage::Resolving, self.resolved, self.count);
+        match self.waiting.iter().min() {
+            None => Ok(bases),
+            Some(&first) => Err(PackError::MissingBase {
+                offset: self.entries.offsets[first as usize],
+                base: oid::from_bytes_unchecked(ref_base(
+                    self.body,
+                    &self.entries.offsets,
+                    first,
+                    self.format,
+                ))
+                .to_owned(),
+                count: self.count - self.resolved,
+            }),
+        }
+    }
+
+    /// Resolves everything that is a delta of `root`, and of that, and so on.
+    fn resolve_family(&mut self, kind: ObjectKind, root: Link) -> Result<(), PackError> {
+        let mut chain = Chain::new(root);
+        let mut delta = std::mem::take(&mut self.delta);
+        while let Some(base) = chain.links.last_mut() {
+            let child = base.next_child;
+            if child == NONE {
+                if let Some(data) = chain.pop() {
+                    self.recycle(data);
+                }
+                continue;
+            }
+            base.next_child = self.next_sibling[child as usize];
+            let offset = self.entries.offsets[child as usize];
+            if chain.links.len() > self.limits.max_chain as usize {
+                return Err(PackError::ChainTooLong {
+                    offset,
+                    limit: self.limits.max_chain,
+                });
+            }
+            if chain.last().content.is_dropped() {
+                self.make_again(&mut chain, &mut delta)?;
+            }
+            let mut data = self.spare.pop().unwrap_or_default();
+            let id = self.resolve(kind, child, chain.last(), &mut delta, &mut data)?;
+            let next_child = self.children(child, &id);
+            if next_child == NONE {
+                self.recycle(data);
+                continue;
+            }
+            let last = chain.links.len() - 1;
+            if chain.last().next_child == NONE
+                && let Some(done) = chain.drop_at(last)
+            {
+                self.recycle(done);
+            }
+            // A spare buffer may be far too large for what it holds now, and it will wait.
+            data.shrink_to(data.len() * 2);
+            chain.push(Link {
+                number: child,
+                id,
+                next_child,
+                content: Content::Made(data),
+            });
+            chain.trim_before(last + 1, self.limits.memory_bytes / 2);
+        }
+        self.delta = delta;
+        Ok(())
+    }
+
+    /// Makes the delta `child` of `base` whole, in `data`, and shows it.
+    fn resolve(
+        &mut self,
+        kind: ObjectKind,
+        child: u32,
+        base: &Link,
+        delta: &mut Vec<u8>,
+        data: &mut Vec<u8>,
+    ) -> Result<ObjectId, PackError> {
+        let offset = self.entries.offsets[child as usize];
+        self.load_delta(child, delta)?;
+        self.make(offset, base.content.bytes(), delta, data)?;
+        let id = self.hash(offset, kind, data)?;
+        let hash = self.format.len_in_bytes();
+        let slot = child as usize * hash;
+        self.entries.ids[slot..slot + hash].copy_from_slice(id.as_bytes());
+        self.total_inflated += data.len() as u64;
+        self.resolved += 1;
+        if self.resolved.is_multiple_of(PROGRESS_EVERY) {
+            self.visitor
+                .progress(Stage::Resolving, self.resolved, self.count);
+        }
+        let object = VisitedObject {
+            id: &id,
+            kind,
+            data,
+            number: child,
+            base: Some(DeltaBase {
+                id: &base.id,
+                number: (base.number != NONE).then_some(base.number),
+                data: base.content.bytes(),
+                delta,
+            }),
+        };
+        self.visit(&object)?;
+        Ok(id)
+    }
+
+    /// Makes the last link's object again, which was dropped, from the nearest that was not.
+    fn make_again(&mut self, chain: &mut Chain, delta: &mut Vec<u8>) -> Result<(), PackError> {
+        let last = chain.links.len() - 1;
+        let held = (0..last)
+            .rev()
+            .find(|&at| !chain.links[at].content.is_dropped());
+        let mut from = match held {
+            Some(held) => held,
+            None => {
+                let data = self.inflate_root(chain.links[0].number)?;
+                chain.hold(0, data);
+                0
+            }
+        };
+        while from < last {
+            let to = from + 1;
+            let number = chain.links[to].number;
+            let offset = self.entries.offsets[number as usize];
+            self.inflate_entry(number, delta)?;
+            let mut data = self.spare.pop().unwrap_or_default();
+            self.make(offset, chain.links[from].content.bytes(), delta, &mut data)?;
+            data.shrink_to(data.len() * 2);
+            // Those with deltas to come are kept while there is room: they are next.
+            if chain.links[from].next_child == NONE
+                && let Some(data) = chain.drop_at(from)
+            {
+                self.recycle(data);
+            }
+            chain.hold(to, data);
+            chain.trim_before(to, self.limits.memory_bytes / 2);
+            from = to;
+        }
+        Ok(())
+    }
+
+    /// The object that the whole entry `number` holds.
+    fn inflate_root(&mut self, number: u32) -> Result<Vec<u8>, PackError> {
+        let mut data = self.spare.pop().unwrap_or_default();
+        self.inflate_entry(number, &mut data)?;
+        self.spend(data.len() as u64)?;
+        Ok(data)
+    }
+
+    /// Puts the delta `number`, which was not resolved yet, into `delta`.
+    fn load_delta(&mut self, number: u32, delta: &mut Vec<u8>) -> Result<(), PackError> {
+        let slot = number as usize * self.format.len_in_bytes();
+        let kept = Kept::decode(&self.entries.ids[slot..]);
+        let (start, length) = (kept.start as usize, kept.length as usize);
+        if length == 0 {
+            return self.inflate_entry(number, delta);
+        }
+        delta.clear();
+        delta.extend_from_slice(&self.kept_deltas[start..start + length]);
+        Ok(())
+    }
+
+    /// What the entry `number` inflates to. The scan has found it sound.
+    fn inflate_entry(&mut self, number: u32, out: &mut Vec<u8>) -> Result<(), PackError> {
+        let offset = self.entries.offsets[number as usize];
+        let header = self.header_at(offset)?;
+        let deflated = &self.body[offset as usize + header.header_len..];
+        match self.inflater.inflate(deflated, header.size, out) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(inflate_error(offset, header.size, error)),
+        }
+    }
+
+    /// Applies the delta of the entry at `offset` to its base.
+    fn make(
+        &mut self,
+        offset: u64,
+        base: &[u8],
+        delta: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), PackError> {
+        let limit = self.limits.max_object_bytes;
+        delta::apply_into(base, delta, limit, out).map_err(|source| match source {
+            DeltaError::TooLarge { size, limit } => PackError::ObjectTooLarge {
+                offset,
+                size,
+                limit,
+            },
+            source => PackError::Delta { offset, source },
+        })?;
+        self.spend(out.len() as u64)
+    }
+
+    fn hash(&self, offset: u64, kind: ObjectKind, data: &[u8]) -> Result<ObjectId, PackError> {
+        hash_object(self.format, kind, data).map_err(|_| PackError::Collision { offset })
+    }
+
+    /// Shows an object; large blobs are only named, however they came.
+    fn visit(&mut self, object: &VisitedObject<'_>) -> Result<(), PackError> {
+        let size = object.data.len() as u64;
+        let verdict = if object.kind == ObjectKind::Blob && size > LARGE_BLOB_BYTES {
+            self.visitor.large_blob(object.id, object.number, size)
+        } else {
+            self.visitor.object(object)
+        };
+        verdict.map_err(|reason| PackError::Refused {
+            id: object.id.to_owned(),
+            kind: object.kind,
+            reason,
+        })
+    }
+
+    /// Counts bytes that were made, and ends what makes too many.
+    fn spend(&mut self, bytes: u64) -> Result<(), PackError> {
+        self.work = self.work.saturating_add(bytes);
+        if self.work > self.work_limit {
+            return Err(PackError::TotalTooLarge {
+                limit: self.work_limit,
+            });
+        }
+        Ok(())
+    }
+
+    fn recycle(&mut self, buffer: Vec<u8>) {
+        if buffer.capacity() <= SPARE_BYTES_MAX && self.spare.len() < SPARE_BUFFERS_MAX {
+            self.spare.push(buffer);
+        }
+    }
+}
+
+/// The id that the delta numbered `number`, which names its base by id, names.
+fn ref_base<'p>(body: &'p [u8], offsets: &[u64], number: u32, format: ObjectFormat) -> &'p [u8] {
+    let bytes = body
+        .get(offsets[number as usize] as usize..)
+        .unwrap_or_default();
+    // The scan has parsed this header: type and size end at the first byte below 0x80.
+    let size_bytes = bytes.iter().take_while(|&&byte| byte >= 0x80).count() + 1;
+    bytes
+        .get(size_bytes..size_bytes + format.len_in_bytes())
+        .unwrap_or_default()
+}
+
+pub(super) fn inflate_error(offset: u64, size: u64, error: InflateError) -> PackError {
+    PackError::Inflate {
+        offset,
+        size,
+        reason: error.reason(),
+    }
 }
