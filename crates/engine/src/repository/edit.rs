@@ -129,6 +129,12 @@ pub struct NewObjects {
 }
 
 impl NewObjects {
+    /// The ids of the inline objects whose bytes are here.
+    pub fn brought(&self) -> impl Iterator<Item = ObjectId> + '_ {
+        let here = |object: &&NewObject| object.body != ObjectBody::Elsewhere;
+        self.inline.iter().filter(here).map(|object| object.id)
+    }
+
     /// Bytes of the inline objects, as they are kept.
     pub fn inline_bytes(&self) -> usize {
         self.inline.iter().map(|object| object.body.len()).sum()
@@ -158,6 +164,9 @@ pub enum ObjectBody {
         /// The delta, not deflated.
         delta: Bytes,
     },
+    /// The pool has it: it is in a pack of this change, or was there before and no parent of the
+    /// change's commit has it. It is listed because the commit introduces it.
+    Elsewhere,
 }
 
 impl ObjectBody {
@@ -166,6 +175,7 @@ impl ObjectBody {
         match self {
             ObjectBody::Whole(data) => data.len(),
             ObjectBody::Delta { delta, .. } => delta.len(),
+            ObjectBody::Elsewhere => 0,
         }
     }
 

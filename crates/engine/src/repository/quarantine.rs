@@ -118,9 +118,11 @@ impl Repository {
             GraphSource::Commits(Vec::new())
         };
         let quarantined = self.quarantine(pack, bytes, graph)?;
-        objects
-            .inline
-            .retain(|object| matches!(object.body, ObjectBody::Delta { .. }));
+        for object in &mut objects.inline {
+            if matches!(object.body, ObjectBody::Whole(_)) {
+                object.body = ObjectBody::Elsewhere;
+            }
+        }
         objects.packs.push(pack);
         Ok(Some(quarantined))
     }

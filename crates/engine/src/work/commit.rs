@@ -327,6 +327,14 @@ impl NewCommitOnBranch {
                         if !is_blob && mode.is_some() {
                             return Err(CommitError::BlobNotFound { id });
                         }
+                        if is_blob {
+                            // The branch may not have it yet: the commit introduces it then.
+                            self.blobs.push(NewObject {
+                                id,
+                                kind: ObjectKind::Blob,
+                                body: ObjectBody::Elsewhere,
+                            });
+                        }
                         (id, is_blob)
                     }
                 };
