@@ -8,7 +8,6 @@ use govc_git::object::{NewCommit, Signature, commit};
 use govc_git::object_id::{Collision, hash_object};
 use govc_git::{ObjectId, ObjectKind, message, path};
 use hashbrown::HashMap;
-use smallvec::SmallVec;
 
 use super::action::{Action, Content, FileMode, TextEdit};
 use super::tree_editor::{Found, TreeEditError, TreeEditor};

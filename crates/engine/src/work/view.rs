@@ -47,14 +47,22 @@ impl View {
         if matches!(moment, Moment::Seq(seq) if seq > repository.snapshot().seq) {
             return Ok(None);
         }
-        Ok(repository.refs_at(moment)?.map(|past| View {
-            pool: Arc::clone(repository.pool()),
-            refs: past.refs,
-            seq: past.seq,
-            time: past.time,
+        Ok(repository.refs_at(moment)?.map(|past| {
+            let pool = Arc::clone(repository.pool());
+            View::of_refs(pool, past.refs, past.seq, past.time)
+        }))
+    }
+
+    /// `refs` over `pool`, whosever they are.
+    pub fn of_refs(pool: Arc<Pool>, refs: Refs, seq: Seq, time: Time) -> View {
+        View {
+            pool,
+            refs,
+            seq,
+            time,
             visibility: OnceLock::new(),
             now_of: None,
-        }))
+        }
     }
 
     /// What the state reaches.
