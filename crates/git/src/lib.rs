@@ -5,8 +5,8 @@ pub mod object;
 pub mod object_id;
 pub mod pack;
 pub mod path;
-pub mod refname;
 pub mod pktline;
+pub mod refname;
 pub mod wire;
 
 pub use object::{Object, ObjectKind};
