@@ -2,12 +2,15 @@
 
 pub mod action;
 pub mod commit;
+pub mod hidden;
 pub mod log;
+pub mod receive;
 pub mod refs;
 pub mod revision;
 mod splice;
 pub mod tree;
 pub mod tree_editor;
+pub mod upload;
 pub mod view;
 
 pub use view::View;
