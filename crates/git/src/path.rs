@@ -73,6 +73,16 @@ pub fn is_dot_git(name: &[u8]) -> bool {
     hfs_is(name, b"git") || name.split(|&b| b == b'\\').any(ntfs_is_dot_git)
 }
 
+/// Whether a file system takes `name` for `.gitmodules`, which must never be a symbolic link.
+pub fn is_dot_gitmodules(name: &[u8]) -> bool {
+    GITMODULES.is(name)
+        || name
+            .iter()
+            .enumerate()
+            .filter(|(_, b)| **b == b'\\')
+            .any(|(at, _)| GITMODULES.ntfs_is(&name[at + 1..]))
+}
+
 /// A name beginning with a dot that Git reads itself, and the start of its short name where the
 /// six letters that it shares with others are taken (NTFS makes it from a hash).
 #[derive(Debug, Clone, Copy)]

@@ -295,7 +295,7 @@ fn tags_are_judged_as_git_judges_them() {
         "object {id} \ntype tree\ntag v1\n\nm\n",
         "object 12\ntype tree\ntag v1\n\nm\n",
         "type tree\ntag v1\n\nm\n",
-        "object {id}\ntype tree\ntag v\01\n\nm\n",
+        "object {id}\ntype tree\ntag v\x001\n\nm\n",
         "object {id}\ntype tree\ntag v1\ntagger A <a@b> 1 +0000\n\nm\0m\n",
         "",
     ];
@@ -430,7 +430,7 @@ fn nasty_names() -> Vec<Vec<u8>> {
             format!(".{name}\\x"),
             format!("\u{200c}.{name}"),
             format!(".{name}\u{feff}"),
-            format!("{name}"),
+            name.to_owned(),
             format!("{six}~1"),
             format!("{}~4", six.to_uppercase()),
             format!("{six}~5"),

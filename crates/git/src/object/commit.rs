@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::{ObjectFormat, ObjectId, ObjectKind};
 
-use super::header::Headers;
+use super::header::{Headers, c_number};
 use super::{ParseError, Signature, SignatureRef};
 
 /// A commit, looked at where it lies.
@@ -39,7 +39,8 @@ pub struct CommitFacts {
     pub tree: ObjectId,
     /// The commits that this one continues, in their order.
     pub parents: SmallVec<[ObjectId; 2]>,
-    /// Seconds since 1970 of the committer; 0 when it cannot be read, as Git has it.
+    /// Seconds since 1970 of the committer, by which Git sorts: 0 when there are none, the
+    /// largest number when they do not fit.
     pub committer_time: i64,
 }
 
@@ -77,18 +78,20 @@ impl CommitRef<'_> {
             extra_headers: Vec::new(),
             message: b"",
         };
-        if let Some(line) = headers.value(b"author ") {
-            commit.author = SignatureRef::parse(line);
-        }
-        if let Some(line) = headers.value(b"committer ") {
-            commit.committer = SignatureRef::parse(line);
-        }
-        while let Some((key, value)) = headers.any() {
-            match (key, value) {
-                (b"encoding", Cow::Borrowed(value)) if commit.encoding.is_none() => {
-                    commit.encoding = Some(value);
-                }
-                (key, value) => commit.extra_headers.push((key, value)),
+        // They belong in this order and once each, but Git shows what it finds: of two, the last.
+        loop {
+            if let Some(line) = headers.value(b"author ") {
+                commit.author = SignatureRef::parse(line);
+            } else if let Some(line) = headers.value(b"committer ") {
+                commit.committer = SignatureRef::parse(line);
+            } else if commit.encoding.is_none()
+                && let Some(encoding) = headers.value(b"encoding ")
+            {
+                commit.encoding = Some(encoding);
+            } else if let Some(header) = headers.any() {
+                commit.extra_headers.push(header);
+            } else {
+                break;
             }
         }
         commit.message = headers.message();
@@ -108,15 +111,32 @@ impl CommitRef<'_> {
 pub fn facts(data: &[u8], format: ObjectFormat) -> Result<CommitFacts, ParseError> {
     let mut headers = Headers::new(ObjectKind::Commit, data);
     let (tree, parents) = tree_and_parents(&mut headers, format)?;
-    let _author = headers.value(b"author ");
+    // The keys without their spaces, and no committer without an author, as in Git's commit.c.
     let committer_time = headers
-        .value(b"committer ")
-        .and_then(|line| SignatureRef::parse(line).time())
-        .map_or(0, |time| time.seconds);
+        .value(b"author")
+        .and_then(|_| headers.rest().strip_prefix(b"committer"))
+        .map_or(0, sorting_time);
     Ok(CommitFacts {
         tree,
         parents,
         committer_time,
+    })
+}
+
+/// The time that Git sorts by: a number as C reads it behind the first `>`, on a line that is not
+/// the commit's last. It need not be the time that Git shows.
+fn sorting_time(committer: &[u8]) -> i64 {
+    let line = committer
+        .iter()
+        .position(|&b| b == b'>')
+        .map(|close| &committer[close + 1..])
+        .and_then(|behind| {
+            let end = behind.iter().position(|&b| b == b'\n')? + 1;
+            (end < behind.len()).then_some(&behind[..end])
+        });
+    line.map_or(0, |line| {
+        let (seconds, _) = c_number(line);
+        i64::try_from(seconds).unwrap_or(i64::MAX)
     })
 }
 
@@ -129,6 +149,10 @@ fn tree_and_parents(
     let tree = headers
         .id(b"tree ", format, TREE)?
         .ok_or_else(|| headers.error(TREE))?;
+    // Git takes a commit that ends here for none.
+    if headers.rest().is_empty() {
+        return Err(headers.error("more than a tree"));
+    }
     let mut parents = SmallVec::new();
     while let Some(parent) = headers.id(b"parent ", format, PARENT)? {
         parents.push(parent);

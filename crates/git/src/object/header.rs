@@ -93,3 +93,34 @@ impl<'a> Headers<'a> {
         self.rest().strip_prefix(b"\n").unwrap_or_default()
     }
 }
+
+/// A number as C's `strtoumax` reads it, which is what decides what Git takes for a date: spaces
+/// (newlines too) and a sign before it, negative numbers wrapped around, the largest number where
+/// it does not fit. And how many bytes that took: none without a digit.
+pub(super) fn c_number(text: &[u8]) -> (u64, usize) {
+    let byte = |at: usize| text.get(at).copied().unwrap_or(0);
+    let is_space = |b: u8| matches!(b, b' ' | b'\t'..=b'\r');
+    let mut length = text.iter().take_while(|b| is_space(**b)).count();
+    let negative = byte(length) == b'-';
+    if matches!(byte(length), b'-' | b'+') {
+        length += 1;
+    }
+    let first_digit = length;
+    let mut number = Some(0u64);
+    while byte(length).is_ascii_digit() {
+        let digit = u64::from(byte(length) - b'0');
+        number = number
+            .and_then(|n| n.checked_mul(10))
+            .and_then(|n| n.checked_add(digit));
+        length += 1;
+    }
+    if length == first_digit {
+        return (0, 0);
+    }
+    let number = match number {
+        None => u64::MAX,
+        Some(n) if negative => n.wrapping_neg(),
+        Some(n) => n,
+    };
+    (number, length)
+}

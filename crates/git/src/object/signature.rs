@@ -49,36 +49,31 @@ impl GitTime {
         }
     }
 
-    /// Reads `SECONDS +ZZZZ`. Without an offset it is `+0000`; `None` when there are no seconds
-    /// or they do not fit. Digits of the offset are taken as Git takes them: hours times 100 plus
-    /// minutes, without a look at their range.
+    /// Reads `SECONDS +ZZZZ` as Git reads it from a commit: `None` unless both are there. Seconds
+    /// that do not fit are 1970, UTC. Hours and minutes of the offset are taken as they stand,
+    /// without a look at their range.
     pub fn parse(text: &[u8]) -> Option<GitTime> {
-        let (negative, digits) = match text.strip_prefix(b"-") {
-            Some(rest) => (true, rest),
-            None => (false, text),
-        };
-        let length = digits.iter().take_while(|b| b.is_ascii_digit()).count();
+        let length = text.iter().take_while(|b| b.is_ascii_digit()).count();
         if length == 0 {
             return None;
         }
-        let mut seconds = 0i64;
-        for &digit in &digits[..length] {
-            seconds = seconds
+        let (offset_minutes, negative_zero) = parse_offset(&text[length..])?;
+        let seconds = text[..length].iter().try_fold(0i64, |seconds, digit| {
+            seconds
                 .checked_mul(10)?
-                .checked_add(i64::from(digit - b'0'))?;
-        }
-        let (offset_minutes, negative_zero) = parse_offset(&digits[length..]).unwrap_or_default();
-        Some(GitTime {
-            seconds: if negative { -seconds } else { seconds },
+                .checked_add(i64::from(digit - b'0'))
+        });
+        Some(seconds.map_or_else(GitTime::default, |seconds| GitTime {
+            seconds,
             offset_minutes,
             negative_zero,
-        })
+        }))
     }
 }
 
-/// ` +0130` → 90 minutes, and whether it was `-0000`.
+/// ` +0130` → 90 minutes, and whether it was `-0000`. What no clock can show is 0.
 fn parse_offset(text: &[u8]) -> Option<(i32, bool)> {
-    const OFFSET_DIGITS_MAX: usize = 7;
+    const OFFSET_DIGITS_MAX: usize = 9;
     let (sign, digits) = text.trim_ascii_start().split_first()?;
     let negative = match sign {
         b'+' => false,
@@ -86,8 +81,11 @@ fn parse_offset(text: &[u8]) -> Option<(i32, bool)> {
         _ => return None,
     };
     let length = digits.iter().take_while(|b| b.is_ascii_digit()).count();
-    if length == 0 || length > OFFSET_DIGITS_MAX {
+    if length == 0 {
         return None;
+    }
+    if length > OFFSET_DIGITS_MAX {
+        return Some((0, false));
     }
     let number = digits[..length]
         .iter()
@@ -119,30 +117,23 @@ impl fmt::Display for GitTime {
 }
 
 impl<'a> SignatureRef<'a> {
-    /// Takes the line apart as Git does when it reads: the address is what the first `<` and the
-    /// next `>` hold, the time is behind the last `>`. What is missing is empty.
+    /// Takes the line apart as Git does when it reads (ident.c): the address is what the first
+    /// `<` and the next `>` hold, the time is behind the last `>`. Without an address nothing is
+    /// taken for anything.
     pub fn parse(line: &'a [u8]) -> SignatureRef<'a> {
-        let Some(open) = line.iter().position(|&b| b == b'<') else {
-            return SignatureRef {
-                name: line.trim_ascii(),
-                ..SignatureRef::default()
-            };
-        };
-        let name = line[..open].trim_ascii();
+        Self::split(line).unwrap_or_default()
+    }
+
+    fn split(line: &'a [u8]) -> Option<SignatureRef<'a>> {
+        let open = line.iter().position(|&b| b == b'<')?;
         let behind = &line[open + 1..];
-        let Some(close) = behind.iter().position(|&b| b == b'>') else {
-            return SignatureRef {
-                name,
-                email: behind,
-                time_raw: b"",
-            };
-        };
-        let last = behind.iter().rposition(|&b| b == b'>').unwrap_or(close);
-        SignatureRef {
-            name,
+        let close = behind.iter().position(|&b| b == b'>')?;
+        let last = behind.iter().rposition(|&b| b == b'>')?;
+        Some(SignatureRef {
+            name: trim_end(&line[..open]),
             email: &behind[..close],
             time_raw: behind[last + 1..].trim_ascii(),
-        }
+        })
     }
 
     /// The moment; `None` when it cannot be read as one.
@@ -185,6 +176,16 @@ impl Signature {
         out.extend_from_slice(b"> ");
         out.extend_from_slice(self.time.to_string().as_bytes());
     }
+}
+
+/// Git's spaces only: not vertical tabs or form feeds.
+fn trim_end(text: &[u8]) -> &[u8] {
+    let is_space = |b: &u8| matches!(b, b' ' | b'\t' | b'\n' | b'\r');
+    let length = text
+        .iter()
+        .rposition(|b| !is_space(b))
+        .map_or(0, |at| at + 1);
+    &text[..length]
 }
 
 /// A name or an address as Git writes it (ident.c): spaces, control characters and the

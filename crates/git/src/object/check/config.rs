@@ -6,12 +6,12 @@
 #[derive(Debug)]
 pub(super) struct Malformed;
 
+/// Takes a variable's name and its value.
+type OnVariable<'a> = dyn FnMut(&[u8], Option<&[u8]>) + 'a;
+
 /// Hands every variable in `text` to `on_variable`: its full name `section.subsection.key`, and
 /// its value unless it stands there without `=`.
-pub(super) fn read(
-    text: &[u8],
-    on_variable: &mut dyn FnMut(&[u8], Option<&[u8]>),
-) -> Result<(), Malformed> {
+pub(super) fn read(text: &[u8], on_variable: &mut OnVariable<'_>) -> Result<(), Malformed> {
     let mut reader = Reader {
         text,
         at: 0,

@@ -1,6 +1,7 @@
 //! The lines before the blank one, looked at as Git's checker does: byte by byte, to a NUL that
 //! stands behind the last.
 
+use crate::object::header::c_number;
 use crate::{ObjectFormat, ObjectId};
 
 use super::Finding;
@@ -123,7 +124,7 @@ impl<'a> Cursor<'a> {
         if p.byte(0) == b'0' && p.byte(1) != b' ' {
             return complain("zeroPaddedDate", "zero-padded date");
         }
-        let (seconds, length) = p.unsigned();
+        let (seconds, length) = c_number(p.rest());
         if i64::try_from(seconds).is_err() {
             return complain("badDateOverflow", "date causes integer overflow");
         }
@@ -138,35 +139,5 @@ impl<'a> Cursor<'a> {
             return complain("badTimezone", "bad time zone");
         }
         Ok(())
-    }
-
-    /// A number as C's `strtoumax` reads it, which is what decides what Git takes for a date:
-    /// spaces (newlines too) and a sign before it, negative numbers wrapped around, the largest
-    /// number where it does not fit. And how many bytes that took: none without a digit.
-    fn unsigned(&self) -> (u64, usize) {
-        let is_space = |b: u8| matches!(b, b' ' | b'\t'..=b'\r');
-        let mut length = self.rest().iter().take_while(|b| is_space(**b)).count();
-        let negative = self.byte(length) == b'-';
-        if matches!(self.byte(length), b'-' | b'+') {
-            length += 1;
-        }
-        let first_digit = length;
-        let mut number = Some(0u64);
-        while self.byte(length).is_ascii_digit() {
-            let digit = u64::from(self.byte(length) - b'0');
-            number = number
-                .and_then(|n| n.checked_mul(10))
-                .and_then(|n| n.checked_add(digit));
-            length += 1;
-        }
-        if length == first_digit {
-            return (0, 0);
-        }
-        let number = match number {
-            None => u64::MAX,
-            Some(n) if negative => n.wrapping_neg(),
-            Some(n) => n,
-        };
-        (number, length)
     }
 }

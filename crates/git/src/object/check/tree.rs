@@ -247,8 +247,8 @@ fn check_name(
     on_special: &mut dyn FnMut(SpecialFile, &oid),
 ) -> u16 {
     let name = entry.name;
-    let mut gitmodules = |on_finding: &mut dyn FnMut(Finding),
-                          special: &mut dyn FnMut(SpecialFile, &oid)| {
+    let gitmodules = |on_finding: &mut dyn FnMut(Finding),
+                      special: &mut dyn FnMut(SpecialFile, &oid)| {
         if entry.is_symlink() {
             on_finding(Finding::error(
                 "gitmodulesSymlink",
