@@ -4,25 +4,46 @@
 //! pool has an object never means that somebody may see it: [`Visibility`] answers that, for one
 //! state of one repository.
 
+mod cache;
+mod chunks;
 mod closure;
+mod delta_chain;
 mod error;
 mod graph;
+mod hot;
+mod id_hash;
 mod introduced;
+mod pack_list;
+mod scan;
 mod stream;
+mod tags;
 mod visibility;
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use govc_git::object::commit;
+use govc_git::pack::{BaseCache as _, DeltaBaseCache, Pack, PackIndex, delta};
 use govc_git::{Object, ObjectFormat, ObjectId, ObjectKind, oid};
+use hashbrown::HashMap;
+use smallvec::SmallVec;
 
 pub use closure::ObjectSet;
 pub use error::PoolError;
 pub use graph::{CommitFacts, CommitNumber, DateWalk, Graph};
 pub use stream::{PackOptions, PackStream};
+pub use tags::Peeled;
 pub use visibility::Visibility;
 
-use crate::NewObject;
 use crate::journal::{PackBytes, PackId};
+use crate::{NewObject, ObjectBody};
+use cache::ReadCache;
+use hot::{Hot, HotDelta, HotMap, HotSize};
+use id_hash::IdHash;
+use introduced::Introduced;
+use pack_list::{PackList, PoolPack, locate};
 use crate::work::tree_editor::TipTrees;
 
 /// What a pool may spend.
@@ -32,7 +53,7 @@ pub struct PoolLimits {
     pub read_cache_bytes: usize,
     /// Bytes of delta bases that are kept while packs are read.
     pub delta_base_cache_bytes: usize,
-    /// The largest object that is inflated, in bytes.
+    /// The largest object that a hot delta may make, in bytes.
     pub object_bytes_max: u64,
 }
 
@@ -51,9 +72,10 @@ impl Default for PoolLimits {
 pub enum GraphSource {
     /// Whoever indexed the pack saw them. In any order.
     Commits(Vec<(ObjectId, CommitFacts)>),
-    /// A commit-graph file (gitformat-commit-graph(5)); commits of the pack that it lacks are
-    /// read from the pack.
-    CommitGraph(bytes::Bytes),
+    /// A commit-graph file (gitformat-commit-graph(5)). Commits of the pack that it lacks are
+    /// learnt when a ref reaches them: see [`Pool::learn`]. A file that cannot be read is passed
+    /// over, and the pack is read instead.
+    CommitGraph(Bytes),
     /// They are read from the pack.
     Scan,
 }
@@ -74,15 +96,40 @@ pub struct PoolStats {
 /// The objects of one fork family.
 pub struct Pool {
     format: ObjectFormat,
+    limits: PoolLimits,
+    hot: HotMap,
+    /// Swapped whole: readers never wait.
+    packs: ArcSwap<PackList>,
+    /// Held to swap `packs`.
+    packs_writer: Mutex<()>,
+    /// Numbers packs in the order in which they came.
+    next_serial: AtomicU32,
+    read_cache: ReadCache,
+    base_cache: DeltaBaseCache,
+    graph: Graph,
+    introduced: Introduced,
+    /// What tags name. They never change.
+    tag_targets: RwLock<HashMap<ObjectId, ObjectId>>,
+    /// The trees of the newest commits, open for the next one's edits.
     tip_trees: TipTrees,
 }
 
 impl Pool {
     /// An empty pool.
     pub fn new(format: ObjectFormat, limits: PoolLimits) -> Arc<Pool> {
-        let _ = limits;
+        let hash = IdHash::random();
         Arc::new(Pool {
             format,
+            hot: HotMap::new(format, hash),
+            packs: ArcSwap::default(),
+            packs_writer: Mutex::default(),
+            read_cache: ReadCache::new(limits.read_cache_bytes),
+            base_cache: DeltaBaseCache::new(limits.delta_base_cache_bytes),
+            graph: Graph::new(format, hash),
+            introduced: Introduced::default(),
+            tag_targets: RwLock::default(),
+            next_serial: AtomicU32::new(0),
+            limits,
             tip_trees: TipTrees::default(),
         })
     }
@@ -102,8 +149,14 @@ impl Pool {
     /// # Errors
     /// [`PoolError::Damaged`] and [`PoolError::BaseMissing`], when what there is cannot be read.
     pub fn find(&self, id: &oid) -> Result<Option<Object>, PoolError> {
-        let _ = id;
-        unimplemented!()
+        match self.hot.get(id) {
+            Some(Hot::Whole(kind, data)) => Ok(Some(Object { kind, data })),
+            Some(Hot::Delta(delta)) => match self.read_cache.get(id) {
+                Some(object) => Ok(Some(object)),
+                None => self.make(id, delta).map(Some),
+            },
+            None => self.find_packed(id),
+        }
     }
 
     /// The object `id`, which something that exists refers to.
@@ -111,8 +164,82 @@ impl Pool {
     /// # Errors
     /// As [`Pool::find`], and [`PoolError::Missing`].
     pub fn get(&self, id: &oid) -> Result<Object, PoolError> {
-        self.find(id)?
-            .ok_or(PoolError::Missing { id: id.to_owned() })
+        self.find(id)?.ok_or(PoolError::Missing { id: id.to_owned() })
+    }
+
+    /// The content of `id`, which something that exists says is of this kind.
+    ///
+    /// # Errors
+    /// As [`Pool::get`], and [`PoolError::WrongKind`].
+    pub fn get_kind(&self, id: &oid, expected: ObjectKind) -> Result<Bytes, PoolError> {
+        let object = self.get(id)?;
+        if object.kind != expected {
+            let (id, found) = (id.to_owned(), object.kind);
+            return Err(PoolError::WrongKind { id, found, expected });
+        }
+        Ok(object.data)
+    }
+
+    /// Looks in the packs, newest first. A pack that is damaged where the object is hides no other
+    /// that has it too.
+    ///
+    /// What leaves the hot map was in a pack before, and what leaves a pack in another: the list
+    /// that is read after a miss in the hot map has it.
+    fn find_packed(&self, id: &oid) -> Result<Option<Object>, PoolError> {
+        if let Some(object) = self.read_cache.get(id) {
+            return Ok(Some(object));
+        }
+        let list = self.packs.load();
+        let mut failed = None;
+        for pack in list.iter().rev() {
+            let Some(position) = pack.position(id) else { continue };
+            match pack.pack.object_at(position, &|_| None, &self.base_cache) {
+                Ok(object) => {
+                    self.read_cache.put(id.to_owned(), object.clone());
+                    return Ok(Some(object));
+                }
+                Err(error) => failed = Some(pack.damaged(id, &error)),
+            }
+        }
+        failed.map_or(Ok(None), Err)
+    }
+
+    /// Makes a hot object from its delta and what that leads to.
+    fn make(&self, id: &oid, delta: HotDelta) -> Result<Object, PoolError> {
+        let kind = delta.kind;
+        let mut base = delta.base;
+        let mut deltas: SmallVec<[(ObjectId, SmallVec<[u8; 128]>); 8]> = SmallVec::new();
+        deltas.push((id.to_owned(), delta.delta));
+        let mut data = loop {
+            if deltas.len() > delta_chain::CHAIN_MAX {
+                let max = delta_chain::CHAIN_MAX;
+                return Err(PoolError::TooDeep { id: id.to_owned(), max });
+            }
+            if let Some(object) = self.read_cache.get(&base) {
+                break object.data;
+            }
+            match self.hot.get(&base) {
+                Some(Hot::Whole(_, data)) => break data,
+                Some(Hot::Delta(next)) => {
+                    deltas.push((base, next.delta));
+                    base = next.base;
+                }
+                None => match self.find_packed(&base)? {
+                    Some(object) => break object.data,
+                    None => {
+                        let id = deltas.last().map_or(id.to_owned(), |(id, _)| *id);
+                        return Err(PoolError::BaseMissing { id, base, pack: None });
+                    }
+                },
+            }
+        };
+        for (id, step) in deltas.iter().rev() {
+            let made = delta::apply(&data, step, self.limits.object_bytes_max);
+            data = made.map_err(|error| hot_damaged(id, &error))?.into();
+        }
+        let object = Object { kind, data };
+        self.read_cache.put(id.to_owned(), object.clone());
+        Ok(object)
     }
 
     /// What `id` is and its size in bytes, mostly without inflating it.
@@ -120,53 +247,205 @@ impl Pool {
     /// # Errors
     /// As [`Pool::find`].
     pub fn header(&self, id: &oid) -> Result<Option<(ObjectKind, u64)>, PoolError> {
-        let _ = id;
-        unimplemented!()
+        match self.hot.header(id) {
+            Some((kind, HotSize::Whole(size))) => return Ok(Some((kind, size))),
+            Some((kind, HotSize::DeltaFront(front))) => {
+                let (_, size) = delta::sizes(&front).map_err(|error| hot_damaged(id, &error))?;
+                return Ok(Some((kind, size)));
+            }
+            None => {}
+        }
+        let list = self.packs.load();
+        let mut failed = None;
+        for pack in list.iter().rev() {
+            let Some(position) = pack.position(id) else { continue };
+            match pack.pack.header_at(position, &|_| None) {
+                Ok(header) => return Ok(Some(header)),
+                Err(error) => failed = Some(pack.damaged(id, &error)),
+            }
+        }
+        failed.map_or(Ok(None), Err)
     }
 
     /// Whether there is an object `id`. Not whether anybody may see it.
     pub fn contains(&self, id: &oid) -> bool {
-        let _ = id;
-        unimplemented!()
+        self.hot.contains(id) || locate(&self.packs.load(), id).is_some()
     }
 
     /// Up to `max` ids that begin with `hex_prefix` (4 digits or more, any case), sorted, for
     /// abbreviations. Not whether anybody may see them.
     pub fn candidates(&self, hex_prefix: &str, max: usize) -> Vec<ObjectId> {
-        let _ = (hex_prefix, max);
-        unimplemented!()
+        const HEX_LEN_MIN: usize = 4;
+        let hex_len = hex_prefix.len();
+        let Some(prefix) = decode_hex_prefix(hex_prefix) else {
+            return Vec::new();
+        };
+        if !(HEX_LEN_MIN..=self.format.len_in_hex()).contains(&hex_len) {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        self.hot.with_prefix(&prefix, hex_len, &mut found);
+        for pack in self.packs.load().iter() {
+            let range = pack.pack.index().prefix_range(&prefix, hex_len);
+            found.extend(range.take(max).map(|position| pack.object_id(position)));
+        }
+        found.sort_unstable();
+        found.dedup();
+        found.truncate(max);
+        found
     }
 
     /// Takes the new objects of a change in. A delta's base comes before it or is here already.
     /// The ids are believed: whoever calls this computed them.
     ///
-    /// Objects that are here already are no error, and are kept once.
+    /// An object that is hot already is kept once, and leaves when as many changes were refused
+    /// ([`Pool::forget`]) as brought it.
     ///
     /// # Errors
     /// [`PoolError::BaseMissing`] for a delta on nothing, [`PoolError::Damaged`] for a commit
-    /// that cannot be parsed; objects before it were taken in.
+    /// that cannot be parsed or a delta that cannot be applied; nothing was taken in then.
     pub fn insert(&self, objects: &[NewObject]) -> Result<(), PoolError> {
-        let _ = objects;
-        unimplemented!()
+        let taken = self.insert_objects(objects);
+        if let Err((error, count)) = taken {
+            let before = objects.get(..count).unwrap_or_default();
+            before.iter().for_each(|object| self.release(&object.id));
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// As [`Pool::insert`]; the error says how many were taken in.
+    fn insert_objects(&self, objects: &[NewObject]) -> Result<(), (PoolError, usize)> {
+        let mut commits: SmallVec<[(ObjectId, CommitFacts); 1]> = SmallVec::new();
+        for object in objects.iter().filter(|object| object.kind == ObjectKind::Commit) {
+            if let ObjectBody::Whole(data) = &object.body {
+                let facts = self.facts(&object.id, data).map_err(|error| (error, 0))?;
+                commits.push((object.id, facts));
+            }
+        }
+        // A number says nothing before a ref reaches it: the graph may know it first.
+        match &commits[..] {
+            [] => {}
+            [(id, facts)] => {
+                self.graph.append(std::iter::once((&**id, facts)));
+            }
+            many => self.append_commits(many),
+        }
+        // What a single commit brings it introduces.
+        let introducer = match &commits[..] {
+            [(id, _)] => self.graph.number(id).map(|n| n.0),
+            _ => None,
+        };
+        for (count, object) in objects.iter().enumerate() {
+            let of = match object.kind {
+                ObjectKind::Tree | ObjectKind::Blob => introducer,
+                ObjectKind::Commit | ObjectKind::Tag => None,
+            };
+            self.insert_one(object, of).map_err(|error| (error, count))?;
+        }
+        let deltas = objects.iter().filter(|object| matches!(object.body, ObjectBody::Delta { .. }));
+        for commit in deltas.filter(|object| object.kind == ObjectKind::Commit) {
+            self.learn(&[commit.id]).map_err(|error| (error, objects.len()))?;
+        }
+        Ok(())
+    }
+
+    fn insert_one(&self, object: &NewObject, introducer: Option<u32>) -> Result<(), PoolError> {
+        let NewObject { id, kind, body } = object;
+        let (base, step) = match body {
+            ObjectBody::Whole(data) => {
+                self.hot.insert(id, *kind, None, data, introducer);
+                return Ok(());
+            }
+            ObjectBody::Delta { base, delta } => (base, delta),
+        };
+        let Some(version) = self.hot.version(base).map(|version| version + 1) else {
+            if !self.contains(base) {
+                let (id, base) = (*id, *base);
+                return Err(PoolError::BaseMissing { id, base, pack: None });
+            }
+            self.hot.insert(id, *kind, Some((base, 1)), step, introducer);
+            return Ok(());
+        };
+        if delta_chain::span(version) == 1 {
+            self.hot.insert(id, *kind, Some((base, version)), step, introducer);
+            return Ok(());
+        }
+        match self.compose(id, *base, step, version)? {
+            Some((base, version, composed)) => {
+                self.hot.insert(id, *kind, Some((&base, version)), &composed, introducer);
+            }
+            None => {
+                let data = self.get(base)?.data;
+                let whole = delta::apply(&data, step, self.limits.object_bytes_max);
+                let whole = whole.map_err(|error| hot_damaged(id, &error))?;
+                self.hot.insert(id, *kind, None, &whole, introducer);
+            }
+        }
+        Ok(())
+    }
+
+    /// The delta from the base that a version is to have; `None` when it is better kept whole.
+    fn compose(
+        &self,
+        id: &oid,
+        base: ObjectId,
+        step: &[u8],
+        version: u16,
+    ) -> Result<Option<(ObjectId, u16, Vec<u8>)>, PoolError> {
+        if version >= delta_chain::VERSIONS {
+            return Ok(None);
+        }
+        let (_, size) = delta::sizes(step).map_err(|error| hot_damaged(id, &error))?;
+        let aim = version - delta_chain::span(version);
+        let mut composed = step.to_vec();
+        let mut base = base;
+        let mut at = version - 1;
+        while at > aim {
+            let Some(Hot::Delta(before)) = self.hot.get(&base) else {
+                // It went into a pack meanwhile: a good base, too.
+                at = 0;
+                break;
+            };
+            match delta_chain::compose(&before.delta, &composed) {
+                Some(both) => composed = both,
+                None => return Ok(None),
+            }
+            if composed.len() as u64 >= size / 2 {
+                return Ok(None);
+            }
+            base = before.base;
+            at = at.saturating_sub(delta_chain::span(at));
+        }
+        let version = if at == aim && self.hot.version(&base) == Some(aim) { version } else { 1 };
+        Ok(Some((base, version, composed)))
+    }
+
+    fn facts(&self, id: &oid, data: &[u8]) -> Result<CommitFacts, PoolError> {
+        commit::facts(data, self.format).map_err(|error| hot_damaged(id, &error))
     }
 
     /// Keeps `object` among the recently read ones: whoever made a tree as a delta will soon want
     /// it whole.
     pub fn remember(&self, id: ObjectId, object: &Object) {
-        let _ = (id, object);
+        self.read_cache.put(id, object.clone());
     }
 
     /// How many deltas must be applied to read the hot object `id`: 0 for one that is whole, in a
     /// pack or not there.
     pub fn delta_depth(&self, id: &oid) -> u32 {
-        let _ = id;
-        unimplemented!()
+        self.hot.version(id).map_or(0, delta_chain::depth)
     }
 
     /// Drops hot objects: a change was refused after [`Pool::insert`].
     pub fn forget(&self, ids: &[ObjectId]) {
-        let _ = ids;
-        unimplemented!()
+        ids.iter().for_each(|id| self.release(id));
+    }
+
+    fn release(&self, id: &oid) {
+        if self.hot.release(id) {
+            self.read_cache.remove(id);
+        }
     }
 
     /// Takes a pack in. It is safe to add a pack before its push was accepted: nothing in it is
@@ -180,41 +459,119 @@ impl Pool {
         bytes: PackBytes,
         graph: GraphSource,
     ) -> Result<(), PoolError> {
-        let _ = (id, bytes, graph);
-        unimplemented!()
+        let unreadable = |what: String| PoolError::PackUnreadable { id, what };
+        let index = PackIndex::parse(bytes.index, self.format);
+        let index = index.map_err(|error| unreadable(error.to_string()))?;
+        let pack = Pack::new(id.0, bytes.pack, index);
+        let pack = pack.map_err(|error| unreadable(error.to_string()))?;
+        let serial = self.next_serial.fetch_add(1, Ordering::Relaxed);
+        let pack = Arc::new(PoolPack::new(id, serial, pack));
+        let commits = match graph {
+            GraphSource::Commits(commits) => commits,
+            GraphSource::Scan => scan::commits(&pack, &self.base_cache),
+            GraphSource::CommitGraph(file) => match self.load_commit_graph(file) {
+                Ok(()) => Vec::new(),
+                Err(error) => {
+                    tracing::warn!(%error, "a commit-graph file is passed over");
+                    scan::commits(&pack, &self.base_cache)
+                }
+            },
+        };
+        self.swap_packs(|list| {
+            if list.iter().all(|other| other.id != id) {
+                list.push(pack);
+            }
+        });
+        self.append_commits(&commits);
+        Ok(())
     }
 
     /// Drops a pack whose objects nobody needs, or that other packs hold by now. Readers that
     /// have begun keep it until they are done.
     pub fn remove_pack(&self, id: PackId) {
-        let _ = id;
-        unimplemented!()
+        let mut removed = None;
+        self.swap_packs(|list| {
+            if let Some(at) = list.iter().position(|pack| pack.id == id) {
+                removed = Some(list.remove(at));
+            }
+        });
+        let Some(pack) = removed else { return };
+        self.introduced.forget_lists(self.graph.len());
+        for (position, commit) in pack.introducers() {
+            self.note_introducer(pack.pack.index().id(position), CommitNumber(commit));
+        }
+    }
+
+    fn swap_packs(&self, edit: impl FnOnce(&mut PackList)) {
+        let _turn = self.packs_writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut list = PackList::clone(&self.packs.load());
+        edit(&mut list);
+        self.packs.store(Arc::new(list));
     }
 
     /// The packs, oldest first.
     pub fn packs(&self) -> Vec<PackId> {
-        unimplemented!()
+        self.packs.load().iter().map(|pack| pack.id).collect()
     }
 
-    /// These hot objects are in a pack by now, which was added: they leave the hot map.
+    /// These hot objects are in a pack by now, which was added: they leave the hot map. One that
+    /// is in no pack stays.
     pub fn packed(&self, ids: &[ObjectId]) {
-        let _ = ids;
-        unimplemented!()
+        let list = self.packs.load_full();
+        for id in ids {
+            let Some((pack, position)) = locate(&list, id) else { continue };
+            if let Some(Some(commit)) = self.hot.introducer(id) {
+                pack.set_introducer(position, commit);
+            }
+            self.hot.remove(id);
+        }
     }
 
     /// A hot object as it is kept, a delta or whole; `None` when it is not hot.
     pub fn hot_body(&self, id: &oid) -> Option<NewObject> {
-        let _ = id;
-        unimplemented!()
+        self.hot.body(id)
     }
 
     /// What it holds.
     pub fn stats(&self) -> PoolStats {
-        unimplemented!()
+        let commits = u64::from(self.graph.len());
+        let mut stats = PoolStats {
+            objects: self.hot.objects(),
+            packed_bytes: 0,
+            memory_bytes: self.hot.bytes()
+                + commits * graph::bytes_per_commit(self.format)
+                + self.read_cache.bytes()
+                + self.base_cache.used_bytes() as u64
+                + self.introduced.bytes(),
+            commits,
+        };
+        for pack in self.packs.load().iter() {
+            stats.objects += u64::from(pack.len());
+            stats.packed_bytes += (pack.pack.bytes().len() + pack.pack.index().bytes().len()) as u64;
+            stats.memory_bytes += pack.memory_bytes();
+        }
+        stats
     }
 
-    /// The commit graph. Commits that are added later are seen through the same handle.
+    /// The commit graph. Commits that are added later are seen through it too.
     pub fn graph(&self) -> &Graph {
-        unimplemented!()
+        &self.graph
     }
+}
+
+fn hot_damaged(id: &oid, error: &dyn std::error::Error) -> PoolError {
+    PoolError::Damaged {
+        id: id.to_owned(),
+        pack: None,
+        what: error.to_string(),
+    }
+}
+
+/// The bytes of a prefix in hexadecimal digits; the last one's lower half may be 0.
+fn decode_hex_prefix(hex: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> =
+        hex.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
+    let pairs = digits?;
+    let pairs = pairs.chunks(2);
+    Some(pairs.map(|pair| pair[0] << 4 | pair.get(1).copied().unwrap_or(0)).collect())
 }

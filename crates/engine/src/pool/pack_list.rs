@@ -1,0 +1,97 @@
+//! The packs of a pool.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use govc_git::pack::{Pack, PackError};
+use govc_git::{ObjectId, oid};
+
+use super::PoolError;
+use crate::journal::PackId;
+
+/// Nobody is known to have introduced it.
+const NOBODY: u32 = u32::MAX;
+
+/// A pack, and what the pool knows about its objects.
+pub(super) struct PoolPack {
+    pub(super) id: PackId,
+    /// Its number among the packs that this pool ever had.
+    pub(super) serial: u32,
+    pub(super) pack: Pack,
+    /// For each position of the index the commit that introduced the object, as far as that is
+    /// known. 4 bytes an object, once anybody asked.
+    introducers: OnceLock<Box<[AtomicU32]>>,
+}
+
+impl PoolPack {
+    pub(super) fn new(id: PackId, serial: u32, pack: Pack) -> PoolPack {
+        PoolPack {
+            id,
+            serial,
+            pack,
+            introducers: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> u32 {
+        self.pack.index().len()
+    }
+
+    pub(super) fn position(&self, id: &oid) -> Option<u32> {
+        self.pack.index().lookup(id)
+    }
+
+    pub(super) fn object_id(&self, position: u32) -> ObjectId {
+        self.pack.index().id(position).to_owned()
+    }
+
+    /// The commit that is known to have introduced the object at `position`.
+    pub(super) fn introducer(&self, position: u32) -> Option<u32> {
+        let slot = self.introducers.get()?.get(position as usize)?;
+        Some(slot.load(Ordering::Relaxed)).filter(|&n| n != NOBODY)
+    }
+
+    /// Says who introduced the object at `position`; returns who it was until now.
+    pub(super) fn set_introducer(&self, position: u32, commit: u32) -> Option<u32> {
+        let slots = self
+            .introducers
+            .get_or_init(|| (0..self.len()).map(|_| AtomicU32::new(NOBODY)).collect());
+        let slot = slots.get(position as usize)?;
+        match slot.compare_exchange(NOBODY, commit, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => None,
+            Err(before) => Some(before),
+        }
+    }
+
+    /// All that is known about introducers: positions and commits.
+    pub(super) fn introducers(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let slots = self.introducers.get().map(|slots| &slots[..]).unwrap_or_default();
+        let known = slots.iter().enumerate();
+        known
+            .map(|(position, slot)| (position as u32, slot.load(Ordering::Relaxed)))
+            .filter(|&(_, commit)| commit != NOBODY)
+    }
+
+    /// Bytes beyond pack and index.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.introducers.get().map_or(0, |slots| 4 * slots.len() as u64)
+    }
+
+    /// What `error` says about the object `id`.
+    pub(super) fn damaged(&self, id: &oid, error: &PackError) -> PoolError {
+        PoolError::Damaged {
+            id: id.to_owned(),
+            pack: Some(self.id),
+            what: error.to_string(),
+        }
+    }
+}
+
+/// The packs, oldest first. Never edited; a pool swaps it for another.
+pub(super) type PackList = Vec<Arc<PoolPack>>;
+
+/// Where in which pack `id` is; newer packs first.
+pub(super) fn locate<'l>(list: &'l PackList, id: &oid) -> Option<(&'l Arc<PoolPack>, u32)> {
+    let mut packs = list.iter().rev();
+    packs.find_map(|pack| Some((pack, pack.position(id)?)))
+}
