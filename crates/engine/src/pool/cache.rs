@@ -44,18 +44,26 @@ impl ReadCache {
     }
 
     pub(super) fn get(&self, id: &oid) -> Option<Object> {
-        let mut shard = self.shard(id).lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self
+            .shard(id)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(object) = shard.young.get(id) {
             return Some(object.clone());
         }
         let (id, object) = shard.old.remove_entry(id)?;
-        shard.old_bytes = shard.old_bytes.saturating_sub(object.data.len() + ENTRY_BYTES);
+        shard.old_bytes = shard
+            .old_bytes
+            .saturating_sub(object.data.len() + ENTRY_BYTES);
         self.put_into(&mut shard, id, object.clone());
         Some(object)
     }
 
     pub(super) fn put(&self, id: ObjectId, object: Object) {
-        let mut shard = self.shard(&id).lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self
+            .shard(&id)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         self.put_into(&mut shard, id, object);
     }
 
@@ -74,12 +82,19 @@ impl ReadCache {
     }
 
     pub(super) fn remove(&self, id: &oid) {
-        let mut shard = self.shard(id).lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self
+            .shard(id)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(object) = shard.young.remove(id) {
-            shard.young_bytes = shard.young_bytes.saturating_sub(object.data.len() + ENTRY_BYTES);
+            shard.young_bytes = shard
+                .young_bytes
+                .saturating_sub(object.data.len() + ENTRY_BYTES);
         }
         if let Some(object) = shard.old.remove(id) {
-            shard.old_bytes = shard.old_bytes.saturating_sub(object.data.len() + ENTRY_BYTES);
+            shard.old_bytes = shard
+                .old_bytes
+                .saturating_sub(object.data.len() + ENTRY_BYTES);
         }
     }
 
@@ -107,7 +122,8 @@ mod tests {
             data: vec![n as u8; 1000].into(),
         };
         let id = |n: u32| {
-            hash_object(ObjectFormat::Sha1, ObjectKind::Blob, &n.to_le_bytes()).expect("no collision")
+            hash_object(ObjectFormat::Sha1, ObjectKind::Blob, &n.to_le_bytes())
+                .expect("no collision")
         };
         for n in 0..5_000 {
             cache.put(id(n), blob(n));

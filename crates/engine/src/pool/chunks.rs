@@ -24,7 +24,11 @@ fn locate(n: u32) -> (usize, usize, usize) {
     let shifted = u64::from(n) + u64::from(FIRST_LEN);
     let row = shifted.ilog2() - FIRST_BITS;
     let offset = (shifted - (u64::from(FIRST_LEN) << row)) as usize;
-    (row as usize, offset >> CHUNK_BITS_MAX, offset & (CHUNK_LEN_MAX - 1))
+    (
+        row as usize,
+        offset >> CHUNK_BITS_MAX,
+        offset & (CHUNK_LEN_MAX - 1),
+    )
 }
 
 impl<C> Chunks<C> {
@@ -52,7 +56,9 @@ impl<C> Chunks<C> {
             let count = row_len.div_ceil(CHUNK_LEN_MAX);
             (0..count).map(|_| OnceLock::new()).collect()
         });
-        let chunk = chunks.get(chunk)?.get_or_init(|| make(row_len.min(CHUNK_LEN_MAX)));
+        let chunk = chunks
+            .get(chunk)?
+            .get_or_init(|| make(row_len.min(CHUNK_LEN_MAX)));
         Some((chunk, place))
     }
 }
@@ -81,7 +87,9 @@ mod tests {
     fn an_element_is_there_once_its_chunk_is() {
         let chunks = Chunks::<Vec<u32>>::new();
         assert!(chunks.get(100).is_none());
-        let (chunk, place) = chunks.get_or_make(100, |len| vec![7; len]).expect("in range");
+        let (chunk, place) = chunks
+            .get_or_make(100, |len| vec![7; len])
+            .expect("in range");
         assert_eq!(chunk[place], 7);
         assert!(chunks.get(100).is_some());
         assert!(chunks.get(0).is_none());

@@ -47,13 +47,13 @@ pub(super) fn compose(first: &[u8], second: &[u8]) -> Option<Vec<u8>> {
     // Where in the middle each instruction of `first` begins.
     let mut pieces = Vec::new();
     let mut at = 0usize;
-    for op in delta::ops(first) {
+    for op in delta::ops(first).ok()? {
         let op = op.ok()?;
         pieces.push((at, op));
-        at = at.checked_add(length(&op))?;
+        at = at.checked_add(op.len())?;
     }
     let mut out = DeltaWriter::new(base_size, size);
-    for op in delta::ops(second) {
+    for op in delta::ops(second).ok()? {
         let (mut from, mut left) = match op.ok()? {
             Op::Insert(bytes) => {
                 out.insert(bytes);
@@ -61,11 +61,13 @@ pub(super) fn compose(first: &[u8], second: &[u8]) -> Option<Vec<u8>> {
             }
             Op::Copy { offset, length } => (offset, length),
         };
-        let mut next = pieces.partition_point(|(start, _)| *start <= from).checked_sub(1)?;
+        let mut next = pieces
+            .partition_point(|(start, _)| *start <= from)
+            .checked_sub(1)?;
         while left > 0 {
             let (start, op) = pieces.get(next)?;
             let skipped = from - start;
-            let taken = length(op).checked_sub(skipped)?.min(left);
+            let taken = op.len().checked_sub(skipped)?.min(left);
             match op {
                 Op::Insert(bytes) => out.insert(bytes.get(skipped..skipped + taken)?),
                 Op::Copy { offset, .. } => out.copy(offset.checked_add(skipped)?, taken),
@@ -76,13 +78,6 @@ pub(super) fn compose(first: &[u8], second: &[u8]) -> Option<Vec<u8>> {
         }
     }
     Some(out.finish())
-}
-
-fn length(op: &Op<'_>) -> usize {
-    match op {
-        Op::Insert(bytes) => bytes.len(),
-        Op::Copy { length, .. } => *length,
-    }
 }
 
 /// Writes the instructions of a delta, joining neighbours.

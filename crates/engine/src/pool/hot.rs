@@ -136,7 +136,10 @@ impl HotMap {
 
     fn with<T>(&self, id: &oid, read: impl FnOnce(Record<'_>, &Slot) -> T) -> Option<T> {
         let short = self.hash.short(id);
-        let shard = self.shard(id).read().unwrap_or_else(PoisonError::into_inner);
+        let shard = self
+            .shard(id)
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         let slot = shard.find(IdHash::widen(short), |slot| {
             slot.short_hash == short && self.record(slot).id() == id.as_bytes()
         })?;
@@ -173,11 +176,15 @@ impl HotMap {
         record.extend_from_slice(kept);
         if large {
             let mut all = self.large.write().unwrap_or_else(PoisonError::into_inner);
-            all.entry(id.to_owned()).or_insert_with(|| Bytes::copy_from_slice(content));
+            all.entry(id.to_owned())
+                .or_insert_with(|| Bytes::copy_from_slice(content));
         }
 
         let short = self.hash.short(id);
-        let mut shard = self.shard(id).write().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self
+            .shard(id)
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         let known = shard.find_mut(IdHash::widen(short), |slot| {
             slot.short_hash == short && self.record(slot).id() == id.as_bytes()
         });
@@ -224,7 +231,10 @@ impl HotMap {
 
     fn remove_if(&self, id: &oid, leaves: impl FnOnce(&mut [u8]) -> bool) -> Option<Option<u32>> {
         let short = self.hash.short(id);
-        let mut shard = self.shard(id).write().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self
+            .shard(id)
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         let mut entry = shard
             .find_entry(IdHash::widen(short), |slot| {
                 slot.short_hash == short && self.record(slot).id() == id.as_bytes()
@@ -292,7 +302,8 @@ impl HotMap {
             Some(size) => Some((kind, size)),
             None => {
                 let all = self.large.read().unwrap_or_else(PoisonError::into_inner);
-                all.get(id).map(|content| (kind, HotSize::Whole(content.len() as u64)))
+                all.get(id)
+                    .map(|content| (kind, HotSize::Whole(content.len() as u64)))
             }
         }
     }
@@ -303,18 +314,29 @@ impl HotMap {
 
     /// The version of `id`: 0 when it is whole; `None` when it is not hot.
     pub(super) fn version(&self, id: &oid) -> Option<u16> {
-        self.with(id, |record, _| if record.flags() & DELTA != 0 { record.version() } else { 0 })
+        self.with(id, |record, _| {
+            if record.flags() & DELTA != 0 {
+                record.version()
+            } else {
+                0
+            }
+        })
     }
 
     /// The commit that is known to have introduced `id`, if it is hot.
     pub(super) fn introducer(&self, id: &oid) -> Option<Option<u32>> {
-        self.with(id, |_, slot| (slot.introducer != NOBODY).then_some(slot.introducer))
+        self.with(id, |_, slot| {
+            (slot.introducer != NOBODY).then_some(slot.introducer)
+        })
     }
 
     /// Says who introduced `id`. Returns `None` when it is not hot, else who it was until now.
     pub(super) fn set_introducer(&self, id: &oid, commit: u32) -> Option<Option<u32>> {
         let short = self.hash.short(id);
-        let mut shard = self.shard(id).write().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self
+            .shard(id)
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         let slot = shard.find_mut(IdHash::widen(short), |slot| {
             slot.short_hash == short && self.record(slot).id() == id.as_bytes()
         })?;
@@ -328,14 +350,15 @@ impl HotMap {
     /// Ids that begin with `prefix`, of which the first `hex_len` digits count.
     pub(super) fn with_prefix(&self, prefix: &[u8], hex_len: usize, out: &mut Vec<ObjectId>) {
         let Some(&first) = prefix.first() else { return };
-        let shard = self.shards[shard_of(first)].read().unwrap_or_else(PoisonError::into_inner);
+        let shard = self.shards[shard_of(first)]
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         for slot in shard.iter() {
             let id = self.record(slot).id();
             let whole = hex_len / 2;
             let half = hex_len % 2 == 1;
             let fits = id.get(..whole) == prefix.get(..whole)
-                && (!half
-                    || id.get(whole).map(|b| b >> 4) == prefix.get(whole).map(|b| b >> 4));
+                && (!half || id.get(whole).map(|b| b >> 4) == prefix.get(whole).map(|b| b >> 4));
             if fits {
                 out.push(ObjectId::from_bytes_or_panic(id));
             }

@@ -58,14 +58,19 @@ impl Lists {
     fn keep(&mut self, serial: u32, positions: &[u32]) -> Option<u32> {
         let chunk_words = 1usize << LISTS_CHUNK_BITS;
         let words = LIST_HEAD_WORDS + positions.len();
-        let fits = self.words.last().is_some_and(|chunk| chunk.len() + words <= chunk_words);
+        let fits = self
+            .words
+            .last()
+            .is_some_and(|chunk| chunk.len() + words <= chunk_words);
         if !fits {
             self.words.push(Vec::new());
         }
         let number = u32::try_from(self.words.len() - 1).ok()?;
         let chunk = self.words.last_mut()?;
         let place = u32::try_from(chunk.len()).ok()?;
-        let address = number.checked_mul(1 << LISTS_CHUNK_BITS)?.checked_add(place)?;
+        let address = number
+            .checked_mul(1 << LISTS_CHUNK_BITS)?
+            .checked_add(place)?;
         let state = address.checked_add(KEPT)?;
         chunk.extend_from_slice(&[serial, positions.len() as u32]);
         chunk.extend_from_slice(positions);
@@ -82,13 +87,19 @@ impl Lists {
     }
 
     fn bytes(&self) -> u64 {
-        self.words.iter().map(|chunk| 4 * chunk.capacity() as u64).sum()
+        self.words
+            .iter()
+            .map(|chunk| 4 * chunk.capacity() as u64)
+            .sum()
     }
 }
 
 impl Introduced {
     fn state(&self, commit: CommitNumber) -> u32 {
-        let found = self.states.get(commit.0).and_then(|(chunk, place)| chunk.get(place));
+        let found = self
+            .states
+            .get(commit.0)
+            .and_then(|(chunk, place)| chunk.get(place));
         found.map_or(UNKNOWN, |state| state.load(Ordering::Acquire))
     }
 
@@ -155,7 +166,10 @@ impl Pool {
     /// [`Pool::find`].
     pub fn introduced(&self, commit: CommitNumber) -> Result<Arc<[ObjectId]>, PoolError> {
         if let Some(kept) = self.kept_list(commit) {
-            let ids = kept.positions.iter().map(|&position| kept.pack.object_id(position));
+            let ids = kept
+                .positions
+                .iter()
+                .map(|&position| kept.pack.object_id(position));
             return Ok(ids.collect());
         }
         Ok(self.note_introduced(commit)?.into())
@@ -164,7 +178,11 @@ impl Pool {
     /// The commit's list, where it is kept.
     pub(super) fn kept_list(&self, commit: CommitNumber) -> Option<KeptList> {
         let (serial, positions) = {
-            let lists = self.introduced.lists.read().unwrap_or_else(PoisonError::into_inner);
+            let lists = self
+                .introduced
+                .lists
+                .read()
+                .unwrap_or_else(PoisonError::into_inner);
             let (serial, positions) = lists.get(self.introduced.state(commit))?;
             (serial, SmallVec::from(positions))
         };
@@ -177,7 +195,9 @@ impl Pool {
     /// list where that is cheap.
     pub(super) fn note_introduced(&self, commit: CommitNumber) -> Result<Vec<ObjectId>, PoolError> {
         let mut ids = Vec::new();
-        self.each_introduced(commit, &mut |introduction| ids.push(introduction.id.to_owned()))?;
+        self.each_introduced(commit, &mut |introduction| {
+            ids.push(introduction.id.to_owned())
+        })?;
         let packs = self.packs.load();
         let mut positions: SmallVec<[u32; 32]> = SmallVec::new();
         let mut only = None;
@@ -191,9 +211,15 @@ impl Pool {
                 _ => keep = false,
             }
         }
-        let mut lists = self.introduced.lists.write().unwrap_or_else(PoisonError::into_inner);
+        let mut lists = self
+            .introduced
+            .lists
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         if self.introduced.state(commit) < KEPT {
-            let kept = only.filter(|_| keep).and_then(|serial| lists.keep(serial, &positions));
+            let kept = only
+                .filter(|_| keep)
+                .and_then(|serial| lists.keep(serial, &positions));
             self.introduced.set_state(commit, kept.unwrap_or(NOTED));
         }
         Ok(ids)
@@ -212,14 +238,22 @@ impl Pool {
         commit: CommitNumber,
     ) -> Option<(&'l Arc<PoolPack>, u32)> {
         let hot = self.hot.set_introducer(id, commit.0);
-        let place = if hot.is_some() { None } else { locate(packs, id) };
+        let place = if hot.is_some() {
+            None
+        } else {
+            locate(packs, id)
+        };
         let before = match (hot, place) {
             (Some(before), _) => before,
             (None, Some((pack, position))) => pack.set_introducer(position, commit.0),
             (None, None) => return None,
         };
         if before.is_some_and(|before| before != commit.0) {
-            let mut more = self.introduced.more.write().unwrap_or_else(PoisonError::into_inner);
+            let mut more = self
+                .introduced
+                .more
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
             let known = more.entry(id.to_owned()).or_default();
             if !known.contains(&commit.0) {
                 known.push(commit.0);
@@ -233,10 +267,16 @@ impl Pool {
         let mut found: SmallVec<[CommitNumber; 4]> = SmallVec::new();
         found.extend(self.hot.introducer(id).flatten().map(CommitNumber));
         for pack in self.packs.load().iter() {
-            let commit = pack.position(id).and_then(|position| pack.introducer(position));
+            let commit = pack
+                .position(id)
+                .and_then(|position| pack.introducer(position));
             found.extend(commit.map(CommitNumber));
         }
-        let more = self.introduced.more.read().unwrap_or_else(PoisonError::into_inner);
+        let more = self
+            .introduced
+            .more
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(commits) = more.get(id) {
             found.extend(commits.iter().map(|&n| CommitNumber(n)));
         }
@@ -250,7 +290,9 @@ impl Pool {
         found: &mut dyn FnMut(Introduction<'_>),
     ) -> Result<(), PoolError> {
         let mut before: SmallVec<[ObjectId; 2]> = SmallVec::new();
-        self.graph.each_parent(commit.0, |parent| before.push(self.graph.tree(CommitNumber(parent))));
+        self.graph.each_parent(commit.0, |parent| {
+            before.push(self.graph.tree(CommitNumber(parent)))
+        });
         self.each_new(self.graph.tree(commit), before, found)
     }
 
@@ -279,14 +321,15 @@ impl Pool {
             for id in before {
                 olds.push((id, self.get_kind(&id, ObjectKind::Tree)?));
             }
-            let mut cursors: SmallVec<[Cursor<'_>; 2]> =
-                olds.iter().map(|(_, data)| Cursor::new(data, self.format)).collect();
+            let mut cursors: SmallVec<[Cursor<'_>; 2]> = olds
+                .iter()
+                .map(|(_, data)| Cursor::new(data, self.format))
+                .collect();
             let mut rest = Cursor::new(&data, self.format);
             loop {
                 // What is the same bytes is passed over without being understood.
-                let same = |cursor: &mut Cursor<'_>| cursor.skip_same(&mut rest);
                 if let [only] = &mut cursors[..] {
-                    same(only);
+                    only.skip_same(&mut rest);
                 }
                 let entry = match rest.next() {
                     None => break,
@@ -299,8 +342,12 @@ impl Pool {
                 let mut olds_here: SmallVec<[ObjectId; 2]> = SmallVec::new();
                 let mut known = false;
                 for (cursor, (old_id, _)) in cursors.iter_mut().zip(&olds) {
-                    let old = cursor.seek(&entry).map_err(|what| self.damaged_tree(old_id, &what))?;
-                    let Some(old) = old.filter(|old| old.kind() == kind) else { continue };
+                    let old = cursor
+                        .seek(&entry)
+                        .map_err(|what| self.damaged_tree(old_id, &what))?;
+                    let Some(old) = old.filter(|old| old.kind() == kind) else {
+                        continue;
+                    };
                     if old.id == entry.id {
                         known = true;
                         break;
@@ -327,7 +374,11 @@ impl Pool {
 
     fn damaged_tree(&self, id: &oid, what: &dyn std::error::Error) -> PoolError {
         let packs = self.packs.load();
-        let pack = if self.hot.contains(id) { None } else { locate(&packs, id) };
+        let pack = if self.hot.contains(id) {
+            None
+        } else {
+            locate(&packs, id)
+        };
         PoolError::Damaged {
             id: id.to_owned(),
             pack: pack.map(|(pack, _)| pack.id),
@@ -345,7 +396,11 @@ struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     fn new(data: &'a [u8], format: ObjectFormat) -> Cursor<'a> {
-        Cursor { data, at: 0, format }
+        Cursor {
+            data,
+            at: 0,
+            format,
+        }
     }
 
     /// Passes over the entries that this and `other` have in common from here on.
@@ -355,7 +410,9 @@ impl<'a> Cursor<'a> {
         let id_bytes = self.format.len_in_bytes();
         let mut skipped = 0;
         while let Some(rest) = ours.get(skipped..).filter(|rest| !rest.is_empty()) {
-            let Some(nul) = rest.iter().position(|&byte| byte == 0) else { break };
+            let Some(nul) = rest.iter().position(|&byte| byte == 0) else {
+                break;
+            };
             let next = skipped + nul + 1 + id_bytes;
             match (ours.get(skipped..next), theirs.get(skipped..next)) {
                 (Some(entry), Some(other)) if entry == other => skipped = next,
@@ -381,13 +438,11 @@ impl<'a> Cursor<'a> {
     ) -> Result<Option<TreeEntry<'a>>, govc_git::object::ParseError> {
         loop {
             let from = self.at;
-            let Some(entry) = self.next().transpose()? else { return Ok(None) };
-            let order = tree::compare_names(
-                entry.name,
-                entry.is_tree(),
-                wanted.name,
-                wanted.is_tree(),
-            );
+            let Some(entry) = self.next().transpose()? else {
+                return Ok(None);
+            };
+            let order =
+                tree::compare_names(entry.name, entry.is_tree(), wanted.name, wanted.is_tree());
             match order {
                 std::cmp::Ordering::Less => {}
                 std::cmp::Ordering::Equal => return Ok(Some(entry)),

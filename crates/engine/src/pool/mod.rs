@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use govc_git::object::commit;
-use govc_git::pack::{BaseCache as _, DeltaBaseCache, Pack, PackIndex, delta};
+use govc_git::pack::{DeltaBaseCache, Pack, PackIndex, delta};
 use govc_git::{Object, ObjectFormat, ObjectId, ObjectKind, oid};
 use hashbrown::HashMap;
 use smallvec::SmallVec;
@@ -164,7 +164,8 @@ impl Pool {
     /// # Errors
     /// As [`Pool::find`], and [`PoolError::Missing`].
     pub fn get(&self, id: &oid) -> Result<Object, PoolError> {
-        self.find(id)?.ok_or(PoolError::Missing { id: id.to_owned() })
+        self.find(id)?
+            .ok_or(PoolError::Missing { id: id.to_owned() })
     }
 
     /// The content of `id`, which something that exists says is of this kind.
@@ -175,7 +176,11 @@ impl Pool {
         let object = self.get(id)?;
         if object.kind != expected {
             let (id, found) = (id.to_owned(), object.kind);
-            return Err(PoolError::WrongKind { id, found, expected });
+            return Err(PoolError::WrongKind {
+                id,
+                found,
+                expected,
+            });
         }
         Ok(object.data)
     }
@@ -192,7 +197,9 @@ impl Pool {
         let list = self.packs.load();
         let mut failed = None;
         for pack in list.iter().rev() {
-            let Some(position) = pack.position(id) else { continue };
+            let Some(position) = pack.position(id) else {
+                continue;
+            };
             match pack.pack.object_at(position, &|_| None, &self.base_cache) {
                 Ok(object) => {
                     self.read_cache.put(id.to_owned(), object.clone());
@@ -213,7 +220,10 @@ impl Pool {
         let mut data = loop {
             if deltas.len() > delta_chain::CHAIN_MAX {
                 let max = delta_chain::CHAIN_MAX;
-                return Err(PoolError::TooDeep { id: id.to_owned(), max });
+                return Err(PoolError::TooDeep {
+                    id: id.to_owned(),
+                    max,
+                });
             }
             if let Some(object) = self.read_cache.get(&base) {
                 break object.data;
@@ -228,7 +238,11 @@ impl Pool {
                     Some(object) => break object.data,
                     None => {
                         let id = deltas.last().map_or(id.to_owned(), |(id, _)| *id);
-                        return Err(PoolError::BaseMissing { id, base, pack: None });
+                        return Err(PoolError::BaseMissing {
+                            id,
+                            base,
+                            pack: None,
+                        });
                     }
                 },
             }
@@ -258,7 +272,9 @@ impl Pool {
         let list = self.packs.load();
         let mut failed = None;
         for pack in list.iter().rev() {
-            let Some(position) = pack.position(id) else { continue };
+            let Some(position) = pack.position(id) else {
+                continue;
+            };
             match pack.pack.header_at(position, &|_| None) {
                 Ok(header) => return Ok(Some(header)),
                 Err(error) => failed = Some(pack.damaged(id, &error)),
@@ -317,7 +333,10 @@ impl Pool {
     /// As [`Pool::insert`]; the error says how many were taken in.
     fn insert_objects(&self, objects: &[NewObject]) -> Result<(), (PoolError, usize)> {
         let mut commits: SmallVec<[(ObjectId, CommitFacts); 1]> = SmallVec::new();
-        for object in objects.iter().filter(|object| object.kind == ObjectKind::Commit) {
+        for object in objects
+            .iter()
+            .filter(|object| object.kind == ObjectKind::Commit)
+        {
             if let ObjectBody::Whole(data) = &object.body {
                 let facts = self.facts(&object.id, data).map_err(|error| (error, 0))?;
                 commits.push((object.id, facts));
@@ -341,11 +360,15 @@ impl Pool {
                 ObjectKind::Tree | ObjectKind::Blob => introducer,
                 ObjectKind::Commit | ObjectKind::Tag => None,
             };
-            self.insert_one(object, of).map_err(|error| (error, count))?;
+            self.insert_one(object, of)
+                .map_err(|error| (error, count))?;
         }
-        let deltas = objects.iter().filter(|object| matches!(object.body, ObjectBody::Delta { .. }));
+        let deltas = objects
+            .iter()
+            .filter(|object| matches!(object.body, ObjectBody::Delta { .. }));
         for commit in deltas.filter(|object| object.kind == ObjectKind::Commit) {
-            self.learn(&[commit.id]).map_err(|error| (error, objects.len()))?;
+            self.learn(&[commit.id])
+                .map_err(|error| (error, objects.len()))?;
         }
         Ok(())
     }
@@ -362,18 +385,25 @@ impl Pool {
         let Some(version) = self.hot.version(base).map(|version| version + 1) else {
             if !self.contains(base) {
                 let (id, base) = (*id, *base);
-                return Err(PoolError::BaseMissing { id, base, pack: None });
+                return Err(PoolError::BaseMissing {
+                    id,
+                    base,
+                    pack: None,
+                });
             }
-            self.hot.insert(id, *kind, Some((base, 1)), step, introducer);
+            self.hot
+                .insert(id, *kind, Some((base, 1)), step, introducer);
             return Ok(());
         };
         if delta_chain::span(version) == 1 {
-            self.hot.insert(id, *kind, Some((base, version)), step, introducer);
+            self.hot
+                .insert(id, *kind, Some((base, version)), step, introducer);
             return Ok(());
         }
         match self.compose(id, *base, step, version)? {
             Some((base, version, composed)) => {
-                self.hot.insert(id, *kind, Some((&base, version)), &composed, introducer);
+                self.hot
+                    .insert(id, *kind, Some((&base, version)), &composed, introducer);
             }
             None => {
                 let data = self.get(base)?.data;
@@ -417,7 +447,11 @@ impl Pool {
             base = before.base;
             at = at.saturating_sub(delta_chain::span(at));
         }
-        let version = if at == aim && self.hot.version(&base) == Some(aim) { version } else { 1 };
+        let version = if at == aim && self.hot.version(&base) == Some(aim) {
+            version
+        } else {
+            1
+        };
         Ok(Some((base, version, composed)))
     }
 
@@ -503,7 +537,10 @@ impl Pool {
     }
 
     fn swap_packs(&self, edit: impl FnOnce(&mut PackList)) {
-        let _turn = self.packs_writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self
+            .packs_writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let mut list = PackList::clone(&self.packs.load());
         edit(&mut list);
         self.packs.store(Arc::new(list));
@@ -519,7 +556,9 @@ impl Pool {
     pub fn packed(&self, ids: &[ObjectId]) {
         let list = self.packs.load_full();
         for id in ids {
-            let Some((pack, position)) = locate(&list, id) else { continue };
+            let Some((pack, position)) = locate(&list, id) else {
+                continue;
+            };
             if let Some(Some(commit)) = self.hot.introducer(id) {
                 pack.set_introducer(position, commit);
             }
@@ -547,7 +586,8 @@ impl Pool {
         };
         for pack in self.packs.load().iter() {
             stats.objects += u64::from(pack.len());
-            stats.packed_bytes += (pack.pack.bytes().len() + pack.pack.index().bytes().len()) as u64;
+            stats.packed_bytes +=
+                (pack.pack.bytes().len() + pack.pack.index().bytes().len()) as u64;
             stats.memory_bytes += pack.memory_bytes();
         }
         stats
@@ -569,9 +609,15 @@ fn hot_damaged(id: &oid, error: &dyn std::error::Error) -> PoolError {
 
 /// The bytes of a prefix in hexadecimal digits; the last one's lower half may be 0.
 fn decode_hex_prefix(hex: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> =
-        hex.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
+    let digits: Option<Vec<u8>> = hex
+        .chars()
+        .map(|c| c.to_digit(16).map(|digit| digit as u8))
+        .collect();
     let pairs = digits?;
     let pairs = pairs.chunks(2);
-    Some(pairs.map(|pair| pair[0] << 4 | pair.get(1).copied().unwrap_or(0)).collect())
+    Some(
+        pairs
+            .map(|pair| pair[0] << 4 | pair.get(1).copied().unwrap_or(0))
+            .collect(),
+    )
 }

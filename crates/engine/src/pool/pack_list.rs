@@ -65,7 +65,11 @@ impl PoolPack {
 
     /// All that is known about introducers: positions and commits.
     pub(super) fn introducers(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
-        let slots = self.introducers.get().map(|slots| &slots[..]).unwrap_or_default();
+        let slots = self
+            .introducers
+            .get()
+            .map(|slots| &slots[..])
+            .unwrap_or_default();
         let known = slots.iter().enumerate();
         known
             .map(|(position, slot)| (position as u32, slot.load(Ordering::Relaxed)))
@@ -74,7 +78,9 @@ impl PoolPack {
 
     /// Bytes beyond pack and index.
     pub(super) fn memory_bytes(&self) -> u64 {
-        self.introducers.get().map_or(0, |slots| 4 * slots.len() as u64)
+        self.introducers
+            .get()
+            .map_or(0, |slots| 4 * slots.len() as u64)
     }
 
     /// What `error` says about the object `id`.

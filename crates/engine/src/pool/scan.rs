@@ -22,7 +22,9 @@ pub(super) fn commits(pack: &PoolPack, cache: &dyn BaseCache) -> Vec<(ObjectId, 
         let read = pack.pack.object_at(position, &|_| None, cache);
         match read.map(|object| commit::facts(&object.data, format)) {
             Ok(Ok(facts)) => found.push((id, facts)),
-            Ok(Err(error)) => tracing::warn!(%id, pack = %pack.id.0, %error, "a commit is malformed"),
+            Ok(Err(error)) => {
+                tracing::warn!(%id, pack = %pack.id.0, %error, "a commit is malformed")
+            }
             Err(error) => tracing::warn!(%id, pack = %pack.id.0, %error, "a commit is damaged"),
         }
     }
@@ -40,13 +42,17 @@ fn kinds(pack: &PoolPack) -> Vec<Option<ObjectKind>> {
         let mut at = start;
         let mut kind = None;
         loop {
-            let Some(seen) = looked_at.get_mut(at as usize) else { break };
+            let Some(seen) = looked_at.get_mut(at as usize) else {
+                break;
+            };
             if std::mem::replace(seen, true) {
                 kind = kinds[at as usize];
                 break;
             }
             chain.push(at);
-            let bytes = usize::try_from(index.offset(at)).ok().and_then(|from| data.get(from..));
+            let bytes = usize::try_from(index.offset(at))
+                .ok()
+                .and_then(|from| data.get(from..));
             let header = bytes.and_then(|bytes| entry::parse_header(bytes, index.format()).ok());
             match header.map(|header| header.kind) {
                 Some(entry::EntryKind::Whole(whole)) => {
@@ -86,7 +92,9 @@ impl Pool {
             if !matches!(self.header(&id)?, Some((ObjectKind::Commit, _))) {
                 continue;
             }
-            let Some(object) = self.find(&id)? else { continue };
+            let Some(object) = self.find(&id)? else {
+                continue;
+            };
             let facts = self.facts(&id, &object.data)?;
             for parent in &facts.parents {
                 if unknown(parent) && seen.insert(*parent) {
@@ -101,8 +109,11 @@ impl Pool {
 
     pub(super) fn append_commits(&self, commits: &[(ObjectId, CommitFacts)]) {
         let order = parents_first(commits);
-        let in_order = order.iter().filter_map(|&place| commits.get(place as usize));
-        self.graph.append(in_order.map(|(id, facts)| (&**id, facts)));
+        let in_order = order
+            .iter()
+            .filter_map(|&place| commits.get(place as usize));
+        self.graph
+            .append(in_order.map(|(id, facts)| (&**id, facts)));
     }
 }
 

@@ -28,7 +28,10 @@ impl Pool {
     /// As [`Pool::get`]; [`PoolError::Damaged`] for a malformed tag.
     fn tag_target(&self, tag: &oid) -> Result<ObjectId, PoolError> {
         let known = {
-            let targets = self.tag_targets.read().unwrap_or_else(PoisonError::into_inner);
+            let targets = self
+                .tag_targets
+                .read()
+                .unwrap_or_else(PoisonError::into_inner);
             targets.get(tag).copied()
         };
         if let Some(target) = known {
@@ -37,7 +40,10 @@ impl Pool {
         let data = self.get_kind(tag, ObjectKind::Tag)?;
         let parsed = TagRef::parse(&data, self.format);
         let target = parsed.map_err(|error| hot_damaged(tag, &error))?.target;
-        let mut targets = self.tag_targets.write().unwrap_or_else(PoisonError::into_inner);
+        let mut targets = self
+            .tag_targets
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         targets.insert(tag.to_owned(), target);
         Ok(target)
     }
@@ -57,13 +63,18 @@ impl Pool {
             if self.graph.number(&peeled.target).is_some() && self.contains(&peeled.target) {
                 return Ok(Some(peeled));
             }
-            let Some((kind, _)) = self.header(&peeled.target)? else { return Ok(None) };
+            let Some((kind, _)) = self.header(&peeled.target)? else {
+                return Ok(None);
+            };
             if kind != ObjectKind::Tag {
                 peeled.kind = kind;
                 return Ok(Some(peeled));
             }
             if peeled.tags.len() >= TAG_DEPTH_MAX {
-                return Err(PoolError::TooDeep { id: id.to_owned(), max: TAG_DEPTH_MAX });
+                return Err(PoolError::TooDeep {
+                    id: id.to_owned(),
+                    max: TAG_DEPTH_MAX,
+                });
             }
             peeled.tags.push(peeled.target);
             peeled.target = self.tag_target(&peeled.target)?;

@@ -70,18 +70,25 @@ impl CommitSet {
 
     /// Those below `end`, greatest number first.
     fn below(&self, end: u32) -> impl Iterator<Item = CommitNumber> + '_ {
-        let words = self.chunks.iter().enumerate().rev().flat_map(|(number, chunk)| {
-            let chunk = chunk.as_deref().into_iter();
-            let first = number as u32 * CHUNK_COMMITS;
-            chunk.flat_map(move |words| {
-                let words = words.iter().enumerate().rev();
-                words.map(move |(word, &bits)| (first + 64 * word as u32, bits))
-            })
-        });
-        let commits = words.filter(|&(_, bits)| bits != 0).flat_map(|(first, bits)| {
-            let set = (0..64).rev().filter(move |bit| bits >> bit & 1 == 1);
-            set.map(move |bit| CommitNumber(first + bit))
-        });
+        let words = self
+            .chunks
+            .iter()
+            .enumerate()
+            .rev()
+            .flat_map(|(number, chunk)| {
+                let chunk = chunk.as_deref().into_iter();
+                let first = number as u32 * CHUNK_COMMITS;
+                chunk.flat_map(move |words| {
+                    let words = words.iter().enumerate().rev();
+                    words.map(move |(word, &bits)| (first + 64 * word as u32, bits))
+                })
+            });
+        let commits = words
+            .filter(|&(_, bits)| bits != 0)
+            .flat_map(|(first, bits)| {
+                let set = (0..64).rev().filter(move |bit| bits >> bit & 1 == 1);
+                set.map(move |bit| CommitNumber(first + bit))
+            });
         commits.filter(move |n| n.0 < end)
     }
 }
@@ -160,7 +167,8 @@ impl Visibility {
     /// Whether the state reaches this commit. Not, when what its refs name cannot be read:
     /// [`Visibility::sees`] says why.
     pub fn sees_commit(&self, commit: CommitNumber) -> bool {
-        self.reach().is_ok_and(|reach| reach.commits.contains(commit))
+        self.reach()
+            .is_ok_and(|reach| reach.commits.contains(commit))
     }
 
     fn is_introduced(&self, reach: &Reach, id: &oid) -> Result<bool, PoolError> {
@@ -220,8 +228,13 @@ impl Visibility {
         self.pool.learn(&tips)?;
 
         let mended = graph.mended();
-        let earlier = self.earlier.as_ref().filter(|earlier| earlier.mended == mended);
-        let mut commits = earlier.map(|earlier| earlier.commits.clone()).unwrap_or_default();
+        let earlier = self
+            .earlier
+            .as_ref()
+            .filter(|earlier| earlier.mended == mended);
+        let mut commits = earlier
+            .map(|earlier| earlier.commits.clone())
+            .unwrap_or_default();
         let mut open: Vec<CommitNumber> = Vec::new();
         for tip in tips.iter().filter_map(|tip| graph.number(tip)) {
             if commits.insert(tip) {
@@ -251,7 +264,9 @@ impl Visibility {
             if self.pool.graph.number(root).is_some() {
                 continue;
             }
-            let Some(peeled) = self.pool.peel(root)? else { continue };
+            let Some(peeled) = self.pool.peel(root)? else {
+                continue;
+            };
             named.extend(peeled.tags);
             match peeled.kind {
                 ObjectKind::Blob => {

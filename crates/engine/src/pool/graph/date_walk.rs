@@ -48,7 +48,11 @@ impl<'g> DateWalk<'g> {
     }
 
     fn meet(&mut self, n: u32) {
-        if self.shown.as_ref().is_some_and(|shown| shown.get(n) != super::reach::NEW) {
+        if self
+            .shown
+            .as_ref()
+            .is_some_and(|shown| shown.get(n) != super::reach::NEW)
+        {
             return;
         }
         if self.marks.add(n, QUEUED) == 0 {

@@ -122,9 +122,10 @@ fn load_id(words: &[AtomicU32], format: ObjectFormat) -> ObjectId {
 }
 
 fn is_id(words: &[AtomicU32], id: &oid) -> bool {
-    words.iter().zip(id.as_bytes().chunks_exact(4)).all(|(word, bytes)| {
-        word.load(Ordering::Relaxed).to_ne_bytes() == *bytes
-    })
+    words
+        .iter()
+        .zip(id.as_bytes().chunks_exact(4))
+        .all(|(word, bytes)| word.load(Ordering::Relaxed).to_ne_bytes() == *bytes)
 }
 
 impl Graph {
@@ -159,8 +160,13 @@ impl Graph {
             return None;
         }
         let hash = self.hash.of(id);
-        let shard = self.shard(hash).read().unwrap_or_else(PoisonError::into_inner);
-        let found = shard.find(hash, |&n| self.id_words(n).is_some_and(|words| is_id(words, id)));
+        let shard = self
+            .shard(hash)
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let found = shard.find(hash, |&n| {
+            self.id_words(n).is_some_and(|words| is_id(words, id))
+        });
         found.map(|&n| CommitNumber(n))
     }
 
@@ -197,7 +203,10 @@ impl Graph {
             return [NONE; 2];
         };
         chunk.parents.get(place).map_or([NONE; 2], |slots| {
-            [slots[0].load(Ordering::Acquire), slots[1].load(Ordering::Acquire)]
+            [
+                slots[0].load(Ordering::Acquire),
+                slots[1].load(Ordering::Acquire),
+            ]
         })
     }
 
@@ -218,12 +227,21 @@ impl Graph {
     #[cold]
     fn each_more_parent(&self, slot: u32, mut f: impl FnMut(u32)) {
         let list: SmallVec<[u32; 8]> = {
-            let all = self.more_parents.read().unwrap_or_else(PoisonError::into_inner);
+            let all = self
+                .more_parents
+                .read()
+                .unwrap_or_else(PoisonError::into_inner);
             let rest = all.get((slot & !MORE) as usize..).unwrap_or_default();
-            let len = rest.iter().position(|p| p & MORE != 0).map_or(rest.len(), |last| last + 1);
+            let len = rest
+                .iter()
+                .position(|p| p & MORE != 0)
+                .map_or(rest.len(), |last| last + 1);
             rest[..len].into()
         };
-        list.iter().map(|p| p & !MORE).filter(|&p| p < MISSING).for_each(&mut f);
+        list.iter()
+            .map(|p| p & !MORE)
+            .filter(|&p| p < MISSING)
+            .for_each(&mut f);
     }
 
     /// Its parents in order, without those that the pool lacks.
@@ -247,14 +265,20 @@ impl Graph {
 
     /// The committer's seconds since 1970.
     pub fn time(&self, n: CommitNumber) -> i64 {
-        let found = self.chunks.get(n.0).and_then(|(chunk, place)| chunk.times.get(place));
+        let found = self
+            .chunks
+            .get(n.0)
+            .and_then(|(chunk, place)| chunk.times.get(place));
         found.map_or(0, |time| time.load(Ordering::Relaxed))
     }
 
     /// Its topological level: 1 without parents, else one more than its highest parent's.
     #[inline]
     pub fn generation(&self, n: CommitNumber) -> u32 {
-        let found = self.chunks.get(n.0).and_then(|(chunk, place)| chunk.generations.get(place));
+        let found = self
+            .chunks
+            .get(n.0)
+            .and_then(|(chunk, place)| chunk.generations.get(place));
         found.map_or(0, |generation| generation.load(Ordering::Acquire))
     }
 
@@ -334,7 +358,10 @@ impl Graph {
             }
         }
         store_id(&chunk.ids[place * words..(place + 1) * words], id);
-        store_id(&chunk.trees[place * words..(place + 1) * words], &facts.tree);
+        store_id(
+            &chunk.trees[place * words..(place + 1) * words],
+            &facts.tree,
+        );
         chunk.times[place].store(facts.committer_time, Ordering::Relaxed);
         chunk.generations[place].store(generation + 1, Ordering::Relaxed);
         let first = numbers.first().copied().unwrap_or(NONE);
@@ -342,7 +369,10 @@ impl Graph {
             None | Some([]) => NONE,
             Some([second]) => *second,
             Some([rest @ .., last]) => {
-                let mut more = self.more_parents.write().unwrap_or_else(PoisonError::into_inner);
+                let mut more = self
+                    .more_parents
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner);
                 let at = more.len() as u32;
                 more.extend_from_slice(rest);
                 more.push(last | MORE);
@@ -363,7 +393,10 @@ impl Graph {
             all.insert(n, missing);
         }
         let hash = self.hash.of(id);
-        let mut shard = self.shard(hash).write().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self
+            .shard(hash)
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         let rehash = |&n: &u32| match self.id_words(n) {
             Some(words) => self.hash.of(&load_id(words, self.format)),
             None => 0,

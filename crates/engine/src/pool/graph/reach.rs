@@ -135,7 +135,11 @@ impl Graph {
     /// How many are reachable from `tips` and not from `hidden`.
     pub fn count_new(&self, tips: &[CommitNumber], hidden: &[CommitNumber]) -> usize {
         let marks = self.mark_new(tips, hidden);
-        let count = marks.touched().iter().filter(|&&n| marks.get(n) == NEW).count();
+        let count = marks
+            .touched()
+            .iter()
+            .filter(|&&n| marks.get(n) == NEW)
+            .count();
         self.give_marks(marks);
         count
     }
@@ -190,7 +194,11 @@ impl Graph {
         }
         while fresh > 0 {
             let Some(n) = queue.pop() else { break };
-            let passed = if marks.get(n) & HIDDEN != 0 { HIDDEN } else { NEW };
+            let passed = if marks.get(n) & HIDDEN != 0 {
+                HIDDEN
+            } else {
+                NEW
+            };
             fresh -= usize::from(passed == NEW);
             self.each_parent(n, |parent| {
                 let before = marks.add(parent, passed);

@@ -123,7 +123,10 @@ impl Graph {
             return;
         };
         let parent_at = |index: usize| {
-            parents.iter().find(|(place, _)| *place == index).map(|(_, parent)| *parent)
+            parents
+                .iter()
+                .find(|(place, _)| *place == index)
+                .map(|(_, parent)| *parent)
         };
         // The index of the next missing one, counted in the order of the parents.
         let mut index = 0;
@@ -145,7 +148,10 @@ impl Graph {
         } else if second & MORE == 0 {
             slots[1].store(filled(second), Ordering::Release);
         } else {
-            let mut more = self.more_parents.write().unwrap_or_else(PoisonError::into_inner);
+            let mut more = self
+                .more_parents
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
             for slot in more.iter_mut().skip((second & !MORE) as usize) {
                 *slot = filled(*slot);
                 if *slot & MORE != 0 {

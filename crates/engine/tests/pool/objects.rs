@@ -1,0 +1,221 @@
+//! Objects: found as git finds them, and taken in.
+
+use govc_engine::pool::{GraphSource, Pool, PoolError, PoolLimits};
+use govc_engine::{NewObject, ObjectBody};
+use govc_git::object::tree;
+use govc_git::object_id::hash_object;
+use govc_git::pack::delta;
+use govc_git::{ObjectFormat, ObjectId, ObjectKind};
+
+use crate::kit::{Git, random_history, read_pack};
+
+#[test]
+fn every_object_is_what_git_says() {
+    for (seed, format) in [(1, ObjectFormat::Sha1), (2, ObjectFormat::Sha256)] {
+        let git = Git::new(format);
+        git.import(&random_history(git.format, seed, 80));
+        let pool = git.pool();
+        for id in git.all_objects() {
+            let object = pool.get(&id).unwrap();
+            assert_eq!(hash_object(format, object.kind, &object.data), Ok(id));
+            let header = pool.header(&id).unwrap();
+            assert_eq!(header, Some((object.kind, object.data.len() as u64)));
+            assert!(pool.contains(&id));
+            let hex = id.to_string();
+            let abbreviations = git.run(&["rev-parse", &format!("--disambiguate={}", &hex[..5])]);
+            let found = pool.candidates(&hex[..5], 100);
+            assert_eq!(found.len(), abbreviations.lines().count());
+            assert!(found.contains(&id));
+        }
+        let nothing = ObjectId::null(format);
+        assert_eq!(pool.find(&nothing).unwrap(), None);
+        assert!(!pool.contains(&nothing));
+    }
+}
+
+fn new_object(kind: ObjectKind, data: &[u8]) -> NewObject {
+    NewObject {
+        id: hash_object(ObjectFormat::Sha1, kind, data).unwrap(),
+        kind,
+        body: ObjectBody::Whole(data.to_vec().into()),
+    }
+}
+
+/// A folder of `files` files.
+fn folder(files: usize) -> Vec<u8> {
+    let mut data = Vec::new();
+    for file in 0..files {
+        let id = hash_object(ObjectFormat::Sha1, ObjectKind::Blob, &file.to_le_bytes()).unwrap();
+        tree::write_entry(
+            &mut data,
+            tree::MODE_FILE,
+            format!("file-{file:05}").as_bytes(),
+            &id,
+        );
+    }
+    data
+}
+
+/// Edits one file after the other in a folder, each tree as a delta of the one before; returns
+/// the pool, the trees and how much memory they took.
+fn edits(files: usize, count: usize) -> (std::sync::Arc<Pool>, Vec<(ObjectId, Vec<u8>)>, u64) {
+    let limits = PoolLimits {
+        read_cache_bytes: 0,
+        ..PoolLimits::default()
+    };
+    let pool = Pool::new(ObjectFormat::Sha1, limits);
+    let mut data = folder(files);
+    let first = new_object(ObjectKind::Tree, &data);
+    let mut base = first.id;
+    pool.insert(&[first]).unwrap();
+    let before = pool.stats().memory_bytes;
+    let mut trees = Vec::new();
+    for edit in 0..count {
+        let name = format!("file-{:05}", edit * 7919 % files);
+        let blob = edit.to_be_bytes();
+        let id = hash_object(ObjectFormat::Sha1, ObjectKind::Blob, &blob).unwrap();
+        let found = tree::find_entry(&data, ObjectFormat::Sha1, name.as_bytes()).unwrap();
+        let (_, range) = found.unwrap();
+        let mut entry = Vec::new();
+        tree::write_entry(&mut entry, tree::MODE_FILE, name.as_bytes(), &id);
+        let step = delta::splice(data.len(), range.clone(), &entry);
+        data.splice(range, entry);
+        let id = hash_object(ObjectFormat::Sha1, ObjectKind::Tree, &data).unwrap();
+        let body = ObjectBody::Delta {
+            base,
+            delta: step.into(),
+        };
+        pool.insert(&[NewObject {
+            id,
+            kind: ObjectKind::Tree,
+            body,
+        }])
+        .unwrap();
+        trees.push((id, data.clone()));
+        base = id;
+    }
+    let bytes = pool.stats().memory_bytes - before;
+    (pool, trees, bytes / count as u64)
+}
+
+#[test]
+fn a_tree_is_what_its_deltas_make_however_many_they_are() {
+    let (pool, trees, _) = edits(100, 5_000);
+    for (at, (id, data)) in trees.iter().enumerate() {
+        assert!(pool.delta_depth(id) <= 32, "edit {at}");
+        assert_eq!(pool.get(id).unwrap().data, data, "edit {at}");
+        assert_eq!(
+            pool.header(id).unwrap(),
+            Some((ObjectKind::Tree, data.len() as u64))
+        );
+    }
+}
+
+#[test]
+fn memory_of_an_edit_does_not_grow_with_the_folder() {
+    let (_, _, small) = edits(100, 1_000);
+    let (_, _, large) = edits(3_000, 1_000);
+    assert!(
+        large < small + 300,
+        "{small} bytes in a folder of 100, {large} in one of 3,000"
+    );
+}
+
+#[test]
+fn a_refused_change_takes_back_only_its_own() {
+    let pool = Pool::new(ObjectFormat::Sha1, PoolLimits::default());
+    let shared = new_object(ObjectKind::Blob, b"shared");
+    let own = new_object(ObjectKind::Blob, b"own");
+    let large = new_object(ObjectKind::Blob, &[7; 100_000]);
+    pool.insert(&[shared.clone()]).unwrap();
+    pool.insert(&[shared.clone(), own.clone(), large.clone()])
+        .unwrap();
+    assert_eq!(pool.get(&large.id).unwrap().data.len(), 100_000);
+    pool.forget(&[shared.id, own.id, large.id]);
+    assert!(pool.contains(&shared.id));
+    assert!(!pool.contains(&own.id));
+    assert_eq!(pool.find(&large.id).unwrap(), None);
+    pool.forget(&[shared.id]);
+    assert_eq!(pool.stats().objects, 0);
+}
+
+#[test]
+fn a_delta_of_nothing_is_refused_and_leaves_nothing() {
+    let pool = Pool::new(ObjectFormat::Sha1, PoolLimits::default());
+    let blob = new_object(ObjectKind::Blob, b"before it");
+    let nothing = ObjectId::null(ObjectFormat::Sha1);
+    let orphan = NewObject {
+        id: new_object(ObjectKind::Blob, b"orphan").id,
+        kind: ObjectKind::Blob,
+        body: ObjectBody::Delta {
+            base: nothing,
+            delta: vec![0, 0].into(),
+        },
+    };
+    let refused = pool.insert(&[blob, orphan]);
+    assert!(matches!(refused, Err(PoolError::BaseMissing { base, .. }) if base == nothing));
+    assert_eq!(pool.stats().objects, 0);
+}
+
+#[test]
+fn hot_objects_leave_when_a_pack_has_them() {
+    let git = Git::new(ObjectFormat::Sha1);
+    git.import(&random_history(git.format, 1, 40));
+    let source = git.pool();
+    let pool = Pool::new(git.format, PoolLimits::default());
+    let all = git.all_objects();
+    let objects: Vec<_> = all
+        .iter()
+        .map(|id| {
+            let object = source.get(id).unwrap();
+            NewObject {
+                id: *id,
+                kind: object.kind,
+                body: ObjectBody::Whole(object.data),
+            }
+        })
+        .collect();
+    pool.insert(&objects).unwrap();
+    assert_eq!(
+        pool.graph().len() as usize,
+        git.ids(&["rev-list", "--all"]).len()
+    );
+    pool.packed(&all);
+    assert!(pool.hot_body(&all[0]).is_some(), "no pack has it yet");
+    let (id, bytes) = read_pack(&git.pack_files()[0]);
+    pool.add_pack(id, bytes, GraphSource::Commits(Vec::new()))
+        .unwrap();
+    pool.packed(&all);
+    assert!(all.iter().all(|id| pool.hot_body(id).is_none()));
+    for id in &all {
+        assert_eq!(pool.get(id).unwrap(), source.get(id).unwrap());
+    }
+}
+
+#[test]
+fn damage_is_told_and_goes_no_further() {
+    let git = Git::new(ObjectFormat::Sha1);
+    git.import(&random_history(git.format, 1, 40));
+    git.run(&["repack", "-adq", "--depth=0"]);
+    let (id, mut bytes) = read_pack(&git.pack_files()[0]);
+    let victim = git.id("b0:d0");
+    let index = govc_git::pack::PackIndex::parse(bytes.index.clone(), git.format).unwrap();
+    let offset = index.offset(index.lookup(&victim).unwrap()) as usize;
+    let mut damaged = bytes.pack.to_vec();
+    damaged[offset + 6] ^= 0xff;
+    bytes.pack = damaged.into();
+    let pool = Pool::new(git.format, PoolLimits::default());
+    pool.add_pack(id, bytes, GraphSource::Scan).unwrap();
+    for object in git.all_objects() {
+        match pool.find(&object) {
+            Ok(found) => assert!(found.is_some() && object != victim),
+            Err(PoolError::Damaged {
+                id: damaged, pack, ..
+            }) => {
+                assert_eq!((damaged, pack), (victim, Some(id)));
+                assert_eq!(object, victim);
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
