@@ -323,8 +323,9 @@ impl Pool {
     pub fn insert(&self, objects: &[NewObject]) -> Result<(), PoolError> {
         let taken = self.insert_objects(objects);
         if let Err((error, count)) = taken {
-            let before = objects.get(..count).unwrap_or_default();
-            before.iter().for_each(|object| self.release(&object.id));
+            let before = objects.get(..count).unwrap_or_default().iter();
+            let here = before.filter(|object| object.body != ObjectBody::Elsewhere);
+            here.for_each(|object| self.release(&object.id));
             return Err(error);
         }
         Ok(())
@@ -381,6 +382,12 @@ impl Pool {
                 return Ok(());
             }
             ObjectBody::Delta { base, delta } => (base, delta),
+            ObjectBody::Elsewhere => {
+                if let Some(commit) = introducer {
+                    self.note_introducer(id, CommitNumber(commit));
+                }
+                return Ok(());
+            }
         };
         let Some(version) = self.hot.version(base).map(|version| version + 1) else {
             if !self.contains(base) {
