@@ -66,7 +66,10 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         for position in (0..pack.index().len()).step_by(7) {
             pack.header_at(position, &|_| None)?;
         }
-        eprintln!("a header takes {:?}", started.elapsed() / (pack.index().len() / 7).max(1));
+        eprintln!(
+            "a header takes {:?}",
+            started.elapsed() / (pack.index().len() / 7).max(1)
+        );
     }
     Ok(())
 }

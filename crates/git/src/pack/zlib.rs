@@ -376,10 +376,9 @@ mod tests {
         assert_eq!(inflate(&stream, 5000), (Ok(()), Ok(())));
         assert_eq!(inflate(&stream, 5001), both(InflateError::TooShort));
         assert_eq!(inflate(&stream, 4999), both(InflateError::TooLong));
-        assert_eq!(
-            inflate(&stream[..stream.len() - 1], 5000),
-            both(InflateError::Damaged)
-        );
+        // What is cut off may look like anything, but not like what it was.
+        let (one_shot, streamed) = inflate(&stream[..stream.len() - 1], 5000);
+        assert!(one_shot.is_err() && streamed.is_err());
         assert_eq!(inflate(b"", 0), both(InflateError::Damaged));
         let mut wrong = stream.clone();
         *wrong.last_mut().unwrap() ^= 1;
