@@ -165,7 +165,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// The mode at the front of `data`, and what is behind its space.
+/// The mode at the front of `data`, and what is behind its space. Git's checker keeps 16 bits.
 #[inline]
 fn decode_mode(data: &[u8]) -> Option<(u32, &[u8])> {
     if let Some(rest) = data.strip_prefix(b"100644 ") {
@@ -175,7 +175,7 @@ fn decode_mode(data: &[u8]) -> Option<(u32, &[u8])> {
         return Some((MODE_TREE, rest));
     }
     let (mode, length) = crate::object::tree::decode_mode(data)?;
-    Some((mode, &data[length..]))
+    Some((mode & 0xffff, &data[length..]))
 }
 
 struct ScannedName {
@@ -311,6 +311,10 @@ struct Order<'a> {
 impl<'a> Order<'a> {
     #[inline]
     fn check(&mut self, a: &'a [u8], a_is_tree: bool, b: &'a [u8], b_is_tree: bool) -> u16 {
+        // Names are not empty, and of two neighbours the first bytes often say all.
+        if a[0] != b[0] {
+            return if a[0] < b[0] { 0 } else { NOT_SORTED };
+        }
         let shared = a.len().min(b.len());
         match a[..shared].cmp(&b[..shared]) {
             std::cmp::Ordering::Less => return 0,
