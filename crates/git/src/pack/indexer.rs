@@ -486,6 +486,9 @@ impl<'a> Indexer<'a> {
             }
             let deflated_at = at + header.header_len;
             let deflated = &self.body[deflated_at..];
+            if !zlib::is_possible(deflated.len(), header.size) {
+                return Err(inflate_error(offset, header.size, InflateError::Impossible));
+            }
             let consumed = match header.kind {
                 EntryKind::Whole(ObjectKind::Blob) if header.size > LARGE_BLOB_BYTES => {
                     self.scan_large_blob(number, offset, header.size, deflated)?
@@ -528,10 +531,10 @@ impl<'a> Indexer<'a> {
         size: u64,
         deflated: &[u8],
     ) -> Result<usize, PackError> {
+        self.spend(size)?;
         let mut data = self.spare.pop().unwrap_or_default();
         let consumed = self.inflater.inflate(deflated, size, &mut data);
         let consumed = consumed.map_err(|error| inflate_error(offset, size, error))?;
-        self.spend(size)?;
         self.total_inflated += size;
         let id = self.hash(offset, kind, &data)?;
         self.entries.ids.extend_from_slice(id.as_bytes());
@@ -554,9 +557,6 @@ impl<'a> Indexer<'a> {
         size: u64,
         deflated: &[u8],
     ) -> Result<usize, PackError> {
-        if !zlib::is_possible(deflated.len(), size) {
-            return Err(inflate_error(offset, size, InflateError::Impossible));
-        }
         self.spend(size)?;
         self.total_inflated += size;
         let mut hasher = object_hasher(self.format, ObjectKind::Blob, size);
@@ -586,9 +586,9 @@ impl<'a> Indexer<'a> {
 
     /// Finds a delta's end, and keeps it if it is small.
     fn scan_delta(&mut self, offset: u64, size: u64, deflated: &[u8]) -> Result<usize, PackError> {
+        self.spend(size)?;
         let consumed = self.inflater.inflate(deflated, size, &mut self.delta);
         let consumed = consumed.map_err(|error| inflate_error(offset, size, error))?;
-        self.spend(size)?;
         let budget = self.limits.memory_bytes / 2;
         let mut kept = Kept {
             start: 0,
@@ -942,15 +942,19 @@ impl<'a> Indexer<'a> {
         out: &mut Vec<u8>,
     ) -> Result<(), PackError> {
         let limit = self.limits.max_object_bytes;
-        delta::apply_into(base, delta, limit, out).map_err(|source| match source {
+        let malformed = |source| match source {
             DeltaError::TooLarge { size, limit } => PackError::ObjectTooLarge {
                 offset,
                 size,
                 limit,
             },
             source => PackError::Delta { offset, source },
-        })?;
-        self.spend(out.len() as u64)
+        };
+        let (_, size) = delta::sizes(delta).map_err(malformed)?;
+        if size <= limit {
+            self.spend(size)?;
+        }
+        delta::apply_into(base, delta, limit, out).map_err(malformed)
     }
 
     fn hash(&self, offset: u64, kind: ObjectKind, data: &[u8]) -> Result<ObjectId, PackError> {
