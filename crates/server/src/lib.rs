@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod config;
+pub mod git_http;
 pub mod http;
 pub mod router;
 pub mod routes;

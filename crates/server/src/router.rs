@@ -7,6 +7,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
 use crate::app::App;
+use crate::git_http;
 use crate::http::{caller, idempotency, layers};
 use crate::routes::{health, pages};
 
@@ -42,6 +43,6 @@ fn api(app: &App) -> Router<App> {
 /// browser gets a page.
 fn git(app: &App) -> Router<App> {
     Router::new()
-        .fallback(pages::repository_or_nothing)
+        .fallback(git_http::serve_or_page)
         .layer(from_fn_with_state(app.clone(), caller::authenticate))
 }

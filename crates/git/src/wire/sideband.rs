@@ -88,6 +88,12 @@ impl Framer {
         self.ready.push_back(self.gathered.split().freeze());
     }
 
+    /// Puts whole lines between those of the pack: progress, or the end.
+    pub fn push_line(&mut self, lines: Bytes) {
+        self.end_line();
+        self.ready.push_back(lines);
+    }
+
     /// What can be sent.
     pub fn pop(&mut self) -> Option<Bytes> {
         self.ready.pop_front()

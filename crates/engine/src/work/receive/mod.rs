@@ -90,8 +90,6 @@ pub struct Prepared {
     pub messages: String,
     /// What is to be published; `None` where every command was refused.
     pub proposal: Option<PushProposal>,
-    /// The pack of a large push: to be held until the proposal was published.
-    pub quarantined: Option<Quarantined>,
 }
 
 /// Does all of a push that can be done before its turn. It blocks: for as long as hashing,
@@ -124,7 +122,6 @@ pub fn prepare(
                 refusals: push.refusals,
                 messages: push.messages,
                 proposal: None,
-                quarantined: None,
             };
         }
     };
@@ -135,6 +132,7 @@ pub fn prepare(
             request.capabilities.atomic,
             push.refusals.clone(),
             objects,
+            quarantined,
             cause,
         )
     });
@@ -143,7 +141,6 @@ pub fn prepare(
         refusals: push.refusals,
         messages: push.messages,
         proposal,
-        quarantined,
     }
 }
 

@@ -6,7 +6,10 @@ use govc_git::ObjectId;
 use govc_git::wire::receive::Command;
 
 use crate::repository::publish::{Pending, Proposal, Refusal};
-use crate::{Cause, Change, Edit, Expected, NewObjects, RefEdit, RefName, Refs, Settings, Target};
+use crate::{
+    Cause, Change, Edit, Expected, NewObjects, Quarantined, RefEdit, RefName, Refs, Settings,
+    Target,
+};
 
 /// What was decided about the commands of a push.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +27,9 @@ pub struct PushProposal {
     /// What was refused before the turn.
     refusals: Vec<Option<String>>,
     objects: NewObjects,
+    /// Holds the pack of a large push until the proposal was answered: with it goes a pack that
+    /// no entry names.
+    _quarantined: Option<Quarantined>,
     cause: Cause,
     /// What the last turn decided, for whoever waits for it.
     decision: Arc<Mutex<Decision>>,
@@ -38,6 +44,7 @@ impl PushProposal {
         atomic: bool,
         refusals: Vec<Option<String>>,
         objects: NewObjects,
+        quarantined: Option<Quarantined>,
         cause: Cause,
     ) -> PushProposal {
         PushProposal {
@@ -45,6 +52,7 @@ impl PushProposal {
             atomic,
             refusals,
             objects,
+            _quarantined: quarantined,
             cause,
             decision: Arc::default(),
         }
@@ -53,23 +61,6 @@ impl PushProposal {
     /// Where the decision can be read once the turn is over.
     pub fn decision(&self) -> Arc<Mutex<Decision>> {
         Arc::clone(&self.decision)
-    }
-
-    /// The commands that were not refused, as edits: what a doorman is to look at.
-    pub fn edits(&self) -> impl Iterator<Item = &Command> {
-        let commands = self.commands.iter().zip(&self.refusals);
-        commands
-            .filter(|(_, refusal)| refusal.is_none())
-            .map(|(command, _)| command)
-    }
-
-    /// Refuses one ref before the turn, for a reason of the caller's.
-    pub fn refuse(&mut self, name: &[u8], why: &str) {
-        for (command, refusal) in self.commands.iter().zip(&mut self.refusals) {
-            if command.name == name {
-                refusal.get_or_insert_with(|| why.to_owned());
-            }
-        }
     }
 }
 
@@ -172,7 +163,7 @@ impl TurnOfPush<'_> {
     }
 
     fn may_delete(&mut self, name: &RefName) -> Result<(), String> {
-        if self.settings.deny_deletes && name.branch_name().is_some() {
+        if self.settings.deny_deletes {
             self.error(&format!("denying ref deletion for {name}"));
             return Err("deletion prohibited".to_owned());
         }

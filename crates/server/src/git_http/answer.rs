@@ -1,0 +1,122 @@
+//! Answers to Git: their headers, and refusals that Git shows to its user.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use govc_git::pktline;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, EXPIRES, PRAGMA};
+use http::{HeaderValue, StatusCode};
+
+use super::body::BodyError;
+use crate::app::error::AppError;
+use crate::http::problem::ApiError;
+
+/// Why there is no conversation: told by a status. Git shows the text of a plain answer.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// There is nothing here.
+    NotFound,
+    /// The path is there, the method is not; these are.
+    Method(&'static str),
+    /// The service is not offered.
+    Service,
+    /// The body is not what the service takes.
+    MediaType(String),
+    /// The body did not arrive, or is over a limit.
+    Body(BodyError),
+    /// The application says no.
+    App(AppError),
+}
+
+impl From<AppError> for Refused {
+    fn from(error: AppError) -> Refused {
+        Refused::App(error)
+    }
+}
+
+impl From<BodyError> for Refused {
+    fn from(error: BodyError) -> Refused {
+        Refused::Body(error)
+    }
+}
+
+impl Refused {
+    pub(super) fn into_response(self) -> Response {
+        match self {
+            Refused::NotFound => plain(StatusCode::NOT_FOUND, "there is nothing here"),
+            Refused::Method(allowed) => {
+                let mut response = plain(
+                    StatusCode::METHOD_NOT_ALLOWED,
+                    &format!("this path takes {allowed}"),
+                );
+                let allowed = HeaderValue::from_static(allowed);
+                response.headers_mut().insert(ALLOW, allowed);
+                response
+            }
+            Refused::Service => plain(
+                StatusCode::FORBIDDEN,
+                "this server speaks Git's smart protocol: ask for info/refs?service=git-upload-pack \
+                 or info/refs?service=git-receive-pack",
+            ),
+            Refused::MediaType(why) => plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, &why),
+            Refused::Body(error) => plain(error.status(), &error.to_string()),
+            Refused::App(error) => {
+                let text = error.to_string();
+                let mut response = ApiError(error).into_response();
+                // Git shows a plain text to its user, and nothing of a problem document.
+                response
+                    .extensions_mut()
+                    .remove::<crate::http::problem::Pending>();
+                *response.body_mut() = Body::from(text + "\n");
+                plain_headers(&mut response);
+                response
+            }
+        }
+    }
+}
+
+fn plain(status: StatusCode, text: &str) -> Response {
+    let mut response = (status, format!("{text}\n")).into_response();
+    plain_headers(&mut response);
+    response
+}
+
+fn plain_headers(response: &mut Response) {
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+    no_cache(response);
+}
+
+fn no_cache(response: &mut Response) {
+    let headers = response.headers_mut();
+    headers.insert(
+        EXPIRES,
+        HeaderValue::from_static("Fri, 01 Jan 1980 00:00:00 GMT"),
+    );
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    headers.insert(
+        CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, max-age=0, must-revalidate"),
+    );
+}
+
+/// An answer of `content_type` that nobody may keep.
+pub(super) fn answer(content_type: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    let content_type = HeaderValue::from_static(content_type);
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    no_cache(&mut response);
+    response
+}
+
+/// A line that ends the conversation: Git says `fatal: remote error:` before it.
+pub(super) fn error_line(error: &impl ToString) -> Vec<u8> {
+    let mut out = Vec::new();
+    pktline::write_error(&mut out, &error.to_string());
+    out
+}
+
+/// What stands in for an error of our own.
+pub(super) fn our_fault(error: &(impl std::error::Error + ?Sized)) -> &'static str {
+    tracing::error!(error = %error, "a Git request failed by our own fault");
+    "the server cannot read this repository"
+}

@@ -1,0 +1,86 @@
+//! Git over HTTP: clone, fetch and push (gitprotocol-http(5)).
+//!
+//! The conversations themselves are in `govc_git::wire`; here bodies become bytes, and answers
+//! become bodies. Both stream: what a request or an answer holds in memory does not grow with it.
+
+mod answer;
+mod aside;
+mod body;
+mod info_refs;
+mod place;
+mod receive_pack;
+mod upload_pack;
+
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use govc_git::wire::{ProtocolVersion, Service};
+use http::{HeaderMap, Method};
+use tokio::sync::Semaphore;
+
+use crate::app::{Action, App};
+use crate::http::caller::Caller;
+use crate::routes::pages;
+use answer::Refused;
+use place::Place;
+
+/// Clients give up when they hear nothing: isomorphic-git after five seconds.
+const KEEP_ALIVE: Duration = Duration::from_secs(3);
+
+/// How many requests may take large packs apart at once; more wait.
+static LARGE_PACKS: Semaphore = Semaphore::const_new(4);
+
+/// What Git asks for; anything else is for people.
+pub async fn serve_or_page(state: State<App>, request: Request) -> Response {
+    let Some(place) = Place::of(request.uri().path()) else {
+        return pages::repository_or_nothing(state, request).await;
+    };
+    match serve(&state.0, place, request).await {
+        Ok(response) => response,
+        Err(refused) => refused.into_response(),
+    }
+}
+
+async fn serve(app: &App, place: Place, request: Request) -> Result<Response, Refused> {
+    let (parts, body) = request.into_parts();
+    let caller = parts.extensions.get::<Caller>().cloned();
+    let caller = caller.ok_or(Refused::NotFound)?;
+    let version = protocol_version(&parts.headers);
+    match place {
+        Place::InfoRefs(id) => {
+            if !matches!(parts.method, Method::GET | Method::HEAD) {
+                return Err(Refused::Method("GET, HEAD"));
+            }
+            let service = info_refs::service(parts.uri.query())?;
+            let repository = app.repository(&caller, &id, action(service))?;
+            info_refs::answer(&repository, service, version).await
+        }
+        Place::Service(id, service) => {
+            if parts.method != Method::POST {
+                return Err(Refused::Method("POST"));
+            }
+            let repository = app.repository(&caller, &id, action(service))?;
+            let body = body::RequestBody::of(&parts.headers, body, service)?;
+            match service {
+                Service::UploadPack => upload_pack::answer(repository, version, body).await,
+                Service::ReceivePack => receive_pack::answer(app, &caller, repository, body).await,
+            }
+        }
+    }
+}
+
+fn action(service: Service) -> Action {
+    match service {
+        Service::UploadPack => Action::Read,
+        Service::ReceivePack => Action::Write,
+    }
+}
+
+fn protocol_version(headers: &HeaderMap) -> ProtocolVersion {
+    let versions = headers.get_all("git-protocol").iter();
+    versions
+        .map(|value| ProtocolVersion::from_header(value.as_bytes()))
+        .max()
+        .unwrap_or_default()
+}

@@ -1,0 +1,63 @@
+//! Which repository a path names, and what is asked of it.
+
+use govc_engine::RepoId;
+use govc_git::wire::Service;
+
+use crate::http::path::decode;
+
+/// A path that Git asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// `/{repo}.git/info/refs`: where every conversation begins.
+    InfoRefs(RepoId),
+    /// `/{repo}.git/git-upload-pack`, `/{repo}.git/git-receive-pack`.
+    Service(RepoId, Service),
+}
+
+impl Place {
+    /// The place that `path` names, if Git asks for such; `.git` may be left out.
+    pub(super) fn of(path: &str) -> Option<Place> {
+        let path = String::from_utf8(decode(path)).ok()?;
+        let path = path.strip_prefix('/')?;
+        if let Some(repo) = path.strip_suffix("/info/refs") {
+            return Some(Place::InfoRefs(id(repo)?));
+        }
+        let (repo, service) = path.rsplit_once('/')?;
+        Some(Place::Service(id(repo)?, Service::from_name(service)?))
+    }
+}
+
+fn id(repo: &str) -> Option<RepoId> {
+    RepoId::parse(repo.strip_suffix(".git").unwrap_or(repo)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_have_slashes_and_git_may_be_left_out() {
+        let hello = RepoId::parse("hello").unwrap();
+        let nested = RepoId::parse("a/b/c").unwrap();
+        for (path, expected) in [
+            ("/hello.git/info/refs", Some(Place::InfoRefs(hello.clone()))),
+            ("/hello/info/refs", Some(Place::InfoRefs(hello.clone()))),
+            (
+                "/a/b/c.git/git-upload-pack",
+                Some(Place::Service(nested.clone(), Service::UploadPack)),
+            ),
+            (
+                "/a%2Fb/c/git-receive-pack",
+                Some(Place::Service(nested, Service::ReceivePack)),
+            ),
+            ("/hello.git/git-upload-archive", None),
+            ("/hello.git", None),
+            ("/info/refs", None),
+            ("/../info/refs", None),
+            ("//info/refs", None),
+            ("/api/x/info/refs", None),
+        ] {
+            assert_eq!(Place::of(path), expected, "{path}");
+        }
+    }
+}

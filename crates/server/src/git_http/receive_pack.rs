@@ -1,0 +1,376 @@
+//! `POST …/git-receive-pack`: a push.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
+use futures_util::stream;
+use govc_engine::journal::PackSpool;
+use govc_engine::work::receive::{self, Decision, Incoming, Prepared, Progress, ReceiveLimits};
+use govc_engine::{CauseKind, Repository, Via};
+use govc_git::ObjectFormat;
+use govc_git::pack::Stage;
+use govc_git::wire::ProtocolError;
+use govc_git::wire::receive::{PushDecoder, PushLimits, PushRequest, Report, write_answer};
+use govc_git::wire::sideband::{self, Band};
+use tokio::time::timeout;
+
+use super::answer::{Refused, answer as answer_as, error_line, our_fault};
+use super::body::RequestBody;
+use super::{KEEP_ALIVE, LARGE_PACKS};
+use crate::app::App;
+use crate::app::error::AppError;
+use crate::app::publish::cause;
+use crate::http::ask::Terms;
+use crate::http::caller::Caller;
+
+const RESULT: &str = "application/x-git-receive-pack-result";
+
+/// Up to so many bytes of a pack stay in memory; it is written aside from there on.
+const MEMORY_BYTES: usize = 1 << 20;
+/// A pack is written aside in blocks of so many bytes.
+const BLOCK_BYTES: usize = 1 << 20;
+/// So much of a body that is over its limit is still read and thrown away: a client that is told
+/// in the middle of its sending does not listen.
+const OVER_LIMIT_BYTES: u64 = 1 << 30;
+
+/// Answers one push.
+pub(super) async fn answer(
+    app: &App,
+    caller: &Caller,
+    repository: Arc<Repository>,
+    mut body: RequestBody,
+) -> Result<Response, Refused> {
+    let limits = &app.config().limits;
+    let push_limits = PushLimits {
+        commands: usize::try_from(limits.push_refs).unwrap_or(usize::MAX),
+        ..PushLimits::default()
+    };
+    let format = repository.pool().format();
+    let (request, rest) = match read(&mut body, format, push_limits).await? {
+        Ok(read) => read,
+        Err(error) => return Ok(answer_as(RESULT, error_line(&error))),
+    };
+    if request.commands.is_empty() {
+        return Ok(answer_as(RESULT, Body::empty()));
+    }
+    let own = repository.snapshot().record.settings.quotas.push_bytes;
+    let limits = ReceiveLimits {
+        pack_bytes: own.unwrap_or(u64::MAX).min(limits.pack.0),
+        object_bytes: limits.object.0,
+        delta_chain: u32::try_from(limits.delta_chain).unwrap_or(u32::MAX),
+        ..ReceiveLimits::default()
+    };
+    let incoming = if request.has_pack() {
+        take_pack(&repository, &mut body, rest, limits.pack_bytes).await?
+    } else {
+        Ok(Incoming::Nothing)
+    };
+    let push = Push {
+        app: app.clone(),
+        caller: caller.clone(),
+        repository,
+        progress: Arc::default(),
+        request: Arc::new(request),
+        limits,
+    };
+    push.answer(incoming).await
+}
+
+/// Reads the commands; what follows them begins the pack.
+async fn read(
+    body: &mut RequestBody,
+    format: ObjectFormat,
+    limits: PushLimits,
+) -> Result<Result<(PushRequest, Bytes), ProtocolError>, Refused> {
+    let mut decoder = PushDecoder::new(format, limits);
+    while let Some(piece) = body.next().await? {
+        let mut input = &piece[..];
+        match decoder.read(&mut input) {
+            Ok(false) => {}
+            Ok(true) => {
+                let rest = piece.slice_ref(input);
+                return Ok(decoder.finish().map(|request| (request, rest)));
+            }
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    Ok(decoder.finish().map(|request| (request, Bytes::new())))
+}
+
+/// Reads the pack, into memory or beside it; or says which limit it is over.
+async fn take_pack(
+    repository: &Arc<Repository>,
+    body: &mut RequestBody,
+    begun: Bytes,
+    limit: u64,
+) -> Result<Result<Incoming, String>, Refused> {
+    let mut block = BytesMut::from(begun);
+    let mut spool: Option<Box<dyn PackSpool>> = None;
+    let mut total = block.len() as u64;
+    while let Some(piece) = body.next().await? {
+        total += piece.len() as u64;
+        if total > limit {
+            drop(spool);
+            drop(block);
+            return skip(body, limit).await.map(Err);
+        }
+        let room = if spool.is_some() {
+            BLOCK_BYTES
+        } else {
+            MEMORY_BYTES
+        };
+        if block.len() + piece.len() > room {
+            let full = std::mem::replace(&mut block, BytesMut::with_capacity(BLOCK_BYTES));
+            match write_aside(repository, spool, full.freeze()).await? {
+                Ok(written) => spool = Some(written),
+                Err(error) => {
+                    let why = told(&error);
+                    return skip(body, limit).await.map(|_| Err(why));
+                }
+            }
+        }
+        block.extend_from_slice(&piece);
+    }
+    if spool.is_none() {
+        return Ok(Ok(Incoming::Memory(block.freeze())));
+    }
+    match write_aside(repository, spool, block.freeze()).await? {
+        Ok(spool) => Ok(Ok(Incoming::Spool(spool))),
+        Err(error) => Ok(Err(told(&error))),
+    }
+}
+
+fn told(error: &std::io::Error) -> String {
+    tracing::error!(%error, "a pushed pack could not be written");
+    if error.kind() == std::io::ErrorKind::StorageFull {
+        "there is no room for the pack".to_owned()
+    } else {
+        "the server could not write the pack".to_owned()
+    }
+}
+
+/// Appends a block to what was written aside, or begins it.
+async fn write_aside(
+    repository: &Arc<Repository>,
+    spool: Option<Box<dyn PackSpool>>,
+    block: Bytes,
+) -> Result<std::io::Result<Box<dyn PackSpool>>, AppError> {
+    let repository = Arc::clone(repository);
+    let written = tokio::task::spawn_blocking(move || {
+        let mut spool = match spool {
+            Some(spool) => spool,
+            None => repository.packs().receive(repository.key())?,
+        };
+        spool.write(&block)?;
+        Ok(spool)
+    });
+    written.await.map_err(AppError::internal)
+}
+
+/// Throws the rest of a body away, and says why.
+async fn skip(body: &mut RequestBody, limit: u64) -> Result<String, Refused> {
+    let mut skipped = 0;
+    while let Some(piece) = body.next().await? {
+        skipped += piece.len() as u64;
+        if skipped > OVER_LIMIT_BYTES {
+            return Err(Refused::Body(super::body::BodyError::TooLarge(limit)));
+        }
+    }
+    Ok(format!(
+        "the pack exceeds the maximum allowed size of {limit} bytes"
+    ))
+}
+
+/// A push that has arrived.
+struct Push {
+    app: App,
+    caller: Caller,
+    repository: Arc<Repository>,
+    request: Arc<PushRequest>,
+    limits: ReceiveLimits,
+    /// How far taking it apart is: the stage in the two highest bits, then what is done and
+    /// what there is, of 31 bits each.
+    progress: Arc<AtomicU64>,
+}
+
+type Working = Pin<Box<dyn Future<Output = Vec<u8>> + Send>>;
+
+impl Push {
+    /// Works on it; while that takes long, a client that listens is told that it does.
+    async fn answer(self, incoming: Result<Incoming, String>) -> Result<Response, Refused> {
+        let capabilities = self.request.capabilities.clone();
+        let progress = Arc::clone(&self.progress);
+        let mut working: Working = Box::pin(self.work(incoming));
+        if !capabilities.side_band {
+            return Ok(answer_as(RESULT, working.await));
+        }
+        if let Ok(out) = timeout(KEEP_ALIVE, &mut working).await {
+            return Ok(answer_as(RESULT, out));
+        }
+        let waiting = Waiting {
+            working,
+            progress,
+            quiet: capabilities.quiet,
+        };
+        let body = stream::unfold(Some(waiting), |waiting| async {
+            let mut waiting = waiting?;
+            match timeout(KEEP_ALIVE, &mut waiting.working).await {
+                Ok(out) => Some((Ok::<_, Infallible>(Bytes::from(out)), None)),
+                Err(_) => {
+                    let line = waiting.sign_of_life();
+                    Some((Ok(line), Some(waiting)))
+                }
+            }
+        });
+        Ok(answer_as(RESULT, Body::from_stream(body)))
+    }
+
+    /// Takes the pack apart, publishes what holds, and writes the answer.
+    async fn work(self, incoming: Result<Incoming, String>) -> Vec<u8> {
+        let request = Arc::clone(&self.request);
+        let outcome = match incoming {
+            Ok(incoming) => self.run(incoming).await,
+            Err(why) => Outcome::unpack_error(&request, why),
+        };
+        outcome.write(&request)
+    }
+
+    async fn run(self, incoming: Incoming) -> Outcome {
+        let Push {
+            app,
+            caller,
+            repository,
+            request,
+            limits,
+            progress,
+        } = self;
+        let _place = match &incoming {
+            Incoming::Spool(_) => LARGE_PACKS.acquire().await.ok(),
+            _ => None,
+        };
+        let cause = cause(&caller, CauseKind::Push, Via::Git);
+        let prepared = {
+            let (repository, request) = (Arc::clone(&repository), Arc::clone(&request));
+            tokio::task::spawn_blocking(move || {
+                let note = |now: Progress| progress.store(packed(now), Ordering::Relaxed);
+                receive::prepare(&repository, &request, incoming, cause, &limits, &note)
+            })
+        };
+        let prepared = match prepared.await {
+            Ok(prepared) => prepared,
+            Err(panic) => return Outcome::unpack_error(&request, our_fault(&panic).to_owned()),
+        };
+        let Prepared {
+            unpack_error,
+            refusals,
+            messages,
+            proposal,
+        } = prepared;
+        let mut outcome = Outcome {
+            unpack_error,
+            refusals,
+            messages,
+        };
+        let Some(proposal) = proposal else {
+            return outcome;
+        };
+        let decision = proposal.decision();
+        let published = app.publish(&repository, &Terms::default(), proposal).await;
+        let Decision { refusals, messages } =
+            std::mem::take(&mut *decision.lock().unwrap_or_else(PoisonError::into_inner));
+        outcome.messages.push_str(&messages);
+        if refusals.len() == outcome.refusals.len() {
+            outcome.refusals = refusals;
+        }
+        if let Err(error) = published {
+            outcome.fail(&error);
+        }
+        outcome
+    }
+}
+
+/// What became of a push.
+struct Outcome {
+    unpack_error: Option<String>,
+    refusals: Vec<Option<String>>,
+    messages: String,
+}
+
+impl Outcome {
+    fn unpack_error(request: &PushRequest, why: String) -> Outcome {
+        Outcome {
+            messages: format!("fatal: {why}\n"),
+            unpack_error: Some(why),
+            refusals: vec![Some("unpacker error".to_owned()); request.commands.len()],
+        }
+    }
+
+    /// Nothing was changed, or nobody knows.
+    fn fail(&mut self, error: &AppError) {
+        let why = match error {
+            AppError::Internal(cause) => our_fault(&**cause).to_owned(),
+            other => other.to_string(),
+        };
+        self.messages.push_str(&format!("error: {why}\n"));
+        for refusal in &mut self.refusals {
+            refusal.get_or_insert_with(|| why.clone());
+        }
+    }
+
+    fn write(&self, request: &PushRequest) -> Vec<u8> {
+        let refs = request.commands.iter().zip(&self.refusals);
+        let report = Report {
+            unpack_error: self.unpack_error.as_deref(),
+            refs: refs
+                .map(|(command, refusal)| (&command.name[..], refusal.as_deref()))
+                .collect(),
+        };
+        let mut out = Vec::new();
+        write_answer(&mut out, &request.capabilities, &self.messages, &report);
+        out
+    }
+}
+
+/// A push that takes long.
+struct Waiting {
+    working: Working,
+    progress: Arc<AtomicU64>,
+    quiet: bool,
+}
+
+impl Waiting {
+    /// Something for the client to hear: how far we are, or nothing at all.
+    fn sign_of_life(&self) -> Bytes {
+        let now = self.progress.load(Ordering::Relaxed);
+        let (stage, done, total) = (now >> 62, now >> 31 & MASK, now & MASK);
+        if self.quiet || stage == 0 || total == 0 {
+            return Bytes::from_static(sideband::KEEP_ALIVE);
+        }
+        let what = if stage == 1 {
+            "Indexing objects"
+        } else {
+            "Resolving deltas"
+        };
+        let percent = done * 100 / total;
+        let text = format!("{what}: {percent:3}% ({done}/{total})\r");
+        let mut out = Vec::new();
+        sideband::write(&mut out, Band::Progress, text.as_bytes());
+        out.into()
+    }
+}
+
+const MASK: u64 = (1 << 31) - 1;
+
+fn packed(now: Progress) -> u64 {
+    let stage = match now.stage {
+        Stage::Receiving => 1,
+        Stage::Resolving => 2,
+    };
+    stage << 62 | (u64::from(now.done) & MASK) << 31 | u64::from(now.total) & MASK
+}
