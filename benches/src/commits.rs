@@ -1,0 +1,338 @@
+//! Commits in process: one file in a nested tree of 1,000 files, each its own proposal.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use govc_engine::journal::memory::{MemoryJournal, MemoryPacks};
+use govc_engine::journal::{Journal, Packs};
+use govc_engine::pool::PoolLimits;
+use govc_engine::work::View;
+use govc_engine::work::action::{Action, Content};
+use govc_engine::work::commit::{CommitRequest, NewCommitOnBranch, Start};
+use govc_engine::{
+    Cause, CauseKind, Clock, Engine, EngineParts, Entry, Expected, Listener, NewRepository,
+    RefName, RepoId, RepoKey, Repository, Storage, Time, Via,
+};
+use govc_git::object::{GitTime, Signature};
+use govc_git::{ObjectFormat, ObjectId};
+
+use crate::fixture::{self, Random};
+use crate::table::Table;
+use crate::usage;
+
+const PROPOSERS: usize = 64;
+const FILES: usize = 1_000;
+const BRANCH: &str = "refs/heads/main";
+
+/// Commits through the door, in memory and durable, and the tree edit alone, beside fast-import.
+pub fn run(dir: &Path, commits: usize, table: &mut Table) {
+    let memory = Node::in_memory();
+    let ours = memory.commit_all(commits);
+    let ids = memory.ids();
+    let order = memory.order();
+    let growth = ours.memory as f64 / commits as f64;
+    drop(memory);
+
+    let (peer, tip) = fast_import(dir, &order);
+    assert_eq!(
+        ids.last().map(ToString::to_string),
+        Some(tip),
+        "ids differ from git's"
+    );
+    let rate = |seconds: f64| commits as f64 / seconds;
+    let what = "commits through the door, memory";
+    table.more_is_better(
+        &format!("{what}, per CPU-s"),
+        rate(peer.cpu),
+        rate(ours.cost.cpu),
+        "/s",
+        8.0,
+    );
+    table.more_is_better(
+        &format!("{what}, per s"),
+        rate(peer.wall),
+        rate(ours.cost.wall),
+        "/s",
+        8.0,
+    );
+    table.figure("  memory per commit", &format!("{growth:.0} B"), "");
+
+    let edits = Node::in_memory().edit_alone(commits);
+    table.more_is_better(
+        "tree edits alone, per CPU-s",
+        rate(peer.cpu),
+        rate(edits.cpu),
+        "/s",
+        12.0,
+    );
+}
+
+/// An engine with one repository of 1,000 files in 10 × 10 folders.
+struct Node {
+    engine: Arc<Engine>,
+    repository: Arc<Repository>,
+    heard: Arc<Heard>,
+    log_bytes: Box<dyn Fn() -> u64>,
+}
+
+struct Run {
+    cost: usage::Cost,
+    memory: u64,
+}
+
+/// A subscriber that receives every event.
+#[derive(Default)]
+struct Heard(AtomicU64);
+
+impl Listener for Heard {
+    fn known(&self, entry: &Arc<Entry>) {
+        self.0
+            .fetch_add(u64::from(!entry.edits.is_empty()), Ordering::Relaxed);
+    }
+}
+
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Time {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        Time(now.map_or(0, |now| now.as_micros() as i64))
+    }
+}
+
+impl Node {
+    fn in_memory() -> Node {
+        let journal = Arc::new(MemoryJournal::default());
+        Node::new(journal, Arc::new(MemoryPacks::default()), Box::new(|| 0))
+    }
+
+    fn new(
+        journal: Arc<dyn Journal>,
+        packs: Arc<dyn Packs>,
+        log_bytes: Box<dyn Fn() -> u64>,
+    ) -> Node {
+        let engine = Engine::new(EngineParts {
+            journal,
+            packs,
+            clock: Arc::new(SystemClock),
+            new_key: Arc::new(|| RepoKey([7; 16])),
+            turn_threads: 1,
+            pool_limits: PoolLimits::default(),
+        })
+        .expect("threads start");
+        let heard = Arc::new(Heard::default());
+        engine.listen(Arc::clone(&heard) as Arc<dyn Listener>);
+        let new = NewRepository {
+            id: RepoId::parse("bench").expect("an id"),
+            description: String::new(),
+            default_branch: RefName::new(BRANCH),
+            storage: Storage::Hybrid,
+            object_format: ObjectFormat::Sha1,
+            expires_at: None,
+        };
+        let made = engine.create(new, cause(CauseKind::RepoCreated), false);
+        let (repository, _) = futures_executor::block_on(made).expect("a repository");
+        let node = Node {
+            engine,
+            repository,
+            heard,
+            log_bytes,
+        };
+        let files = (0..FILES).map(|file| put(file, 0)).collect();
+        node.publish_blocking(files, 0);
+        node
+    }
+
+    fn publish_blocking(&self, actions: Vec<Action>, number: usize) {
+        let proposal = propose(&self.repository, actions, number);
+        futures_executor::block_on(self.repository.publish(proposal)).expect("a commit");
+    }
+
+    /// Commits from 64 tasks on 2 threads.
+    fn commit_all(&self, commits: usize) -> Run {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .build()
+            .expect("a runtime");
+        let next = Arc::new(AtomicU64::new(1));
+        let memory = usage::memory(std::process::id());
+        let before = self.heard.0.load(Ordering::Relaxed);
+        let ((), cost) = usage::of_this_process(|| {
+            runtime.block_on(async {
+                let tasks: Vec<_> = (0..PROPOSERS)
+                    .map(|_| {
+                        let (repository, next) = (Arc::clone(&self.repository), Arc::clone(&next));
+                        tokio::spawn(async move {
+                            loop {
+                                let number = next.fetch_add(1, Ordering::Relaxed) as usize;
+                                if number > commits {
+                                    return;
+                                }
+                                let actions = vec![put(file_of(number), number)];
+                                let proposal = propose(&repository, actions, number);
+                                repository.publish(proposal).await.expect("a commit");
+                            }
+                        })
+                    })
+                    .collect();
+                for task in tasks {
+                    task.await.expect("a task");
+                }
+            });
+        });
+        let heard = self.heard.0.load(Ordering::Relaxed) - before;
+        assert_eq!(heard, commits as u64, "the subscriber missed events");
+        let memory = usage::memory(std::process::id()).saturating_sub(memory);
+        Run { cost, memory }
+    }
+
+    /// The same commits made one after the other, without the door.
+    fn edit_alone(&self, commits: usize) -> usage::Cost {
+        let pool = Arc::clone(self.repository.pool());
+        let mut refs = self.repository.snapshot().refs.clone();
+        let ((), cost) = usage::of_this_process(|| {
+            for number in 1..=commits {
+                let actions = vec![put(file_of(number), number)];
+                let mut proposal = propose(&self.repository, actions, number);
+                let change = proposal.propose(&refs, &pool).expect("a commit");
+                pool.insert(&change.objects.inline).expect("it takes them");
+                for edit in change.edits {
+                    if let govc_engine::Edit::Ref(edit) = edit {
+                        refs.set(edit.name, edit.target);
+                    }
+                }
+            }
+        });
+        cost
+    }
+
+    /// The commits of the branch, first one first.
+    fn ids(&self) -> Vec<ObjectId> {
+        let graph = self.repository.pool().graph();
+        let mut ids = Vec::new();
+        let head = self.repository.snapshot().head();
+        let mut at = head.and_then(|head| graph.number(&head));
+        while let Some(number) = at {
+            ids.push(graph.id(number));
+            at = graph.parents(number).first().copied();
+        }
+        ids.reverse();
+        ids
+    }
+
+    /// The numbers of the commits in the order in which they were decided.
+    fn order(&self) -> Vec<usize> {
+        let message = |id: ObjectId| {
+            let commit = self.repository.pool().get(&id).expect("it was just made");
+            let text = String::from_utf8_lossy(&commit.data).into_owned();
+            text.trim_end()
+                .rsplit(' ')
+                .next()
+                .and_then(|last| last.parse().ok())
+                .expect("a number")
+        };
+        self.ids().into_iter().map(message).collect()
+    }
+
+    fn log_bytes(&self) -> u64 {
+        (self.log_bytes)()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.engine.shut_down();
+    }
+}
+
+fn cause(kind: CauseKind) -> Cause {
+    let (actor, request_id) = ("bench".into(), "r".into());
+    Cause {
+        kind,
+        actor,
+        via: Via::Rest,
+        request_id,
+        reason: None,
+        idempotency: None,
+    }
+}
+
+fn propose(repository: &Arc<Repository>, actions: Vec<Action>, number: usize) -> NewCommitOnBranch {
+    let ada = Signature {
+        name: b"Ada".to_vec(),
+        email: b"ada@example.com".to_vec(),
+        time: GitTime::utc(1_700_000_000 + number as i64),
+    };
+    let request = CommitRequest {
+        branch: RefName::new(BRANCH),
+        start: Start::Existing,
+        expected: Expected::Anything,
+        actions,
+        message: format!("commit {number}").into_bytes(),
+        author: ada.clone(),
+        committer: ada,
+        allow_empty: true,
+        file_bytes_max: 1 << 20,
+        cause: cause(CauseKind::Commit),
+    };
+    NewCommitOnBranch::new(&View::of(repository), request).expect("a proposal")
+}
+
+fn file_of(number: usize) -> usize {
+    Random(number as u64).below(FILES)
+}
+
+fn path_of(file: usize) -> String {
+    format!("d{}/e{}/f{}", file / 100, file / 10 % 10, file % 10)
+}
+
+/// 100 bytes that no other commit has.
+fn content_of(file: usize, number: usize) -> String {
+    format!("{:099}\n", file * 100_000_000 + number)
+}
+
+fn put(file: usize, number: usize) -> Action {
+    Action::Put {
+        path: path_of(file).into_bytes(),
+        content: Content::Bytes(Bytes::from(content_of(file, number))),
+        mode: None,
+    }
+}
+
+/// The same commits in the same order by `git fast-import`; its cost and the id of the last.
+fn fast_import(dir: &Path, order: &[usize]) -> (usage::Cost, String) {
+    let repository = fixture::bare(dir, "fast-import.git");
+    let mut stream = Vec::new();
+    for (at, number) in order.iter().enumerate() {
+        use std::io::Write;
+        let time = 1_700_000_000 + number;
+        let message = format!("commit {number}\n");
+        let mut line = |text: String| stream.write_all(text.as_bytes()).expect("memory");
+        line(format!("commit {BRANCH}\n"));
+        line(format!("author Ada <ada@example.com> {time} +0000\n"));
+        line(format!("committer Ada <ada@example.com> {time} +0000\n"));
+        line(format!("data {}\n{message}", message.len()));
+        let files = if at == 0 {
+            (0..FILES).collect()
+        } else {
+            vec![file_of(*number)]
+        };
+        for file in files {
+            let content = content_of(file, *number);
+            line(format!(
+                "M 100644 inline {}\ndata {}\n{content}\n",
+                path_of(file),
+                content.len()
+            ));
+        }
+    }
+    let ((), cost) = usage::of_children(|| {
+        fixture::fast_import(&repository, |out| {
+            out.write_all(&stream).expect("git reads")
+        });
+    });
+    let tip = fixture::output(fixture::git(&repository).args(["rev-parse", BRANCH]));
+    (cost, tip)
+}

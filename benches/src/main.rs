@@ -1,0 +1,48 @@
+//! Measures govc beside git in the same run, and prints a table of ratios.
+//!
+//! `govc-bench [SECTION…]`: `commits`, `push`, `whole`, `million`; all of them without names.
+//! GOVC_BENCH_REPO names a bare repository with a branch `main` for `whole`; without it one that
+//! is like a real one is made. GOVC_BENCH_SCALE divides all counts, for a quick look.
+
+mod commits;
+mod fixture;
+mod million;
+mod push;
+mod server;
+mod table;
+mod usage;
+
+use std::path::PathBuf;
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+#[expect(clippy::print_stdout, reason = "the table is what this program is for")]
+fn main() {
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    let wants = |section: &str| asked.is_empty() || asked.iter().any(|name| name == section);
+    let scale = std::env::var("GOVC_BENCH_SCALE")
+        .ok()
+        .and_then(|scale| scale.parse().ok());
+    let scale: usize = scale.unwrap_or(1);
+    let dir = tempfile::tempdir().expect("a folder for temporary files");
+    let dir = dir.path();
+    let mut table = table::Table::default();
+    if wants("commits") {
+        commits::run(dir, 100_000 / scale, &mut table);
+    }
+    if wants("push") || wants("whole") {
+        let made = || fixture::lifelike(dir, "history.git", 60_000 / scale);
+        let history = std::env::var_os("GOVC_BENCH_REPO").map_or_else(made, PathBuf::from);
+        if wants("push") {
+            push::one_commit(dir, &history, 200, &mut table);
+        }
+        if wants("whole") {
+            push::whole(dir, &history, &mut table);
+        }
+    }
+    if wants("million") {
+        million::run(dir, 1_000_000 / scale, &mut table);
+    }
+    println!("{table}");
+}

@@ -1,0 +1,169 @@
+//! The servers that are measured: govc itself, and git's own behind apache.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::usage;
+
+/// A running `govc serve`, stopped when dropped.
+pub struct Govc {
+    child: Child,
+    /// `http://127.0.0.1:PORT`.
+    pub url: String,
+}
+
+impl Govc {
+    /// Starts the release build on `data`, and waits until it listens. Also how long that took.
+    pub fn start(data: &Path) -> (Govc, Duration) {
+        let start = Instant::now();
+        let mut child = Command::new(binary())
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("govc starts");
+        let mut line = String::new();
+        let out = child.stdout.take().expect("a pipe");
+        BufReader::new(out)
+            .read_line(&mut line)
+            .expect("govc says where it listens");
+        let url = line
+            .trim()
+            .strip_prefix("listening on ")
+            .expect("the line")
+            .to_owned();
+        (Govc { child, url }, start.elapsed())
+    }
+
+    /// CPU seconds so far.
+    pub fn cpu(&self) -> f64 {
+        usage::cpu_of(self.child.id())
+    }
+
+    /// The most memory it ever had, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        usage::peak_memory(self.child.id())
+    }
+
+    /// Stops it as an operator would, and waits for its checkpoint.
+    pub fn stop(mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let status = self.child.wait().expect("govc ends");
+        assert!(status.success(), "govc serve: {status}");
+    }
+
+    /// Makes an empty repository; the URL to push to.
+    pub fn create(&self, id: &str) -> String {
+        let body = format!("{{\"id\":\"{id}\"}}");
+        let answer = reqwest::blocking::Client::new()
+            .post(format!("{}/api/v1/repos", self.url))
+            .header("content-type", "application/json")
+            .body(body)
+            .send()
+            .expect("govc answers");
+        assert_eq!(answer.status(), 201, "{:?}", answer.text());
+        format!("{}/{id}.git", self.url)
+    }
+}
+
+impl Drop for Govc {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn binary() -> PathBuf {
+    let here = std::env::current_exe().expect("this program has a path");
+    here.with_file_name("govc")
+}
+
+/// git http-backend behind apache, as it is commonly set up.
+pub struct Apache {
+    child: Child,
+    /// `http://127.0.0.1:PORT`.
+    pub url: String,
+}
+
+impl Apache {
+    /// Serves the bare repositories in `root`. `None` where apache2 is not installed.
+    pub fn start(root: &Path) -> Option<Apache> {
+        let modules = Path::new("/usr/lib/apache2/modules");
+        if !modules.is_dir() {
+            return None;
+        }
+        let port = free_port();
+        let (root, modules) = (root.display(), modules.display());
+        let configuration = format!(
+            "ServerRoot {root}\nServerName localhost\nListen 127.0.0.1:{port}\n\
+             PidFile {root}/apache.pid\nErrorLog {root}/apache.log\nMutex file:{root}\n\
+             LoadModule mpm_event_module {modules}/mod_mpm_event.so\n\
+             LoadModule authz_core_module {modules}/mod_authz_core.so\n\
+             LoadModule alias_module {modules}/mod_alias.so\n\
+             LoadModule env_module {modules}/mod_env.so\n\
+             LoadModule cgid_module {modules}/mod_cgid.so\n\
+             ScriptSock {root}/cgid.sock\n\
+             SetEnv GIT_PROJECT_ROOT {root}\nSetEnv GIT_HTTP_EXPORT_ALL 1\n\
+             SetEnv GIT_CONFIG_NOSYSTEM 1\nSetEnv HOME /nonexistent\n\
+             SetEnv REMOTE_USER bench\nSetEnvIf Git-Protocol \".*\" GIT_PROTOCOL=$0\n\
+             LoadModule setenvif_module {modules}/mod_setenvif.so\n\
+             ScriptAlias / /usr/lib/git-core/git-http-backend/\n\
+             <Directory /usr/lib/git-core>\nRequire all granted\n</Directory>\n"
+        );
+        // A directive may come only after the module that it belongs to.
+        let (modules, rest): (Vec<&str>, Vec<&str>) = configuration
+            .lines()
+            .partition(|line| line.starts_with("LoadModule"));
+        let file = Path::new(&root.to_string()).join("apache.conf");
+        fs::write(&file, [modules, rest].concat().join("\n") + "\n").expect("the configuration");
+        let mut command = Command::new("apache2");
+        command
+            .args(["-DFOREGROUND", "-f"])
+            .arg(&file)
+            .stderr(Stdio::null());
+        // A session of its own, so that all its processes can be counted.
+        let child = setsid(&mut command).spawn().expect("apache2 starts");
+        let url = format!("http://127.0.0.1:{port}");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < deadline, "apache2 does not listen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Some(Apache { child, url })
+    }
+
+    /// CPU seconds so far, of everything that it started and waited for.
+    pub fn cpu(&self) -> f64 {
+        usage::cpu_of_session(self.child.id())
+    }
+}
+
+impl Drop for Apache {
+    fn drop(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::TERM);
+        let _ = self.child.wait();
+    }
+}
+
+#[allow(unsafe_code)]
+fn setsid(command: &mut Command) -> &mut Command {
+    // SAFETY: between fork and exec only setsid(2) is called, which is async-signal-safe.
+    unsafe {
+        command.pre_exec(|| {
+            rustix::process::setsid()?;
+            Ok(())
+        })
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
