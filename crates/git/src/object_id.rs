@@ -2,7 +2,7 @@
 
 use crate::ObjectKind;
 
-pub use gix_hash::{Hasher, Kind as ObjectFormat, ObjectId, oid};
+pub use gix_hash::{Hasher, Kind as ObjectFormat, ObjectId, hasher, oid};
 
 /// The bytes were made to collide: they carry the traces of a known attack on SHA-1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

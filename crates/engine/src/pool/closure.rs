@@ -1,65 +1,179 @@
 //! What a fetch needs: everything reachable from some objects and not from others.
 
-use govc_git::{ObjectId, oid};
+use govc_git::{ObjectId, ObjectKind};
+use hashbrown::HashSet;
+use smallvec::SmallVec;
 
+use super::graph::{Marks, NEW};
+use super::object_set::{ObjectSet, SetBuilder};
 use super::{CommitNumber, Pool, PoolError};
 
-/// Objects to be sent, in the order in which they are sent: commits, tags, trees, blobs.
-#[derive(Debug, Clone)]
-pub struct ObjectSet {}
-
-impl ObjectSet {
-    /// How many.
-    pub fn len(&self) -> usize {
-        unimplemented!()
-    }
-
-    /// Whether there is nothing to send.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Whether `id` is among them.
-    pub fn contains(&self, id: &oid) -> bool {
-        let _ = id;
-        unimplemented!()
-    }
-
-    /// Their ids.
-    pub fn ids(&self) -> Box<dyn Iterator<Item = ObjectId> + '_> {
-        unimplemented!()
-    }
-}
+/// A boundary commit's tree is compared with so many others at most.
+const COMPARED_MAX: usize = 8;
 
 impl Pool {
     /// Everything reachable from `wants` and not from `haves`. Both may be commits, tags, trees
     /// and blobs; haves that are not here are passed over. The caller has checked that the wants
     /// may be seen.
     ///
-    /// Now and then something is in the set that the haves reach too: a content that came back.
+    /// Costs what lies between them: the introduced lists of the commits that are new, of which
+    /// those that were made before are remembered. Now and then something is in the set that the
+    /// haves reach too: a content that came back.
     ///
     /// # Errors
     /// [`PoolError::Missing`] for a want, or something that a want reaches, that is not here;
     /// others as [`Pool::find`].
     pub fn closure(&self, wants: &[ObjectId], haves: &[ObjectId]) -> Result<ObjectSet, PoolError> {
-        let _ = (wants, haves);
-        unimplemented!()
+        let mut set = SetBuilder::new(self);
+        let mut had_tags = HashSet::new();
+        let mut hidden = Vec::new();
+        for have in haves {
+            let Some(peeled) = self.peel(have)? else {
+                continue;
+            };
+            had_tags.extend(peeled.tags);
+            hidden.push(peeled.target);
+        }
+        let mut tips = Vec::new();
+        for want in wants {
+            let missing = || PoolError::Missing { id: *want };
+            let peeled = self.peel(want)?.ok_or_else(missing)?;
+            for tag in peeled.tags.iter().filter(|tag| !had_tags.contains(*tag)) {
+                set.add(tag, ObjectKind::Tag)?;
+            }
+            match peeled.kind {
+                ObjectKind::Commit => tips.push(peeled.target),
+                ObjectKind::Tree => self.add_tree(&mut set, peeled.target, &[])?,
+                kind => {
+                    set.add(&peeled.target, kind)?;
+                }
+            }
+        }
+        self.learn(&tips)?;
+        self.learn(&hidden)?;
+        let numbers = |ids: &[ObjectId]| -> Vec<CommitNumber> {
+            ids.iter().filter_map(|id| self.graph.number(id)).collect()
+        };
+        let marks = self.graph.mark_new(&numbers(&tips), &numbers(&hidden));
+        let added = self.add_new(&mut set, &marks);
+        self.graph.give_marks(marks);
+        added?;
+        Ok(set.finish())
     }
 
-    /// Adds the annotated tags among `tags` whose target the set has (`include-tag`).
+    /// Adds the commits that are marked as new and what they introduce, parents first: a tree that
+    /// is kept as a delta is read after its base.
+    fn add_new(&self, set: &mut SetBuilder<'_>, marks: &Marks) -> Result<(), PoolError> {
+        let mut commits: Vec<u32> = marks
+            .touched()
+            .iter()
+            .copied()
+            .filter(|&n| marks.get(n) == NEW)
+            .collect();
+        commits.sort_unstable();
+        for &n in &commits {
+            set.add(&self.graph.id(CommitNumber(n)), ObjectKind::Commit)?;
+        }
+        for &n in &commits {
+            let mut is_boundary = false;
+            let mut is_inside = false;
+            self.graph.each_parent(n, |parent| match marks.get(parent) {
+                NEW => is_inside = true,
+                _ => is_boundary = true,
+            });
+            self.add_introduced(set, CommitNumber(n), is_boundary && !is_inside)?;
+        }
+        Ok(())
+    }
+
+    /// Adds what a commit introduces. `parents_had`: the receiver has all its parents.
+    fn add_introduced(
+        &self,
+        set: &mut SetBuilder<'_>,
+        commit: CommitNumber,
+        parents_had: bool,
+    ) -> Result<(), PoolError> {
+        if !parents_had {
+            if let Some(kept) = self.kept_list(commit) {
+                for &position in &kept.positions {
+                    set.add_at(&kept.pack, position);
+                }
+                return Ok(());
+            }
+            if !self.introduced.is_noted(commit) {
+                // The first to walk here notes it for all who come later.
+                self.note_introduced(commit)?;
+                if self.kept_list(commit).is_some() {
+                    return self.add_introduced(set, commit, parents_had);
+                }
+            }
+        }
+        let mut failed = None;
+        self.each_introduced(commit, &mut |new| {
+            if let Err(error) = set.add(new.id, new.kind) {
+                failed.get_or_insert(error);
+            }
+            let Some(before) = new.before else { return };
+            if parents_had {
+                set.note_had(before);
+            }
+            if new.kind == ObjectKind::Tree {
+                set.note_before(new.id, before);
+            }
+        })?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Adds a tree and all that is in it and not at the same path in one of `before`.
+    fn add_tree(
+        &self,
+        set: &mut SetBuilder<'_>,
+        tree: ObjectId,
+        before: &[ObjectId],
+    ) -> Result<(), PoolError> {
+        let mut failed = None;
+        self.each_new(tree, SmallVec::from_slice(before), &mut |new| {
+            if let Err(error) = set.add(new.id, new.kind) {
+                failed.get_or_insert(error);
+            }
+        })?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Adds the annotated tags among `tags` whose target the set has (`include-tag`). The caller
+    /// has checked that they may be seen.
     ///
     /// # Errors
     /// As [`Pool::find`].
     pub fn include_tags(&self, set: &mut ObjectSet, tags: &[ObjectId]) -> Result<(), PoolError> {
-        let _ = (set, tags);
-        unimplemented!()
+        let mut builder = SetBuilder::with(self, std::mem::take(set));
+        let mut added = Ok(());
+        for tag in tags {
+            added = self.include_tag(&mut builder, tag);
+            if added.is_err() {
+                break;
+            }
+        }
+        *set = builder.finish();
+        added
+    }
+
+    fn include_tag(&self, set: &mut SetBuilder<'_>, tag: &ObjectId) -> Result<(), PoolError> {
+        if let Some(peeled) = self.peel(tag)? {
+            if set.contains(&peeled.target) {
+                for tag in &peeled.tags {
+                    set.add(tag, ObjectKind::Tag)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The objects of exactly these commits, for histories that are cut: the whole trees of those
     /// in `boundary` (their parents are cut), the introduced objects of the others.
     ///
     /// `client_has` are commits whose whole trees the client has; what they hold at the same
-    /// path is left out.
+    /// path is left out of the boundary's trees.
     ///
     /// # Errors
     /// As [`Pool::closure`].
@@ -69,7 +183,32 @@ impl Pool {
         boundary: &[CommitNumber],
         client_has: &[CommitNumber],
     ) -> Result<ObjectSet, PoolError> {
-        let _ = (commits, boundary, client_has);
-        unimplemented!()
+        let mut set = SetBuilder::new(self);
+        let mut commits = commits.to_vec();
+        commits.sort_unstable();
+        commits.dedup();
+        for &n in &commits {
+            set.add(&self.graph.id(n), ObjectKind::Commit)?;
+        }
+        let boundary: HashSet<CommitNumber> = boundary.iter().copied().collect();
+        let had: Vec<ObjectId> = client_has
+            .iter()
+            .take(COMPARED_MAX - 1)
+            .map(|&n| self.graph.tree(n))
+            .collect();
+        had.iter().for_each(|tree| set.note_had(tree));
+        // What the boundary commit before has is in the set already.
+        let mut previous = None;
+        for &n in &commits {
+            if boundary.contains(&n) {
+                let tree = self.graph.tree(n);
+                let mut before = had.clone();
+                before.extend(previous.replace(tree));
+                self.add_tree(&mut set, tree, &before)?;
+            } else {
+                self.add_introduced(&mut set, n, false)?;
+            }
+        }
+        Ok(set.finish())
     }
 }

@@ -13,6 +13,7 @@ mod graph;
 mod hot;
 mod id_hash;
 mod introduced;
+mod object_set;
 mod pack_list;
 mod scan;
 mod stream;
@@ -30,21 +31,21 @@ use govc_git::{Object, ObjectFormat, ObjectId, ObjectKind, oid};
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-pub use closure::ObjectSet;
 pub use error::PoolError;
 pub use graph::{CommitFacts, CommitNumber, DateWalk, Graph};
+pub use object_set::ObjectSet;
 pub use stream::{PackOptions, PackStream};
 pub use tags::Peeled;
 pub use visibility::Visibility;
 
 use crate::journal::{PackBytes, PackId};
+use crate::work::tree_editor::TipTrees;
 use crate::{NewObject, ObjectBody};
 use cache::ReadCache;
 use hot::{Hot, HotDelta, HotMap, HotSize};
 use id_hash::IdHash;
 use introduced::Introduced;
 use pack_list::{PackList, PoolPack, locate};
-use crate::work::tree_editor::TipTrees;
 
 /// What a pool may spend.
 #[derive(Debug, Clone)]

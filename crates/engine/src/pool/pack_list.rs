@@ -1,5 +1,6 @@
 //! The packs of a pool.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -21,6 +22,12 @@ pub(super) struct PoolPack {
     /// For each position of the index the commit that introduced the object, as far as that is
     /// known. 4 bytes an object, once anybody asked.
     introducers: OnceLock<Box<[AtomicU32]>>,
+}
+
+impl fmt::Debug for PoolPack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PoolPack({})", self.id.0)
+    }
 }
 
 impl PoolPack {

@@ -229,7 +229,6 @@ pub fn pack(
     let options = PackOptions {
         thin: request.thin_pack,
         ofs_delta: request.ofs_delta,
-        have: haves,
     };
     Ok(Arc::clone(&view.pool).pack_stream(set, options)?)
 }

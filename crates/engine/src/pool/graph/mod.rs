@@ -19,6 +19,7 @@ pub use date_walk::DateWalk;
 pub use govc_git::object::commit::CommitFacts;
 pub(super) use marks::Marks;
 use marks::MarksPool;
+pub(super) use reach::NEW;
 pub(super) use topology::parents_first;
 
 /// A commit of one pool's graph. Numbers are given out in the order in which commits arrive and

@@ -1,0 +1,213 @@
+//! A set of objects that is about to be sent.
+
+use std::sync::Arc;
+
+use govc_git::{ObjectId, ObjectKind, oid};
+use hashbrown::{HashMap, HashSet};
+
+use super::pack_list::{PackList, PoolPack};
+use super::{Pool, PoolError};
+
+/// Objects to be sent: a bit for each object of each pack, and the hot ones by name.
+///
+/// The order in which they are sent is that of the packs, oldest first, and in each pack the
+/// pack's own; packs that git made have commits, tags, trees and blobs in this order, newest
+/// first. Hot objects come last, in the same order of kinds. So what is a delta comes after its
+/// base wherever that can be.
+#[derive(Debug, Clone, Default)]
+pub struct ObjectSet {
+    /// Oldest first.
+    pub(super) parts: Vec<Part>,
+    pub(super) hot: HotPart,
+    /// What the receiver has at the paths where something in the set is new: bases for a thin
+    /// pack.
+    pub(super) had: HashSet<ObjectId>,
+    /// For hot trees: what was at their path before.
+    pub(super) before: HashMap<ObjectId, ObjectId>,
+}
+
+/// What the set has of one pack.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    pub(super) pack: Arc<PoolPack>,
+    bits: Vec<u64>,
+    pub(super) count: u32,
+}
+
+/// What no pack has.
+#[derive(Debug, Clone, Default)]
+pub(super) struct HotPart {
+    pub(super) objects: Vec<(ObjectId, ObjectKind)>,
+    pub(super) places: HashMap<ObjectId, u32>,
+}
+
+impl Part {
+    fn new(pack: Arc<PoolPack>) -> Part {
+        let bits = vec![0; (pack.len() as usize).div_ceil(64)];
+        Part {
+            pack,
+            bits,
+            count: 0,
+        }
+    }
+
+    pub(super) fn has(&self, position: u32) -> bool {
+        let word = self.bits.get((position / 64) as usize);
+        word.is_some_and(|word| word >> (position % 64) & 1 == 1)
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        self.count == self.pack.len()
+    }
+
+    /// Adds the object at `position`; returns whether it was new.
+    pub(super) fn add(&mut self, position: u32) -> bool {
+        let Some(word) = self.bits.get_mut((position / 64) as usize) else {
+            return false;
+        };
+        let before = *word;
+        *word |= 1 << (position % 64);
+        let is_new = *word != before;
+        self.count += u32::from(is_new);
+        is_new
+    }
+
+    /// Its positions in the order of the pack.
+    pub(super) fn positions(&self) -> impl Iterator<Item = u32> + '_ {
+        let index = self.pack.pack.index();
+        let order = index.positions_in_pack_order().iter().copied();
+        order.filter(|&position| self.has(position))
+    }
+}
+
+impl ObjectSet {
+    /// How many.
+    pub fn len(&self) -> usize {
+        let packed: usize = self.parts.iter().map(|part| part.count as usize).sum();
+        packed + self.hot.objects.len()
+    }
+
+    /// Whether there is nothing to send.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether `id` is among them.
+    pub fn contains(&self, id: &oid) -> bool {
+        let packed = |part: &Part| part.pack.position(id).is_some_and(|at| part.has(at));
+        self.hot.places.contains_key(id) || self.parts.iter().any(packed)
+    }
+
+    /// Their ids, in the order in which they are sent.
+    pub fn ids(&self) -> Box<dyn Iterator<Item = ObjectId> + '_> {
+        let packed = self.parts.iter().flat_map(|part| {
+            part.positions()
+                .map(|position| part.pack.object_id(position))
+        });
+        Box::new(packed.chain(self.hot.objects.iter().map(|(id, _)| *id)))
+    }
+}
+
+/// Collects a set.
+pub(super) struct SetBuilder<'p> {
+    pool: &'p Pool,
+    list: Arc<PackList>,
+    set: ObjectSet,
+}
+
+impl<'p> SetBuilder<'p> {
+    pub(super) fn new(pool: &'p Pool) -> SetBuilder<'p> {
+        SetBuilder::with(pool, ObjectSet::default())
+    }
+
+    /// Goes on with `set`.
+    pub(super) fn with(pool: &'p Pool, set: ObjectSet) -> SetBuilder<'p> {
+        SetBuilder {
+            pool,
+            list: pool.packs.load_full(),
+            set,
+        }
+    }
+
+    /// Adds an object; returns whether it was new.
+    pub(super) fn add(&mut self, id: &oid, kind: ObjectKind) -> Result<bool, PoolError> {
+        if self.set.hot.places.contains_key(id) {
+            return Ok(false);
+        }
+        if let Some(added) = self.add_packed(id) {
+            return Ok(added);
+        }
+        if self.pool.hot.contains(id) {
+            let place = self.set.hot.objects.len() as u32;
+            self.set.hot.objects.push((id.to_owned(), kind));
+            self.set.hot.places.insert(id.to_owned(), place);
+            return Ok(true);
+        }
+        // It may have gone from the hot map into a pack that is younger than this list.
+        self.list = self.pool.packs.load_full();
+        self.add_packed(id)
+            .ok_or(PoolError::Missing { id: id.to_owned() })
+    }
+
+    /// `None` when it is in no pack.
+    fn add_packed(&mut self, id: &oid) -> Option<bool> {
+        for pack in self.list.iter().rev() {
+            if let Some(position) = pack.position(id) {
+                return Some(part_of(&mut self.set.parts, pack).add(position));
+            }
+        }
+        None
+    }
+
+    pub(super) fn contains(&self, id: &oid) -> bool {
+        self.set.contains(id)
+    }
+
+    /// Adds the object at a position of a pack.
+    pub(super) fn add_at(&mut self, pack: &Arc<PoolPack>, position: u32) {
+        part_of(&mut self.set.parts, pack).add(position);
+    }
+
+    /// Notes that the receiver has `id`.
+    pub(super) fn note_had(&mut self, id: &oid) {
+        self.set.had.insert(id.to_owned());
+    }
+
+    /// Notes what was at the path of the tree `id` before, if it is hot: its own delta may be of
+    /// another tree, which is of no use here.
+    pub(super) fn note_before(&mut self, id: &oid, before: &oid) {
+        if self.set.hot.places.contains_key(id) {
+            self.set.before.insert(id.to_owned(), before.to_owned());
+        }
+    }
+
+    pub(super) fn finish(mut self) -> ObjectSet {
+        self.set.parts.sort_by_key(|part| part.pack.serial);
+        let hot = &mut self.set.hot;
+        // Kinds are sorted as they are sent but for tags.
+        hot.objects.sort_by_key(|(_, kind)| match kind {
+            ObjectKind::Commit => 0,
+            ObjectKind::Tag => 1,
+            ObjectKind::Tree => 2,
+            ObjectKind::Blob => 3,
+        });
+        for (place, (id, _)) in hot.objects.iter().enumerate() {
+            hot.places.insert(*id, place as u32);
+        }
+        self.set
+    }
+}
+
+fn part_of<'s>(parts: &'s mut Vec<Part>, pack: &Arc<PoolPack>) -> &'s mut Part {
+    let at = match parts
+        .iter()
+        .position(|part| part.pack.serial == pack.serial)
+    {
+        Some(at) => at,
+        None => {
+            parts.push(Part::new(pack.clone()));
+            parts.len() - 1
+        }
+    };
+    &mut parts[at]
+}
