@@ -1,11 +1,19 @@
 //! Journal and packs on a disk: the node's log, checkpoints into bare repositories, recovery.
 
+mod checkpoint;
+mod directory;
 pub mod disk;
+pub mod format;
+mod history;
+mod log;
+mod objects;
 mod options;
+mod packs;
+mod projection;
+mod recover;
+mod repo;
 mod store;
 
 pub use disk::{Disk, RealDisk};
 pub use options::{Durability, StoreOptions};
-pub use store::{
-    Checkpointed, LoadedRepository, OpenError, Recovered, StoppedRepository, Store, StoreStats,
-};
+pub use store::{Checkpointed, OpenError, Recovered, StoppedRepository, Store, StoreStats};

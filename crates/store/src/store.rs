@@ -1,61 +1,80 @@
-//! The store: the engine's `Journal` and `Packs` on a disk.
+//! The store: the engine's `Journal` on a disk, and what belongs to no single repository.
 
+use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use govc_engine::journal::{
-    AppendError, Batch, Journal, Moment, PackBytes, PackId, PackSpool, Packs, PastRefs, Position,
+    AppendError, Batch, Journal, Moment, PackBytes, PackId, PastRefs, Position,
 };
-use govc_engine::{Entry, NewObject, Refs, RepoId, RepoKey, RepositoryRecord, Seq, Time};
-use govc_git::ObjectId;
+use govc_engine::{Entry, RepoId, RepoKey, Seq};
 
-use crate::{Disk, StoreOptions};
+use crate::disk::{self, Disk};
+use crate::log::{self, Log};
+use crate::repo::{Repo, RepoState, makes, record_after};
+use crate::{Durability, StoreOptions, checkpoint, directory, history};
 
 /// The node's log, and the directories of its repositories.
-pub struct Store {}
+pub struct Store {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) options: StoreOptions,
+    /// Held over an append: there is one at a time. Taken before a repository's state.
+    log: Mutex<Log>,
+    /// How often numbers have jumped ahead.
+    pub(crate) epoch: u64,
+    repos: RwLock<HashMap<RepoKey, Arc<Repo>>>,
+    /// Held to move directories.
+    pub(crate) moving: Mutex<()>,
+    listeners: Mutex<Vec<Arc<dyn Checkpointed>>>,
+    pub(crate) counts: Counts,
+    background: Mutex<Background>,
+    wake: Condvar,
+    /// Another server is kept out while this lives.
+    _lock: Box<dyn Send + Sync>,
+}
+
+#[derive(Default)]
+struct Background {
+    threads: Vec<JoinHandle<()>>,
+    /// There is something to do before the time is up.
+    wanted: bool,
+    closing: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct Counts(Mutex<CountsInner>);
+
+#[derive(Default)]
+pub(crate) struct CountsInner {
+    pub(crate) entries: u64,
+    pub(crate) checkpoints: u64,
+}
+
+impl Counts {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, CountsInner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// What was found when the store opened.
 #[derive(Debug, Default)]
 pub struct Recovered {
-    /// Repositories that can be served, deleted ones included (their record says so), each
-    /// before what was forked from it.
-    pub repositories: Vec<LoadedRepository>,
-    /// Repositories that cannot, and why. Their directories are left as they are.
+    /// Repositories for [`govc_engine::Engine::load`], deleted ones included (their record says
+    /// so), each before what was forked from it.
+    pub repositories: Vec<govc_engine::Recovered>,
+    /// Repositories that cannot even be read, and why. Their directories are left as they are.
     pub stopped: Vec<StoppedRepository>,
     /// What an operator is to be told, a sentence each.
     pub notes: Vec<String>,
 }
 
-/// A repository as it was last answered for.
-#[derive(Debug, Clone)]
-pub struct LoadedRepository {
-    /// Its key.
-    pub key: RepoKey,
-    /// Its record.
-    pub record: Arc<RepositoryRecord>,
-    /// The number of its newest change. The next is greater by one.
-    pub seq: Seq,
-    /// Steps of staging since.
-    pub step: u32,
-    /// When that was.
-    pub time: Time,
-    /// All refs, HEAD included.
-    pub refs: Refs,
-    /// Its packs, oldest first; [`Packs::open`] has their bytes. Members of one fork family share
-    /// packs by hard links: the same name is the same pack.
-    pub packs: Vec<PackId>,
-    /// Objects that came by entries since the last checkpoint and are in no pack yet, in the order
-    /// in which they came: a delta's base is before it, in a pack, or with the repository that
-    /// this was forked from.
-    pub objects: Vec<NewObject>,
-    /// git's commit-graph of the packs, if there is one; commits may be missing in it.
-    pub commit_graph: Option<Bytes>,
-}
-
 /// A repository that cannot be served.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoppedRepository {
     /// Its key, where that could be read.
     pub key: Option<RepoKey>,
@@ -65,11 +84,11 @@ pub struct StoppedRepository {
     pub why: String,
 }
 
-/// Is told what a checkpoint has packed.
+/// Is told what a checkpoint has saved.
 pub trait Checkpointed: Send + Sync {
-    /// The objects `ids` of `repo` are in the pack `pack` now, which is durable and in the list:
-    /// they need not be kept otherwise.
-    fn packed(&self, repo: RepoKey, pack: PackId, bytes: PackBytes, ids: &[ObjectId]);
+    /// Changes of `repo` up to `seq` are in its directory. Their inline objects are in `pack`, if
+    /// they had any: it is durable and listed.
+    fn packed(&self, repo: RepoKey, seq: Seq, pack: Option<(PackId, PackBytes)>);
 }
 
 /// Why the store does not open.
@@ -115,38 +134,175 @@ pub struct StoreStats {
     pub checkpoints: u64,
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Store {
-    /// Opens the data directory: recovers what it has, adopts what it did not know, and is ready
-    /// to append.
-    ///
-    /// # Errors
-    /// [`OpenError`]. A damaged repository is no error: it is among [`Recovered::stopped`].
-    pub fn open(
+    pub(crate) fn new(
         disk: Arc<dyn Disk>,
         options: StoreOptions,
-    ) -> Result<(Arc<Store>, Recovered), OpenError> {
-        let _ = (disk, options);
-        unimplemented!()
+        log: Log,
+        epoch: u64,
+        repos: HashMap<RepoKey, Arc<Repo>>,
+        lock: Box<dyn Send + Sync>,
+    ) -> Store {
+        Store {
+            disk,
+            options,
+            log: Mutex::new(log),
+            epoch,
+            repos: RwLock::new(repos),
+            moving: Mutex::default(),
+            listeners: Mutex::default(),
+            counts: Counts::default(),
+            background: Mutex::default(),
+            wake: Condvar::new(),
+            _lock: lock,
+        }
     }
 
-    /// Tells `listener` of every pack that a checkpoint makes, from now on.
+    /// Tells `listener` of every checkpoint, from now on.
     pub fn listen(&self, listener: Arc<dyn Checkpointed>) {
-        let _ = listener;
-        unimplemented!()
+        lock(&self.listeners).push(listener);
     }
 
-    /// Starts the thread that makes checkpoints as the options say. It ends when the store closes.
-    pub fn start_checkpointer(self: &Arc<Self>) {
-        unimplemented!()
+    pub(crate) fn listeners(&self) -> Vec<Arc<dyn Checkpointed>> {
+        lock(&self.listeners).clone()
     }
 
-    /// Brings the directory of `repo` up to its newest change. `false`: it was already.
+    pub(crate) fn log(&self) -> MutexGuard<'_, Log> {
+        lock(&self.log)
+    }
+
+    pub(crate) fn repo(&self, key: RepoKey) -> io::Result<Arc<Repo>> {
+        let repos = self.repos.read().unwrap_or_else(PoisonError::into_inner);
+        repos.get(&key).cloned().ok_or_else(|| {
+            let why = format!("there is no repository {key}");
+            io::Error::new(io::ErrorKind::NotFound, why)
+        })
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Repo>> {
+        let repos = self.repos.read().unwrap_or_else(PoisonError::into_inner);
+        repos.values().cloned().collect()
+    }
+
+    pub(crate) fn add(&self, repo: Arc<Repo>) {
+        let mut repos = self.repos.write().unwrap_or_else(PoisonError::into_inner);
+        repos.insert(repo.key, repo);
+    }
+
+    pub(crate) fn forget(&self, key: RepoKey) {
+        let mut repos = self.repos.write().unwrap_or_else(PoisonError::into_inner);
+        repos.remove(&key);
+    }
+
+    /// Runs `work` in the repository's directory, which stays where it is meanwhile.
     ///
     /// # Errors
-    /// Whatever the disk met. Nothing is lost: the log still has it.
-    pub fn checkpoint(&self, repo: RepoKey) -> io::Result<bool> {
-        let _ = repo;
-        unimplemented!()
+    /// [`io::ErrorKind::NotFound`] where it has none yet; those of `work`.
+    pub(crate) fn in_directory<T>(
+        &self,
+        repo: &Repo,
+        work: impl FnOnce(&Path) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let place = repo.place.read().unwrap_or_else(PoisonError::into_inner);
+        match place.as_ref() {
+            Some(dir) => work(dir),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Where the directory of `repo` is below the data directory, if it has one.
+    pub fn directory(&self, repo: RepoKey) -> Option<PathBuf> {
+        self.repo(repo).ok()?.where_now()
+    }
+
+    /// Starts the threads that make checkpoints as the options say, and that sync the log where
+    /// it is answered early. They end when the store closes or goes.
+    ///
+    /// # Errors
+    /// Whatever starting a thread met.
+    pub fn start_checkpointer(self: &Arc<Self>) -> io::Result<()> {
+        let mut background = lock(&self.background);
+        let store = Arc::downgrade(self);
+        background.threads.push(
+            thread::Builder::new()
+                .name("checkpointer".to_owned())
+                .spawn(move || run_checkpointer(&store))?,
+        );
+        if let Durability::Async { within } = self.options.durability {
+            let store = Arc::downgrade(self);
+            background.threads.push(
+                thread::Builder::new()
+                    .name("log-sync".to_owned())
+                    .spawn(move || run_sync(&store, within))?,
+            );
+        }
+        Ok(())
+    }
+
+    /// Waits until there is something to do or the time is up. `false`: the store is closing.
+    fn wait(&self, patience: Duration, wakes: bool) -> bool {
+        let mut background = lock(&self.background);
+        let until = Instant::now() + patience;
+        loop {
+            if background.closing {
+                return false;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || (wakes && background.wanted) {
+                background.wanted &= !wakes;
+                return true;
+            }
+            background = self
+                .wake
+                .wait_timeout(background, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// Makes durable what was answered early.
+    ///
+    /// # Errors
+    /// Whatever the disk met.
+    pub fn sync(&self) -> io::Result<()> {
+        self.log().sync_early()
+    }
+
+    /// Makes the checkpoints that the options ask for now.
+    ///
+    /// # Errors
+    /// The first error met; the others are tried nevertheless.
+    pub fn checkpoint_due(&self) -> io::Result<()> {
+        let options = &self.options;
+        let due = |repo: &Arc<Repo>| {
+            let state = repo.state();
+            let old = |since: Instant| since.elapsed() >= options.checkpoint_age;
+            state.damage.is_none()
+                && (state.recent_bytes as u64 >= options.checkpoint_bytes
+                    || state.recent.len() >= options.checkpoint_entries
+                    || state.recent_since.is_some_and(old)
+                    || state.recent.is_empty() && state.is_due())
+        };
+        let mut all = self.all();
+        let mut first_error = Ok(());
+        for repo in all.iter().filter(|repo| due(repo)) {
+            first_error = first_error.and(self.checkpoint(repo.key).map(drop));
+        }
+        // Who holds the oldest segment goes first, until the log is small enough.
+        let holds = |repo: &Arc<Repo>| repo.state().recent.front().map(|recent| recent.segment);
+        all.retain(|repo| holds(repo).is_some());
+        all.sort_by_key(holds);
+        for repo in all {
+            if self.log().bytes() <= options.log_bytes {
+                break;
+            }
+            first_error = first_error.and(self.checkpoint(repo.key).map(drop));
+        }
+        first_error
     }
 
     /// A checkpoint of every repository that has changed since its last.
@@ -154,16 +310,13 @@ impl Store {
     /// # Errors
     /// The first error met; the others are tried nevertheless.
     pub fn checkpoint_all(&self) -> io::Result<()> {
-        unimplemented!()
-    }
-
-    /// Removes a deleted repository for good, its directory too.
-    ///
-    /// # Errors
-    /// Whatever the disk met; [`io::ErrorKind::InvalidInput`] if it is not deleted.
-    pub fn purge(&self, repo: RepoKey) -> io::Result<()> {
-        let _ = repo;
-        unimplemented!()
+        let mut result = Ok(());
+        for repo in self.all() {
+            if repo.state().damage.is_none() {
+                result = result.and(self.checkpoint(repo.key).map(drop));
+            }
+        }
+        result
     }
 
     /// Makes a checkpoint of everything and ends the log cleanly. Appending fails afterwards.
@@ -171,19 +324,138 @@ impl Store {
     /// # Errors
     /// Whatever the disk met; the log then recovers what has no checkpoint.
     pub fn close(&self) -> io::Result<()> {
-        unimplemented!()
+        let threads = {
+            let mut background = lock(&self.background);
+            background.closing = true;
+            std::mem::take(&mut background.threads)
+        };
+        self.wake.notify_all();
+        for thread in threads {
+            // One that panicked has said so.
+            let _ = thread.join();
+        }
+        let saved = self.checkpoint_all();
+        self.log().close()?;
+        saved
     }
 
     /// Counts since the start.
     pub fn stats(&self) -> StoreStats {
-        unimplemented!()
+        let (log, log_bytes) = {
+            let log = self.log();
+            (log.counts(), log.bytes())
+        };
+        let counts = self.counts.lock();
+        StoreStats {
+            appends: log.appends,
+            entries: counts.entries,
+            syncs: log.syncs,
+            log_bytes_written: log.bytes_written,
+            log_bytes,
+            checkpoints: counts.checkpoints,
+        }
+    }
+
+    /// Keeps a note that entries of `repo` in the log are of something that is gone.
+    pub(crate) fn log_must_forget(&self, repo: &Repo) -> io::Result<()> {
+        let segment = self.log().newest_segment();
+        let dir = Path::new(directory::PURGED);
+        disk::create_dirs(&*self.disk, dir)?;
+        let note = format!("{segment}\n");
+        disk::replace(
+            &*self.disk,
+            &dir.join(repo.key.to_string()),
+            note.as_bytes(),
+        )
+    }
+
+    pub(crate) fn append_now(&self, entries: &[Arc<Entry>]) -> Result<Position, AppendError> {
+        let failed = |why: String| AppendError::Failed(io::Error::other(why));
+        let payload = log::encode_batch(entries).map_err(|error| failed(error.to_string()))?;
+        let mut keys: Vec<RepoKey> = entries.iter().map(|entry| entry.repo).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        for key in &keys {
+            let damage = match self.repo(*key) {
+                Ok(repo) => repo.state().damage.clone(),
+                Err(error) => {
+                    let first = entries.iter().find(|entry| entry.repo == *key);
+                    let made = first.is_some_and(|entry| makes(entry));
+                    (!made).then(|| error.to_string())
+                }
+            };
+            if let Some(why) = damage {
+                return Err(failed(why));
+            }
+        }
+        // Held until the repositories know: a segment goes only when nobody needs it.
+        let mut log = self.log();
+        let (record, segment) = log.append(keys, &payload)?;
+        let mut wanted = false;
+        for entry in entries {
+            let repo = match self.repo(entry.repo) {
+                Ok(repo) => repo,
+                Err(_) => {
+                    let Some(record) = record_after(entry) else {
+                        continue;
+                    };
+                    let repo = Arc::new(Repo {
+                        key: entry.repo,
+                        state: Mutex::new(RepoState::new(Arc::new(record.clone()))),
+                        place: RwLock::default(),
+                        checkpointing: Mutex::default(),
+                    });
+                    self.add(Arc::clone(&repo));
+                    repo
+                }
+            };
+            let mut state = repo.state();
+            state.push(Arc::clone(entry), segment, self.epoch);
+            wanted |= state.recent.len() >= self.options.checkpoint_entries
+                || state.recent_bytes as u64 >= self.options.checkpoint_bytes;
+        }
+        wanted |= log.bytes() > self.options.log_bytes;
+        drop(log);
+        self.counts.lock().entries += entries.len() as u64;
+        if wanted {
+            lock(&self.background).wanted = true;
+            self.wake.notify_all();
+        }
+        Ok(Position(record))
+    }
+}
+
+fn run_checkpointer(store: &Weak<Store>) {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    loop {
+        let Some(store) = store.upgrade() else { return };
+        if !store.wait(PATIENCE, true) {
+            return;
+        }
+        if let Err(error) = store.checkpoint_due() {
+            tracing::warn!(%error, "a checkpoint failed; the log still has what it would have saved");
+            if !store.wait(PATIENCE, false) {
+                return;
+            }
+        }
+    }
+}
+
+fn run_sync(store: &Weak<Store>, within: Duration) {
+    loop {
+        let Some(store) = store.upgrade() else { return };
+        if !store.wait(within / 2, false) {
+            return;
+        }
+        if let Err(error) = store.sync() {
+            tracing::error!(%error, "changes that were answered could not be made durable yet");
+        }
     }
 }
 
 impl Journal for Store {
     fn append(&self, batch: Batch) -> BoxFuture<'_, Result<Position, AppendError>> {
-        let _ = batch;
-        unimplemented!()
+        async move { self.append_now(&batch.entries) }.boxed()
     }
 
     fn entries(
@@ -192,29 +464,82 @@ impl Journal for Store {
         after: Option<Seq>,
         limit: usize,
     ) -> io::Result<Vec<Arc<Entry>>> {
-        let _ = (repo, after, limit);
-        unimplemented!()
+        let Ok(repo) = self.repo(repo) else {
+            return Ok(Vec::new());
+        };
+        let (index, recent) = {
+            let state = repo.state();
+            let is_before = |seq: Seq| after.is_some_and(|after| seq <= after);
+            let start = state.recent.partition_point(|r| is_before(r.entry.seq));
+            let recent = state.recent.range(start..).take(limit);
+            let recent: Vec<_> = recent.map(|r| Arc::clone(&r.entry)).collect();
+            let index = state
+                .saved
+                .as_ref()
+                .filter(|saved| after.is_none_or(|after| saved.seq > after))
+                .map(|saved| Arc::clone(&saved.history));
+            (index, recent)
+        };
+        let mut entries = match index {
+            None => Vec::new(),
+            Some(index) => self.in_directory(&repo, |dir| {
+                history::entries(&*self.disk, dir, &index, after, limit)
+            })?,
+        };
+        let room = limit.saturating_sub(entries.len());
+        let recent = recent.iter().take(room);
+        entries.extend(recent.map(crate::format::without_objects));
+        Ok(entries)
     }
 
     fn refs_at(&self, repo: RepoKey, moment: Moment) -> io::Result<Option<PastRefs>> {
-        let _ = (repo, moment);
-        unimplemented!()
-    }
-}
-
-impl Packs for Store {
-    fn receive(&self, repo: RepoKey) -> io::Result<Box<dyn PackSpool>> {
-        let _ = repo;
-        unimplemented!()
-    }
-
-    fn open(&self, repo: RepoKey, pack: PackId) -> io::Result<PackBytes> {
-        let _ = (repo, pack);
-        unimplemented!()
-    }
-
-    fn remove(&self, repo: RepoKey, pack: PackId) -> io::Result<()> {
-        let _ = (repo, pack);
-        unimplemented!()
+        let Ok(repo) = self.repo(repo) else {
+            return Ok(None);
+        };
+        let (saved, recent) = {
+            let state = repo.state();
+            let includes = |entry: &Entry| match moment {
+                Moment::Seq(seq) => entry.seq <= seq,
+                Moment::Time(time) => entry.time <= time,
+            };
+            let end = state.recent.partition_point(|r| includes(&r.entry));
+            let recent = state.recent.range(..end);
+            let recent: Vec<_> = recent.map(|r| Arc::clone(&r.entry)).collect();
+            let saved = state.saved.as_ref().map(|s| Arc::clone(&s.history));
+            (saved, recent)
+        };
+        let (Some(_), Some(last)) = (&saved, recent.last()) else {
+            if let Some(index) = saved {
+                return self.in_directory(&repo, |dir| {
+                    history::refs_at(&*self.disk, dir, &index, moment)
+                });
+            }
+            let mut refs = govc_engine::Refs::default();
+            recent
+                .iter()
+                .for_each(|entry| history::apply(&mut refs, entry));
+            return Ok(recent.last().map(|last| PastRefs {
+                seq: last.seq,
+                time: last.time,
+                refs,
+            }));
+        };
+        self.in_directory(&repo, |dir| {
+            // It may be newer than it was a moment ago, and then has some of the entries.
+            let there = checkpoint::read(&*self.disk, dir)?;
+            let reached = (there.seq, there.step);
+            if (last.seq, last.step) <= reached {
+                return history::refs_at(&*self.disk, dir, &there.history, moment);
+            }
+            let mut refs = there.refs;
+            for entry in recent.iter().filter(|e| (e.seq, e.step) > reached) {
+                history::apply(&mut refs, entry);
+            }
+            Ok(Some(PastRefs {
+                seq: last.seq,
+                time: last.time,
+                refs,
+            }))
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! The few things that the store asks of a disk, so that a simulated one can stand in for it.
 
 mod real;
+mod sim;
 
 use std::ffi::OsString;
 use std::io;
@@ -9,6 +10,7 @@ use std::path::{Component, Path};
 use bytes::Bytes;
 
 pub use real::RealDisk;
+pub use sim::{Faults, SimDisk};
 
 /// A folder on a disk. Paths are relative to it, and never lead outside.
 ///

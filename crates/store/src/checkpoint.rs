@@ -1,0 +1,614 @@
+//! Checkpoints: a repository's directory is brought up to its newest change.
+//!
+//! In this order, each step synced with its folder: 1 a pack of the objects that are in no pack,
+//! and its index · 2 history · 3 `govc/checkpoint` by rename, which is the commit point · 4
+//! `packed-refs` and `HEAD`, a projection of it · 5 only then segments of the log may go. A crash
+//! between any two leaves a directory that the log completes.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+
+use bytes::Bytes;
+use govc_engine::journal::{PackBytes, PackId};
+use govc_engine::{NewObject, ObjectBody, Refs, RepoKey, RepositoryRecord, Seq, Target};
+use govc_git::pack::{EntryKind, PackWriter};
+use govc_git::{ObjectFormat, ObjectId};
+
+use crate::directory;
+use crate::disk::{self, Disk, DiskFile, FileKind, Open};
+use crate::format::{self, Checkpoint};
+use crate::history;
+use crate::objects::{Objects, pack_path};
+use crate::packs::TEMPORARY;
+use crate::projection::{self, Projection};
+use crate::repo::{Recent, Repo, Saved};
+use crate::store::Store;
+
+const CHECKPOINT_BYTES_MAX: u64 = 8 << 30;
+/// libdeflate's fastest: nearly as small, and a compaction packs it again.
+const DEFLATE_LEVEL: u8 = 1;
+
+/// Reads the checkpoint in the repository's directory `dir`.
+///
+/// # Errors
+/// [`io::ErrorKind::NotFound`]; [`io::ErrorKind::InvalidData`] where it is damaged or of a later
+/// version.
+pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> io::Result<Checkpoint> {
+    let path = dir.join(directory::CHECKPOINT);
+    let bytes = disk::read(disk, &path, CHECKPOINT_BYTES_MAX)?;
+    format::decode_checkpoint(Bytes::from(bytes)).map_err(|error| {
+        let why = format!("{}: {error}", path.display());
+        io::Error::new(io::ErrorKind::InvalidData, why)
+    })
+}
+
+impl Store {
+    /// Brings the directory of `key` up to its newest change. `false`: it was already.
+    ///
+    /// # Errors
+    /// Whatever the disk met. Nothing is lost: the log still has it.
+    pub fn checkpoint(&self, key: RepoKey) -> io::Result<bool> {
+        let repo = self.repo(key)?;
+        let _one_at_a_time = repo
+            .checkpointing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (is_due, is_first, from) = {
+            let state = repo.state();
+            if let Some(why) = &state.damage {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, why.clone()));
+            }
+            let first = state.saved.is_none();
+            (state.is_due(), first, state.record.forked_from.clone())
+        };
+        // What a fork shares with its parent must be in the parent's packs to be linked.
+        let mut links = None;
+        if let Some(from) = from.filter(|_| is_first && is_due)
+            && let Ok(parent) = self.repo(from.key)
+        {
+            let behind = |saved: &Option<Saved>| !saved.as_ref().is_some_and(|s| s.seq >= from.seq);
+            let must = behind(&parent.state().saved);
+            if must {
+                self.checkpoint(from.key)?;
+            }
+            links = Some(parent);
+        }
+        let moved = self.settle(&repo)?;
+        if !is_due {
+            return Ok(moved);
+        }
+        let place = repo.place.read().unwrap_or_else(PoisonError::into_inner);
+        let dir = place.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        if let Some(parent) = links {
+            self.link_packs(&repo, dir, &parent)?;
+        }
+        let packed = self.save(&repo, dir)?;
+        self.project(&repo, dir);
+        drop(place);
+
+        self.counts.lock().checkpoints += 1;
+        if let Some((seq, pack)) = packed {
+            for listener in self.listeners() {
+                listener.packed(key, seq, pack.clone());
+            }
+        }
+        self.drop_segments()?;
+        Ok(true)
+    }
+
+    /// Gives `repo` every pack of `parent`, by links.
+    fn link_packs(&self, repo: &Repo, dir: &Path, parent: &Repo) -> io::Result<()> {
+        let packs = parent.state().packs.clone();
+        let there = parent.place.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(from) = there.as_ref() else {
+            return Ok(());
+        };
+        // Without its index git does not see a pack: it comes last.
+        for pack in &packs {
+            for extension in ["pack", "idx"] {
+                let (from, to) = (
+                    pack_path(from, *pack, extension),
+                    pack_path(dir, *pack, extension),
+                );
+                match self.disk.hard_link(&from, &to) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                    linked => linked?,
+                }
+            }
+        }
+        self.disk.sync_dir(&dir.join(directory::PACKS))?;
+        let mut state = repo.state();
+        let own = std::mem::take(&mut state.packs);
+        state.packs = packs;
+        for pack in own {
+            if !state.packs.contains(&pack) {
+                state.packs.push(pack);
+            }
+        }
+        Ok(())
+    }
+
+    /// Steps 1 to 3. Returns the number that was reached and the pack that was made.
+    fn save(
+        &self,
+        repo: &Repo,
+        dir: &Path,
+    ) -> io::Result<Option<(Seq, Option<(PackId, PackBytes)>)>> {
+        let (recent, record, mut packs, saved, anew, epoch, last) = {
+            let mut state = repo.state();
+            if state.recent.is_empty() && !state.packs_due {
+                return Ok(None);
+            }
+            state.packs_due = false;
+            let recent: Vec<Recent> = state.recent.iter().cloned().collect();
+            (
+                recent,
+                Arc::clone(&state.record),
+                state.packs.clone(),
+                state.saved.clone(),
+                state.history_anew,
+                state.epoch,
+                (state.seq, state.step, state.time),
+            )
+        };
+        let result = self.save_steps(
+            repo, dir, &recent, &record, &mut packs, &saved, anew, epoch, last,
+        );
+        let mut state = repo.state();
+        match result {
+            Ok((made, new_saved)) => {
+                if let Some((pack, _)) = &made
+                    && !state.packs.contains(pack)
+                {
+                    state.packs.push(*pack);
+                }
+                for _ in 0..recent.len() {
+                    if let Some(done) = state.recent.pop_front() {
+                        state.recent_bytes -= done.entry.objects.inline_bytes();
+                    }
+                }
+                let now = std::time::Instant::now();
+                state.recent_since = (!state.recent.is_empty()).then_some(now);
+                state.saved = Some(new_saved);
+                state.history_anew = None;
+                state.projection_due = true;
+                Ok(Some((last.0, made)))
+            }
+            Err(error) => {
+                // The checkpoint may be there or not. What it may count on is not written again.
+                let used = saved
+                    .as_ref()
+                    .and_then(|saved| saved.history.files.last().copied());
+                let used = used.map_or(1, |(file, _)| file).max(anew.unwrap_or(0));
+                // It may have begun a file by itself: that one is skipped too.
+                state.history_anew = Some(used + 2);
+                state.packs_due = true;
+                Err(error)
+            }
+        }
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the state as it was when the checkpoint began"
+    )]
+    fn save_steps(
+        &self,
+        repo: &Repo,
+        dir: &Path,
+        recent: &[Recent],
+        record: &RepositoryRecord,
+        packs: &mut Vec<PackId>,
+        saved: &Option<Saved>,
+        anew: Option<u64>,
+        epoch: u64,
+        (seq, step, time): (Seq, u32, govc_engine::Time),
+    ) -> io::Result<(Option<(PackId, PackBytes)>, Saved)> {
+        let disk = &*self.disk;
+        let before = match saved {
+            Some(_) => Some(read(disk, dir)?),
+            None => None,
+        };
+        // 1
+        let mut objects = Objects::new(disk, dir, packs.clone());
+        for recent in recent {
+            for object in &recent.entry.objects.inline {
+                objects.add(object);
+            }
+        }
+        self.bring_from_family(repo, record.family, recent, &mut objects)?;
+        let made = write_pack(disk, dir, &objects, record.object_format)?;
+        if let Some((pack, _)) = &made
+            && !packs.contains(pack)
+        {
+            packs.push(*pack);
+        }
+        // 2
+        let (old_refs, old_peeled) = match &before {
+            Some(before) => (before.refs.clone(), before.peeled.clone()),
+            None => (Refs::default(), Vec::new()),
+        };
+        let history = saved.as_ref().map(|saved| (*saved.history).clone());
+        let entries: Vec<_> = recent.iter().map(|r| Arc::clone(&r.entry)).collect();
+        let mut refs = old_refs.clone();
+        let history = history::append(
+            disk,
+            dir,
+            &history.unwrap_or_default(),
+            anew,
+            &mut refs,
+            record.object_format,
+            &entries,
+        )?;
+        // 3
+        let peeled = peel(&objects, &refs, &old_refs, old_peeled)?;
+        let to_come = projection(&refs, &peeled).digests();
+        let on_disk = match saved {
+            Some(saved) => saved.on_disk,
+            None => projection::OnDisk::read(disk, dir)?.digests,
+        };
+        let graph_commits = saved.as_ref().map_or(0, |saved| saved.graph_commits);
+        let checkpoint = Checkpoint {
+            key: repo.key,
+            epoch,
+            seq,
+            step,
+            time,
+            record: record.clone(),
+            refs,
+            peeled,
+            packs: packs.clone(),
+            history,
+            projected: [to_come, on_disk],
+            graph_commits,
+        };
+        let bytes = format::encode_checkpoint(&checkpoint)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        disk::replace(disk, &dir.join(directory::CHECKPOINT), &bytes)?;
+        let saved = Saved {
+            seq,
+            step,
+            history: Arc::new(checkpoint.history),
+            on_disk,
+            graph_commits,
+        };
+        Ok((made, saved))
+    }
+
+    /// What an entry names as kept elsewhere is mostly in a pack of its own. Where another member
+    /// of the fork family has it, it is taken from there: each directory is complete by itself.
+    fn bring_from_family(
+        &self,
+        repo: &Repo,
+        family: RepoKey,
+        recent: &[Recent],
+        objects: &mut Objects<'_>,
+    ) -> io::Result<()> {
+        let inline = recent
+            .iter()
+            .flat_map(|recent| &recent.entry.objects.inline);
+        let mut missing = Vec::new();
+        for object in inline.filter(|object| object.body == ObjectBody::Elsewhere) {
+            if objects.kind(&object.id)?.is_none() {
+                missing.push(object.id);
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        for other in self.all() {
+            let (packs, pending) = {
+                let state = other.state();
+                if other.key == repo.key || state.record.family != family {
+                    continue;
+                }
+                let pending: Vec<Recent> = state.recent.iter().cloned().collect();
+                (state.packs.clone(), pending)
+            };
+            let place = other.place.read().unwrap_or_else(PoisonError::into_inner);
+            // Without a directory it has no packs of its own.
+            let (dir, packs) = match place.as_ref() {
+                Some(dir) => (dir.clone(), packs),
+                None => (std::path::PathBuf::new(), Vec::new()),
+            };
+            let mut theirs = Objects::new(&*self.disk, &dir, packs);
+            for recent in &pending {
+                for object in &recent.entry.objects.inline {
+                    theirs.add(object);
+                }
+            }
+            let mut still = Vec::new();
+            for id in missing {
+                match theirs.find(&id) {
+                    Ok(Some(object)) => objects.add(&NewObject {
+                        id,
+                        kind: object.kind,
+                        body: ObjectBody::Whole(object.data),
+                    }),
+                    _ => still.push(id),
+                }
+            }
+            missing = still;
+            if missing.is_empty() {
+                return Ok(());
+            }
+        }
+        let why = format!("object {} of the change is nowhere", missing[0]);
+        Err(io::Error::new(io::ErrorKind::InvalidData, why))
+    }
+
+    /// Step 4. Where it fails git sees an older state until it succeeds; nothing else is lost.
+    fn project(&self, repo: &Repo, dir: &Path) {
+        if !repo.state().projection_due {
+            return;
+        }
+        let projected = read(&*self.disk, dir).and_then(|checkpoint| {
+            let projection = projection(&checkpoint.refs, &checkpoint.peeled);
+            projection::write(&*self.disk, dir, &projection)?;
+            Ok(projection.digests())
+        });
+        let mut state = repo.state();
+        match projected {
+            Ok(digests) => {
+                state.projection_due = false;
+                if let Some(saved) = &mut state.saved {
+                    saved.on_disk = digests;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(directory = %dir.display(), %error, "refs could not be written");
+                // A part may be new: what is there is what counts.
+                if let Ok(there) = projection::OnDisk::read(&*self.disk, dir)
+                    && let Some(saved) = &mut state.saved
+                {
+                    saved.on_disk = there.digests;
+                }
+            }
+        }
+    }
+
+    /// Step 5.
+    fn drop_segments(&self) -> io::Result<()> {
+        let mut log = self.log();
+        let oldest = |repo: &Arc<Repo>| repo.state().oldest_segment();
+        let needed = self.all().iter().filter_map(oldest).min();
+        let needed = needed.unwrap_or_else(|| log.newest_segment());
+        log.remove_before(needed)
+    }
+
+    /// Puts the directory of `repo` where it belongs, and makes it if there is none. Whether that
+    /// changed something.
+    ///
+    /// # Errors
+    /// Whatever the disk met; [`io::ErrorKind::AlreadyExists`] when something that is not ours has
+    /// its place.
+    pub(crate) fn settle(&self, repo: &Arc<Repo>) -> io::Result<bool> {
+        let _one_at_a_time = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = false;
+        let mut next = Some(Arc::clone(repo));
+        while let Some(repo) = next.take() {
+            let (record, purged) = {
+                let state = repo.state();
+                (Arc::clone(&state.record), state.purged)
+            };
+            if purged {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            let wanted = directory::place(repo.key, &record);
+            if repo.where_now().as_ref() == Some(&wanted) {
+                continue;
+            }
+            // Who has the place must go first; where to, is seen to afterwards.
+            let occupant = |other: &Arc<Repo>| other.where_now().as_ref() == Some(&wanted);
+            if let Some(other) = self.all().into_iter().find(occupant) {
+                let mut place = other.place.write().unwrap_or_else(PoisonError::into_inner);
+                let aside = directory::aside(other.key);
+                directory::rename_dir(&*self.disk, &wanted, &aside)?;
+                *place = Some(aside);
+                drop(place);
+                next = Some(other);
+            }
+            let mut place = repo.place.write().unwrap_or_else(PoisonError::into_inner);
+            if self.disk.kind(&wanted)?.is_some() {
+                self.clear_leftover(&wanted)?;
+            }
+            match place.as_ref() {
+                Some(from) => directory::rename_dir(&*self.disk, from, &wanted)?,
+                None => {
+                    directory::make(&*self.disk, repo.key, record.object_format, &wanted)?;
+                }
+            }
+            *place = Some(wanted);
+            changed = true;
+        }
+        Ok(changed)
+    }
+
+    /// Something that belongs to no repository has a repository's place. A directory that we made
+    /// for one that never was is put aside; anything else stays.
+    fn clear_leftover(&self, path: &Path) -> io::Result<()> {
+        let key = disk::read_if_any(&*self.disk, &path.join(directory::KEY), 1024)?;
+        let key = key.as_deref().and_then(directory::parse_key);
+        let has_checkpoint = self.disk.kind(&path.join(directory::CHECKPOINT))?.is_some();
+        match key {
+            Some(key) if !has_checkpoint && self.repo(key).is_err() => {
+                let aside = directory::aside(key);
+                directory::rename_dir(&*self.disk, path, &aside)?;
+                self.disk.remove_dir_all(&aside)
+            }
+            _ => {
+                let why = format!("{} is in the way", path.display());
+                Err(io::Error::new(io::ErrorKind::AlreadyExists, why))
+            }
+        }
+    }
+
+    /// Removes a deleted repository for good, its directory too.
+    ///
+    /// # Errors
+    /// Whatever the disk met; [`io::ErrorKind::InvalidInput`] if it is not deleted.
+    pub fn purge(&self, key: RepoKey) -> io::Result<()> {
+        let repo = self.repo(key)?;
+        if repo.state().record.deleted_at.is_none() {
+            let why = format!("repository {key} is not deleted");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        // Its checkpoint tells recovery that it is deleted; its forks get their links.
+        self.checkpoint(key)?;
+        for fork in self.all() {
+            let is_fork = {
+                let state = fork.state();
+                let from = state.record.forked_from.as_ref();
+                state.saved.is_none() && from.is_some_and(|from| from.key == key)
+            };
+            if is_fork {
+                self.checkpoint(fork.key)?;
+            }
+        }
+        let _one_at_a_time = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut place = repo.place.write().unwrap_or_else(PoisonError::into_inner);
+        repo.state().purged = true;
+        if let Some(dir) = place.take()
+            && self.disk.kind(&dir)? == Some(FileKind::Dir)
+        {
+            // The log may still have entries of it; they are all before its checkpoint, and
+            // without a directory they would bring it back. So they go first.
+            self.log_must_forget(&repo)?;
+            self.disk.remove_dir_all(&dir)?;
+            self.disk.sync_dir(dir.parent().unwrap_or(Path::new("")))?;
+        }
+        drop(place);
+        self.forget(key);
+        Ok(())
+    }
+}
+
+fn projection(refs: &Refs, peeled: &[(ObjectId, ObjectId)]) -> Projection {
+    let known: HashMap<&ObjectId, &ObjectId> =
+        peeled.iter().map(|(tag, target)| (tag, target)).collect();
+    Projection::of(refs, &|id| known.get(id).map(|target| **target))
+}
+
+/// What the annotated tags among the targets of `refs` lead to. Only new targets are looked at.
+fn peel(
+    objects: &Objects<'_>,
+    refs: &Refs,
+    old_refs: &Refs,
+    old_peeled: Vec<(ObjectId, ObjectId)>,
+) -> io::Result<Vec<(ObjectId, ObjectId)>> {
+    let old: HashSet<ObjectId> = old_refs.objects().into_iter().collect();
+    let old_peeled: HashMap<ObjectId, ObjectId> = old_peeled.into_iter().collect();
+    let mut seen = HashSet::new();
+    let mut peeled = Vec::new();
+    for (_, target) in refs.iter() {
+        let Target::At(id) = target else { continue };
+        if !seen.insert(*id) {
+            continue;
+        }
+        let leads_to = if old.contains(id) {
+            old_peeled.get(id).copied()
+        } else {
+            objects.peel(id)?
+        };
+        peeled.extend(leads_to.map(|target| (*id, target)));
+    }
+    Ok(peeled)
+}
+
+/// Packs what is in no pack. A delta stays one when its base is in the same pack; else its object
+/// is written whole: packs on the disk are complete by themselves.
+pub(crate) fn write_pack(
+    disk: &dyn Disk,
+    dir: &Path,
+    objects: &Objects<'_>,
+    format: ObjectFormat,
+) -> io::Result<Option<(PackId, PackBytes)>> {
+    let pending = objects.pending();
+    if pending.len() == 0 {
+        return Ok(None);
+    }
+    let count = u32::try_from(pending.len()).map_err(io::Error::other)?;
+    let folder = dir.join(directory::PACKS);
+    let aside = folder.join(format!("{TEMPORARY}checkpoint"));
+    let index_aside = folder.join(format!("{TEMPORARY}checkpoint.idx"));
+    let file = disk.open(&aside, Open::Replace)?;
+    let mut writer =
+        PackWriter::new(Appender::new(&*file), format, count).map_err(io::Error::other)?;
+    let mut offsets: HashMap<ObjectId, u64> = HashMap::with_capacity(pending.len());
+    for object in pending {
+        let offset = match &object.body {
+            ObjectBody::Whole(data) => writer.whole(&object.id, object.kind, data, DEFLATE_LEVEL),
+            ObjectBody::Elsewhere => continue,
+            ObjectBody::Delta { base, delta } => match offsets.get(base) {
+                Some(base) => {
+                    let base_distance = writer.offset() - base;
+                    let kind = EntryKind::OfsDelta { base_distance };
+                    writer.delta(&object.id, &kind, delta, DEFLATE_LEVEL)
+                }
+                None => {
+                    let whole = objects.find(&object.id)?;
+                    let whole =
+                        whole.ok_or_else(|| io::Error::other("a pending object is gone"))?;
+                    writer.whole(&object.id, object.kind, &whole.data, DEFLATE_LEVEL)
+                }
+            },
+        };
+        offsets.insert(object.id, offset.map_err(io::Error::other)?);
+    }
+    let mut written = writer.finish().map_err(io::Error::other)?;
+    written.out.flush()?;
+    drop(written.out);
+    file.sync()?;
+    let pack = PackId(written.checksum);
+    let index = written.entries.write_index(&written.checksum);
+    let index_file = disk.open(&index_aside, Open::Replace)?;
+    index_file.write_at(0, &index)?;
+    index_file.sync()?;
+    disk.rename(&aside, &pack_path(dir, pack, "pack"))?;
+    disk.rename(&index_aside, &pack_path(dir, pack, "idx"))?;
+    disk.sync_dir(&folder)?;
+    let bytes = PackBytes {
+        pack: file.map()?,
+        index: index_file.map()?,
+    };
+    Ok(Some((pack, bytes)))
+}
+
+/// Writes to the end of a file, in large pieces.
+struct Appender<'a> {
+    file: &'a dyn DiskFile,
+    at: u64,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Appender<'a> {
+    fn new(file: &'a dyn DiskFile) -> Appender<'a> {
+        Appender {
+            file,
+            at: 0,
+            buffer: Vec::new(),
+        }
+    }
+}
+
+impl Write for Appender<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        const BUFFER_BYTES: usize = 1 << 20;
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= BUFFER_BYTES {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.buffer.is_empty() {
+            self.file.write_at(self.at, &self.buffer)?;
+            self.at += self.buffer.len() as u64;
+            self.buffer.clear();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,177 @@
+//! The file `govc/checkpoint`: a repository as it was after one change.
+
+use bytes::Bytes;
+use govc_engine::journal::PackId;
+use govc_engine::{Refs, RepoKey, RepositoryRecord, Seq, Time};
+use govc_git::ObjectId;
+
+use super::codec::{Decoder, Encoder, FormatError, format_byte, format_of};
+use super::record::{decode_record, encode_record};
+use super::refs::{decode_refs, encode_refs};
+use crate::history::{HistoryIndex, Point};
+use crate::projection::Digests;
+
+const MAGIC: &[u8; 8] = b"govcckpt";
+/// The version of the file.
+pub(crate) const VERSION: u32 = 1;
+const HEAD_BYTES: usize = 24;
+
+/// A repository as it was after one change, and where its past and its objects are.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Checkpoint {
+    pub(crate) key: RepoKey,
+    /// How often the node's numbers had jumped.
+    pub(crate) epoch: u64,
+    pub(crate) seq: Seq,
+    pub(crate) step: u32,
+    pub(crate) time: Time,
+    pub(crate) record: RepositoryRecord,
+    pub(crate) refs: Refs,
+    /// What the annotated tags that refs point at lead to.
+    pub(crate) peeled: Vec<(ObjectId, ObjectId)>,
+    /// Oldest first.
+    pub(crate) packs: Vec<PackId>,
+    pub(crate) history: HistoryIndex,
+    /// What `packed-refs` and HEAD become after this, and what they are before.
+    pub(crate) projected: [Digests; 2],
+    /// How many commits `objects/info/commit-graph` has.
+    pub(crate) graph_commits: u64,
+}
+
+/// The bytes of a checkpoint.
+pub(crate) fn encode_checkpoint(checkpoint: &Checkpoint) -> Result<Vec<u8>, FormatError> {
+    let format = checkpoint.record.object_format;
+    let mut out = Encoder::default();
+    out.raw(&checkpoint.key.0);
+    out.byte(format_byte(format)?);
+    out.number(checkpoint.epoch);
+    out.number(checkpoint.seq);
+    out.number(u64::from(checkpoint.step));
+    out.time(checkpoint.time);
+    out.nested(|out| encode_record(out, &checkpoint.record))?;
+    encode_refs(&mut out, &checkpoint.refs, format)?;
+    out.number(checkpoint.peeled.len() as u64);
+    for (tag, target) in &checkpoint.peeled {
+        out.id(tag, format)?;
+        out.id(target, format)?;
+    }
+    out.number(checkpoint.packs.len() as u64);
+    for pack in &checkpoint.packs {
+        out.id(&pack.0, format)?;
+    }
+    let history = &checkpoint.history;
+    out.number(history.files.len() as u64);
+    for (file, bytes) in &history.files {
+        out.number(*file);
+        out.number(*bytes);
+    }
+    out.number(history.points.len() as u64);
+    let mut before = (0, 0);
+    for point in &history.points {
+        // Both only grow, and fall only by a clock or a writer that is wrong.
+        out.signed(point.seq.wrapping_sub(before.0) as i64);
+        out.signed(point.time.0.wrapping_sub(before.1));
+        out.number(point.file);
+        out.number(point.offset);
+        before = (point.seq, point.time.0);
+    }
+    out.number(history.since_table);
+    for digests in &checkpoint.projected {
+        out.raw(&digests.packed);
+        out.raw(&digests.loose);
+    }
+    out.number(checkpoint.graph_commits);
+
+    let mut file = Vec::with_capacity(HEAD_BYTES + out.bytes.len());
+    file.extend_from_slice(MAGIC);
+    file.extend_from_slice(&VERSION.to_le_bytes());
+    file.extend_from_slice(&(out.bytes.len() as u64).to_le_bytes());
+    file.extend_from_slice(&crc32fast::hash(&out.bytes).to_le_bytes());
+    file.extend_from_slice(&out.bytes);
+    Ok(file)
+}
+
+/// Reads what [`encode_checkpoint`] wrote.
+pub(crate) fn decode_checkpoint(file: Bytes) -> Result<Checkpoint, FormatError> {
+    const WHAT: &str = "a checkpoint";
+    let number = |at: usize| {
+        let bytes = file.get(at..).and_then(|rest| rest.first_chunk());
+        bytes.map_or(0, |bytes| u32::from_le_bytes(*bytes))
+    };
+    if !file.starts_with(MAGIC) {
+        return Err(FormatError::Invalid(WHAT));
+    }
+    if number(8) != VERSION {
+        return Err(FormatError::Unknown {
+            what: "checkpoint",
+            number: u64::from(number(8)),
+            version: u64::from(number(8)),
+        });
+    }
+    let content = file.get(HEAD_BYTES..).ok_or(FormatError::Truncated(WHAT))?;
+    if crc32fast::hash(content) != number(20) {
+        return Err(FormatError::Invalid("the checksum of a checkpoint"));
+    }
+    let mut input = Decoder::new(file.slice(HEAD_BYTES..));
+    let key = input.key()?;
+    let format = format_of(input.byte(WHAT)?)?;
+    let epoch = input.number(WHAT)?;
+    let seq = input.number(WHAT)?;
+    let step = u32::try_from(input.number(WHAT)?).map_err(|_| FormatError::Invalid(WHAT))?;
+    let time = input.time(WHAT)?;
+    let record = decode_record(&mut input.nested(WHAT)?)?;
+    let refs = decode_refs(&mut input)?;
+    let id_bytes = format.len_in_bytes();
+    let count = input.count(2 * id_bytes, WHAT)?;
+    let mut peeled = Vec::with_capacity(count);
+    for _ in 0..count {
+        peeled.push((input.id(format)?, input.id(format)?));
+    }
+    let count = input.count(id_bytes, WHAT)?;
+    let mut packs = Vec::with_capacity(count);
+    for _ in 0..count {
+        packs.push(PackId(input.id(format)?));
+    }
+    let mut history = HistoryIndex::default();
+    for _ in 0..input.count(2, WHAT)? {
+        history
+            .files
+            .push((input.number(WHAT)?, input.number(WHAT)?));
+    }
+    let mut before = (0u64, 0i64);
+    for _ in 0..input.count(4, WHAT)? {
+        before.0 = before.0.wrapping_add(input.signed(WHAT)? as u64);
+        before.1 = before.1.wrapping_add(input.signed(WHAT)?);
+        history.points.push(Point {
+            seq: before.0,
+            time: Time(before.1),
+            file: input.number(WHAT)?,
+            offset: input.number(WHAT)?,
+        });
+    }
+    history.since_table = input.number(WHAT)?;
+    let mut projected = [Digests::default(); 2];
+    for digests in &mut projected {
+        digests.packed = input.array(WHAT)?;
+        digests.loose = input.array(WHAT)?;
+    }
+    let graph_commits = input.number(WHAT)?;
+    input.end(WHAT)?;
+    if record.object_format != format {
+        return Err(FormatError::Invalid(WHAT));
+    }
+    Ok(Checkpoint {
+        key,
+        epoch,
+        seq,
+        step,
+        time,
+        record,
+        refs,
+        peeled,
+        packs,
+        history,
+        projected,
+        graph_commits,
+    })
+}

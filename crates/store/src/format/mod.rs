@@ -1,0 +1,18 @@
+//! What the store writes: entries, records and ref tables as bytes, each with a version.
+//!
+//! Integers are LEB128 varints, signed ones zigzagged first; texts and byte strings have their
+//! length before them; ids are raw, their hash is said once for a whole entry or table. Decoding
+//! trusts nothing: every length is checked against what is there before anything is made of it.
+
+mod checkpoint;
+mod codec;
+mod entry;
+mod record;
+mod refs;
+
+pub(crate) use checkpoint::{Checkpoint, decode_checkpoint, encode_checkpoint};
+pub use codec::{Decoder, Encoder, FormatError};
+pub(crate) use entry::without_objects;
+pub use entry::{decode_entry, encode_entry, named_repository};
+pub(crate) use record::{decode_record, encode_record};
+pub(crate) use refs::{decode_refs, encode_refs};

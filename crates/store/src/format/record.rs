@@ -1,0 +1,203 @@
+//! A repository's record: fields with numbers, so that later versions can add some.
+
+use govc_engine::repository::record::{Quotas, Retention};
+use govc_engine::{ForkedFrom, RepoId, RepositoryRecord, Settings, Storage, Time};
+
+use super::codec::{Decoder, Encoder, FormatError, format_byte, format_of};
+
+mod field {
+    pub(super) const ID: u64 = 1;
+    pub(super) const DESCRIPTION: u64 = 2;
+    pub(super) const STORAGE: u64 = 3;
+    pub(super) const OBJECT_FORMAT: u64 = 4;
+    pub(super) const FAMILY: u64 = 5;
+    pub(super) const FORKED_FROM: u64 = 6;
+    pub(super) const CREATED_AT: u64 = 7;
+    pub(super) const DELETED_AT: u64 = 8;
+    pub(super) const EXPIRES_AT: u64 = 9;
+    pub(super) const DENY_NON_FAST_FORWARDS: u64 = 20;
+    pub(super) const DENY_DELETES: u64 = 21;
+    pub(super) const FSCK_OBJECTS: u64 = 22;
+    pub(super) const HIDE_REF: u64 = 23;
+    pub(super) const QUOTA_BYTES: u64 = 24;
+    pub(super) const QUOTA_OBJECTS: u64 = 25;
+    pub(super) const QUOTA_REFS: u64 = 26;
+    pub(super) const QUOTA_PUSH_BYTES: u64 = 27;
+    pub(super) const RETENTION_REFS_SECONDS: u64 = 28;
+}
+
+/// Fields as number, length, content. What is the default is left out.
+pub(crate) fn encode_record(
+    out: &mut Encoder,
+    record: &RepositoryRecord,
+) -> Result<(), FormatError> {
+    let defaults = Settings::default();
+    let format = format_byte(record.object_format)?;
+    let mut write = |number: u64, content: &dyn Fn(&mut Encoder)| {
+        out.number(number);
+        out.nested(|inner| content(inner));
+    };
+    write(field::ID, &|o| o.raw(record.id.as_str().as_bytes()));
+    if !record.description.is_empty() {
+        write(field::DESCRIPTION, &|o| {
+            o.raw(record.description.as_bytes())
+        });
+    }
+    write(field::STORAGE, &|o| {
+        o.byte(match record.storage {
+            Storage::Memory => 1,
+            Storage::Hybrid => 2,
+            Storage::Disk => 3,
+        });
+    });
+    write(field::OBJECT_FORMAT, &|o| o.byte(format));
+    write(field::FAMILY, &|o| o.raw(&record.family.0));
+    if let Some(from) = &record.forked_from {
+        write(field::FORKED_FROM, &|o| {
+            o.raw(&from.key.0);
+            o.number(from.seq);
+            o.string(from.id.as_str().as_bytes());
+        });
+    }
+    write(field::CREATED_AT, &|o| o.time(record.created_at));
+    for (number, time) in [
+        (field::DELETED_AT, record.deleted_at),
+        (field::EXPIRES_AT, record.expires_at),
+    ] {
+        if let Some(time) = time {
+            write(number, &|o| o.time(time));
+        }
+    }
+    let settings = &record.settings;
+    for (number, value, default) in [
+        (
+            field::DENY_NON_FAST_FORWARDS,
+            settings.deny_non_fast_forwards,
+            defaults.deny_non_fast_forwards,
+        ),
+        (
+            field::DENY_DELETES,
+            settings.deny_deletes,
+            defaults.deny_deletes,
+        ),
+        (
+            field::FSCK_OBJECTS,
+            settings.fsck_objects,
+            defaults.fsck_objects,
+        ),
+    ] {
+        if value != default {
+            write(number, &|o| o.byte(u8::from(value)));
+        }
+    }
+    for prefix in &settings.hide_refs {
+        write(field::HIDE_REF, &|o| o.raw(prefix.as_bytes()));
+    }
+    for (number, value) in [
+        (field::QUOTA_BYTES, settings.quotas.bytes),
+        (field::QUOTA_OBJECTS, settings.quotas.objects),
+        (field::QUOTA_REFS, settings.quotas.refs),
+        (field::QUOTA_PUSH_BYTES, settings.quotas.push_bytes),
+        (
+            field::RETENTION_REFS_SECONDS,
+            settings.retention.refs_seconds,
+        ),
+    ] {
+        if let Some(value) = value {
+            write(number, &|o| o.number(value));
+        }
+    }
+    Ok(())
+}
+
+/// Reads what [`encode_record`] wrote, to the end of `input`.
+pub(crate) fn decode_record(input: &mut Decoder) -> Result<RepositoryRecord, FormatError> {
+    const WHAT: &str = "a repository's record";
+    let invalid = FormatError::Invalid(WHAT);
+    let mut id = None;
+    let mut description = String::new();
+    let mut storage = None;
+    let mut object_format = None;
+    let mut family = None;
+    let mut forked_from = None;
+    let mut created_at = Time::default();
+    let (mut deleted_at, mut expires_at) = (None, None);
+    let mut settings = Settings::default();
+    let (mut quotas, mut retention) = (Quotas::default(), Retention::default());
+
+    while !input.is_empty() {
+        let number = input.number(WHAT)?;
+        let mut content = input.nested(WHAT)?;
+        let all = content.remaining();
+        let flag = |content: &mut Decoder| match content.byte(WHAT)? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(FormatError::Invalid(WHAT)),
+        };
+        let text = |content: &mut Decoder| {
+            String::from_utf8(content.raw(all, WHAT)?.to_vec())
+                .map_err(|_| FormatError::Invalid(WHAT))
+        };
+        match number {
+            field::ID => id = Some(parse_id(&text(&mut content)?)?),
+            field::DESCRIPTION => description = text(&mut content)?,
+            field::STORAGE => {
+                storage = Some(match content.byte(WHAT)? {
+                    1 => Storage::Memory,
+                    2 => Storage::Hybrid,
+                    3 => Storage::Disk,
+                    _ => return Err(invalid),
+                });
+            }
+            field::OBJECT_FORMAT => object_format = Some(format_of(content.byte(WHAT)?)?),
+            field::FAMILY => family = Some(content.key()?),
+            field::FORKED_FROM => {
+                forked_from = Some(ForkedFrom {
+                    key: content.key()?,
+                    seq: content.number(WHAT)?,
+                    id: parse_id(&content.text(WHAT)?)?,
+                });
+            }
+            field::CREATED_AT => created_at = content.time(WHAT)?,
+            field::DELETED_AT => deleted_at = Some(content.time(WHAT)?),
+            field::EXPIRES_AT => expires_at = Some(content.time(WHAT)?),
+            field::DENY_NON_FAST_FORWARDS => settings.deny_non_fast_forwards = flag(&mut content)?,
+            field::DENY_DELETES => settings.deny_deletes = flag(&mut content)?,
+            field::FSCK_OBJECTS => settings.fsck_objects = flag(&mut content)?,
+            field::HIDE_REF => settings.hide_refs.push(text(&mut content)?),
+            field::QUOTA_BYTES => quotas.bytes = Some(content.number(WHAT)?),
+            field::QUOTA_OBJECTS => quotas.objects = Some(content.number(WHAT)?),
+            field::QUOTA_REFS => quotas.refs = Some(content.number(WHAT)?),
+            field::QUOTA_PUSH_BYTES => quotas.push_bytes = Some(content.number(WHAT)?),
+            field::RETENTION_REFS_SECONDS => {
+                retention.refs_seconds = Some(content.number(WHAT)?);
+            }
+            _ => {
+                return Err(FormatError::Unknown {
+                    what: "field of a repository's record",
+                    number,
+                    version: 1,
+                });
+            }
+        }
+        content.end(WHAT)?;
+    }
+    settings.quotas = quotas;
+    settings.retention = retention;
+    Ok(RepositoryRecord {
+        id: id.ok_or(invalid.clone())?,
+        description,
+        storage: storage.ok_or(invalid.clone())?,
+        object_format: object_format.ok_or(invalid.clone())?,
+        family: family.ok_or(invalid)?,
+        forked_from,
+        created_at,
+        deleted_at,
+        expires_at,
+        settings,
+    })
+}
+
+fn parse_id(text: &str) -> Result<RepoId, FormatError> {
+    RepoId::parse(text).map_err(|_| FormatError::Invalid("a repository id"))
+}

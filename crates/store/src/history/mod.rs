@@ -1,0 +1,338 @@
+//! Every entry that a checkpoint has taken out of the log, without the bytes of its objects, and
+//! every [`ENTRIES_PER_TABLE`] of them all refs as they were.
+//!
+//! The files `govc/history-*` are only ever appended to; the checkpoint says how far they count,
+//! and where the tables are.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use govc_engine::journal::{Moment, PastRefs};
+use govc_engine::repository::history::ENTRIES_PER_TABLE;
+use govc_engine::{Entry, EntryEdit, Refs, Seq, Time};
+use govc_git::ObjectFormat;
+
+use crate::disk::{Disk, DiskFile, Open};
+use crate::format::{self, Decoder, Encoder, FormatError};
+
+const MAGIC: &[u8; 12] = b"govchistory\n";
+const VERSION: u32 = 1;
+const HEADER_BYTES: u64 = 16;
+const FILE_BYTES_MAX: u64 = 64 << 20;
+/// Kind, length and checksum.
+const FRAME_HEAD_BYTES: usize = 9;
+const FRAME_BYTES_MAX: usize = 1 << 30;
+
+const ENTRY: u8 = 1;
+const TABLE: u8 = 2;
+
+/// What of the history counts, and where its tables are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct HistoryIndex {
+    /// The files and how many bytes of each count, oldest first.
+    pub(crate) files: Vec<(u64, u64)>,
+    /// Where whole tables are, oldest first.
+    pub(crate) points: Vec<Point>,
+    /// How many entries follow the last table.
+    pub(crate) since_table: u64,
+}
+
+/// Where a table is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Point {
+    /// The number of the entry that follows it.
+    pub(crate) seq: Seq,
+    /// Its time.
+    pub(crate) time: Time,
+    /// Which file it is in.
+    pub(crate) file: u64,
+    /// Where it begins.
+    pub(crate) offset: u64,
+}
+
+fn path_of(dir: &Path, file: u64) -> PathBuf {
+    dir.join(format!("govc/history-{file:010}"))
+}
+
+fn frame(out: &mut Vec<u8>, kind: u8, content: &[u8]) {
+    out.push(kind);
+    out.extend_from_slice(&(content.len() as u32).to_le_bytes());
+    out.extend_from_slice(&crc32fast::hash(content).to_le_bytes());
+    out.extend_from_slice(content);
+}
+
+pub(crate) fn apply(refs: &mut Refs, entry: &Entry) {
+    for edit in &entry.edits {
+        if let EntryEdit::Ref { name, after, .. } = edit {
+            refs.set(name.clone(), after.clone());
+        }
+    }
+}
+
+fn unreadable(path: &Path, error: impl std::fmt::Display) -> io::Error {
+    let why = format!("{}: {error}", path.display());
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
+/// Appends `entries`, which follow a state with the refs `refs`; `refs` is what they lead to
+/// afterwards. What is returned counts once a checkpoint says so.
+///
+/// With `anew` the file of that number is begun: the last one may not be written any more.
+///
+/// # Errors
+/// Whatever the disk met. The files that counted before count as before.
+pub(crate) fn append(
+    disk: &dyn Disk,
+    dir: &Path,
+    index: &HistoryIndex,
+    anew: Option<u64>,
+    refs: &mut Refs,
+    format: ObjectFormat,
+    entries: &[Arc<Entry>],
+) -> io::Result<HistoryIndex> {
+    let mut index = index.clone();
+    if entries.is_empty() {
+        return Ok(index);
+    }
+    let last = index.files.last().copied();
+    let (file, mut at, fresh) = match last {
+        Some((file, at)) if anew.is_none() && at < FILE_BYTES_MAX => (file, at, false),
+        last => {
+            let after_last = last.map_or(1, |(file, _)| file + 1);
+            (anew.unwrap_or(0).max(after_last), HEADER_BYTES, true)
+        }
+    };
+    let mut out = Vec::new();
+    let start = if fresh {
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&VERSION.to_le_bytes());
+        index.files.push((file, at));
+        0
+    } else {
+        at
+    };
+    let bad = |error: FormatError| io::Error::new(io::ErrorKind::InvalidData, error);
+    for entry in entries {
+        if index.points.is_empty() || index.since_table >= ENTRIES_PER_TABLE as u64 {
+            let mut table = Encoder::default();
+            format::encode_refs(&mut table, refs, format).map_err(bad)?;
+            index.points.push(Point {
+                seq: entry.seq,
+                time: entry.time,
+                file,
+                offset: start + out.len() as u64,
+            });
+            index.since_table = 0;
+            frame(&mut out, TABLE, &table.bytes);
+        }
+        let mut bytes = Encoder::default();
+        format::encode_entry(&mut bytes, &format::without_objects(entry)).map_err(bad)?;
+        frame(&mut out, ENTRY, &bytes.bytes);
+        index.since_table += 1;
+        apply(refs, entry);
+    }
+    let path = path_of(dir, file);
+    let how = if fresh { Open::Replace } else { Open::Write };
+    let to = disk.open(&path, how)?;
+    to.write_at(start, &out)?;
+    to.sync()?;
+    if fresh {
+        disk.sync_dir(&dir.join("govc"))?;
+    }
+    at = start + out.len() as u64;
+    if let Some(counted) = index.files.last_mut() {
+        counted.1 = at;
+    }
+    Ok(index)
+}
+
+enum Frame {
+    Entry(Arc<Entry>),
+    Table(Refs),
+}
+
+/// Reads frames from a point on.
+struct Reader<'a> {
+    disk: &'a dyn Disk,
+    dir: &'a Path,
+    files: &'a [(u64, u64)],
+    open: Option<Box<dyn DiskFile>>,
+    at: u64,
+    /// Read ahead, from `at` on.
+    buffer: Bytes,
+}
+
+impl<'a> Reader<'a> {
+    fn new(disk: &'a dyn Disk, dir: &'a Path, index: &'a HistoryIndex, from: Point) -> Reader<'a> {
+        let first = index.files.partition_point(|(file, _)| *file < from.file);
+        Reader {
+            disk,
+            dir,
+            files: &index.files[first..],
+            open: None,
+            at: from.offset,
+            buffer: Bytes::new(),
+        }
+    }
+
+    fn next(&mut self) -> io::Result<Option<Frame>> {
+        loop {
+            let Some((number, end)) = self.files.first().copied() else {
+                return Ok(None);
+            };
+            if self.at >= end {
+                self.files = &self.files[1..];
+                self.at = HEADER_BYTES;
+                self.open = None;
+                self.buffer = Bytes::new();
+                continue;
+            }
+            let path = path_of(self.dir, number);
+            if self.open.is_none() {
+                let file = self.disk.open(&path, Open::Read)?;
+                let mut header = [0; HEADER_BYTES as usize];
+                file.read_at(0, &mut header)?;
+                if !header.starts_with(MAGIC) {
+                    return Err(unreadable(&path, "it is no history of govc"));
+                }
+                let version = header
+                    .last_chunk()
+                    .map_or(0, |bytes| u32::from_le_bytes(*bytes));
+                if version != VERSION {
+                    let why = format!("version {version} is unknown to this program");
+                    return Err(unreadable(&path, why));
+                }
+                self.open = Some(file);
+            }
+            return self.frame(&path, end).map(Some);
+        }
+    }
+
+    /// Makes sure that `len` bytes from `at` on are in the buffer.
+    fn fill(&mut self, path: &Path, len: usize, end: u64) -> io::Result<()> {
+        const AHEAD_BYTES: usize = 64 << 10;
+        if self.buffer.len() >= len {
+            return Ok(());
+        }
+        let left = end - self.at;
+        if len as u64 > left {
+            return Err(unreadable(
+                path,
+                format!("it is damaged at byte {}", self.at),
+            ));
+        }
+        let take = left.min(len.max(AHEAD_BYTES) as u64) as usize;
+        let mut buffer = vec![0; take];
+        let file = self.open.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let got = file.read_at(self.at, &mut buffer)?;
+        buffer.truncate(got);
+        if got < len {
+            return Err(unreadable(path, "it is shorter than it was"));
+        }
+        self.buffer = Bytes::from(buffer);
+        Ok(())
+    }
+
+    fn frame(&mut self, path: &Path, end: u64) -> io::Result<Frame> {
+        self.fill(path, FRAME_HEAD_BYTES, end)?;
+        let kind = self.buffer[0];
+        let number = |at: usize| {
+            let bytes = self.buffer.get(at..).and_then(|rest| rest.first_chunk());
+            bytes.map_or(0, |bytes| u32::from_le_bytes(*bytes))
+        };
+        let (len, crc) = (number(1) as usize, number(5));
+        let damaged = |at: u64| unreadable(path, format!("it is damaged at byte {at}"));
+        if len > FRAME_BYTES_MAX {
+            return Err(damaged(self.at));
+        }
+        self.fill(path, FRAME_HEAD_BYTES + len, end)?;
+        let content = self.buffer.slice(FRAME_HEAD_BYTES..FRAME_HEAD_BYTES + len);
+        if crc32fast::hash(&content) != crc {
+            return Err(damaged(self.at));
+        }
+        self.buffer = self.buffer.slice(FRAME_HEAD_BYTES + len..);
+        let began = self.at;
+        self.at += (FRAME_HEAD_BYTES + len) as u64;
+        match kind {
+            // An entry that somebody keeps must not keep all that was read with it.
+            ENTRY => format::decode_entry(Bytes::copy_from_slice(&content))
+                .map(|entry| Frame::Entry(Arc::new(entry)))
+                .map_err(|error| unreadable(path, error)),
+            TABLE => format::decode_refs(&mut Decoder::new(content))
+                .map(Frame::Table)
+                .map_err(|error| unreadable(path, error)),
+            _ => Err(damaged(began)),
+        }
+    }
+}
+
+/// Up to `limit` entries with numbers greater than `after`.
+///
+/// # Errors
+/// Whatever reading met.
+pub(crate) fn entries(
+    disk: &dyn Disk,
+    dir: &Path,
+    index: &HistoryIndex,
+    after: Option<Seq>,
+    limit: usize,
+) -> io::Result<Vec<Arc<Entry>>> {
+    let mut found = Vec::new();
+    let before = |point: &Point| after.is_some_and(|after| point.seq <= after);
+    let place = index.points.partition_point(before).saturating_sub(1);
+    let Some(point) = index.points.get(place) else {
+        return Ok(found);
+    };
+    let mut reader = Reader::new(disk, dir, index, *point);
+    while found.len() < limit {
+        match reader.next()? {
+            None => break,
+            Some(Frame::Entry(entry)) if after.is_none_or(|after| entry.seq > after) => {
+                found.push(entry);
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(found)
+}
+
+/// The refs after the last entry that `moment` includes.
+///
+/// # Errors
+/// Whatever reading met.
+pub(crate) fn refs_at(
+    disk: &dyn Disk,
+    dir: &Path,
+    index: &HistoryIndex,
+    moment: Moment,
+) -> io::Result<Option<PastRefs>> {
+    let includes = |seq: Seq, time: Time| match moment {
+        Moment::Seq(until) => seq <= until,
+        Moment::Time(until) => time <= until,
+    };
+    let place = index
+        .points
+        .partition_point(|point| includes(point.seq, point.time));
+    let Some(point) = place
+        .checked_sub(1)
+        .and_then(|place| index.points.get(place))
+    else {
+        return Ok(None);
+    };
+    let mut reader = Reader::new(disk, dir, index, *point);
+    let mut refs = match reader.next()? {
+        Some(Frame::Table(refs)) => refs,
+        _ => return Err(unreadable(&path_of(dir, point.file), "a table is missing")),
+    };
+    let mut found = None;
+    while let Some(Frame::Entry(entry)) = reader.next()? {
+        if !includes(entry.seq, entry.time) {
+            break;
+        }
+        apply(&mut refs, &entry);
+        found = Some((entry.seq, entry.time));
+    }
+    Ok(found.map(|(seq, time)| PastRefs { seq, time, refs }))
+}

@@ -1,0 +1,292 @@
+//! The refs as git finds them in the directory: `packed-refs`, `HEAD`, and symbolic refs.
+//!
+//! They are a projection of the checkpoint, never the truth. Their digests tell whether somebody
+//! else has changed them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use govc_engine::{RefName, Refs, Target};
+use govc_git::{ObjectFormat, ObjectId, ObjectKind};
+
+use crate::disk::{self, Disk, FileKind, Open};
+
+const PACKED_REFS: &str = "packed-refs";
+const HEADER: &[u8] = b"# pack-refs with: peeled fully-peeled sorted \n";
+const PACKED_REFS_BYTES_MAX: u64 = 4 << 30;
+const REF_BYTES_MAX: u64 = 64 << 10;
+const DEPTH_MAX: usize = 64;
+
+/// SHA-256 of something on the disk.
+pub(crate) type Digest = [u8; 32];
+
+/// The digest of `bytes`; of nothing at all where there is no such file.
+pub(crate) fn digest(bytes: Option<&[u8]>) -> Digest {
+    let Some(bytes) = bytes else { return [0; 32] };
+    // SHA-256 as git uses it for a blob: the one in reach, and only compared with itself.
+    let id = govc_git::object_id::hash_object(ObjectFormat::Sha256, ObjectKind::Blob, bytes);
+    let id = id.as_ref().map(|id| id.as_slice()).unwrap_or_default();
+    <[u8; 32]>::try_from(id).unwrap_or_default()
+}
+
+/// What the files are to hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Projection {
+    /// `packed-refs`.
+    pub(crate) packed: Vec<u8>,
+    /// Symbolic refs, and HEAD, whatever it is: what git keeps in a file of its own.
+    pub(crate) loose: BTreeMap<RefName, Vec<u8>>,
+}
+
+impl Projection {
+    /// What `refs` look like; `peeled` knows what annotated tags lead to.
+    pub(crate) fn of(refs: &Refs, peeled: &dyn Fn(&ObjectId) -> Option<ObjectId>) -> Projection {
+        let mut packed = HEADER.to_vec();
+        let mut loose = BTreeMap::new();
+        for (name, target) in refs.iter() {
+            match target {
+                Target::Gone => {}
+                Target::Symbolic(to) => {
+                    let content = [b"ref: ", to.as_bytes(), b"\n"].concat();
+                    loose.insert(name.clone(), content);
+                }
+                Target::At(id) if name.as_bytes() == b"HEAD" => {
+                    loose.insert(name.clone(), format!("{id}\n").into_bytes());
+                }
+                Target::At(id) => {
+                    packed.extend_from_slice(id.to_string().as_bytes());
+                    packed.push(b' ');
+                    packed.extend_from_slice(name.as_bytes());
+                    packed.push(b'\n');
+                    if let Some(peeled) = peeled(id) {
+                        packed.extend_from_slice(format!("^{peeled}\n").as_bytes());
+                    }
+                }
+            }
+        }
+        Projection { packed, loose }
+    }
+
+    pub(crate) fn digests(&self) -> Digests {
+        Digests {
+            packed: digest(Some(&self.packed)),
+            loose: digest(Some(&loose_text(&self.loose))),
+        }
+    }
+}
+
+/// What tells whether the files are ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Digests {
+    /// Of `packed-refs`.
+    pub(crate) packed: Digest,
+    /// Of HEAD and the loose refs.
+    pub(crate) loose: Digest,
+}
+
+fn loose_text(loose: &BTreeMap<RefName, Vec<u8>>) -> Vec<u8> {
+    let mut text = Vec::new();
+    for (name, content) in loose {
+        text.extend_from_slice(name.as_bytes());
+        text.push(0);
+        text.extend_from_slice(content);
+    }
+    text
+}
+
+/// The refs as the files have them.
+#[derive(Debug, Default)]
+pub(crate) struct OnDisk {
+    pub(crate) digests: Digests,
+    packed: Option<Vec<u8>>,
+    loose: BTreeMap<RefName, Vec<u8>>,
+    /// What is not a ref though it lies where refs do.
+    pub(crate) broken: Vec<String>,
+}
+
+impl OnDisk {
+    /// Reads the files in the repository's directory `dir`.
+    ///
+    /// # Errors
+    /// Whatever the disk met.
+    pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> io::Result<OnDisk> {
+        let packed = disk::read_if_any(disk, &dir.join(PACKED_REFS), PACKED_REFS_BYTES_MAX)?;
+        let mut found = OnDisk::default();
+        if let Some(head) = disk::read_if_any(disk, &dir.join("HEAD"), REF_BYTES_MAX)? {
+            found.loose.insert(RefName::head(), head);
+        }
+        found.read_folder(disk, dir, Path::new("refs"), 0)?;
+        found.digests = Digests {
+            packed: digest(packed.as_deref()),
+            loose: digest(Some(&loose_text(&found.loose))),
+        };
+        found.packed = packed;
+        Ok(found)
+    }
+
+    fn read_folder(
+        &mut self,
+        disk: &dyn Disk,
+        dir: &Path,
+        folder: &Path,
+        depth: usize,
+    ) -> io::Result<()> {
+        let entries = match disk.list(&dir.join(folder)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let path = folder.join(&entry.name);
+            match entry.kind {
+                FileKind::Dir if depth < DEPTH_MAX => {
+                    self.read_folder(disk, dir, &path, depth + 1)?;
+                }
+                FileKind::File => {
+                    let name = path.as_os_str().as_bytes();
+                    if name.ends_with(b".lock") {
+                        continue;
+                    }
+                    if govc_git::refname::check(name).is_err() {
+                        self.broken.push(path.display().to_string());
+                        continue;
+                    }
+                    let content = disk::read(disk, &dir.join(&path), REF_BYTES_MAX)?;
+                    self.loose.insert(RefName::new(name), content);
+                }
+                _ => self.broken.push(path.display().to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The refs, HEAD included. Notes in `broken` what is none.
+    pub(crate) fn refs(&mut self, format: ObjectFormat) -> Refs {
+        let mut refs = BTreeMap::new();
+        for line in self
+            .packed
+            .iter()
+            .flat_map(|packed| packed.split(|b| *b == b'\n'))
+        {
+            if line.is_empty() || line.starts_with(b"#") || line.starts_with(b"^") {
+                continue;
+            }
+            let digits = format.len_in_hex();
+            let parsed = line
+                .split_at_checked(digits)
+                .and_then(|(hex, rest)| Some((parse_id(hex, format)?, rest.strip_prefix(b" ")?)))
+                .filter(|(_, name)| govc_git::refname::check(name).is_ok());
+            match parsed {
+                Some((id, name)) => {
+                    refs.insert(RefName::new(name), Target::At(id));
+                }
+                None => self.broken.push(String::from_utf8_lossy(line).into_owned()),
+            }
+        }
+        for (name, content) in &self.loose {
+            match parse_loose(content, format) {
+                Some(target) => {
+                    refs.insert(name.clone(), target);
+                }
+                None => self.broken.push(name.to_text()),
+            }
+        }
+        Refs::from_entries(refs)
+    }
+
+    /// The names that have a file of their own.
+    pub(crate) fn loose_names(&self) -> impl Iterator<Item = &RefName> {
+        self.loose.keys()
+    }
+}
+
+fn parse_id(hex: &[u8], format: ObjectFormat) -> Option<ObjectId> {
+    let id = ObjectId::from_hex(hex).ok()?;
+    (id.kind() == format && !id.is_null()).then_some(id)
+}
+
+/// A loose ref: an id, or `ref: ` and a name.
+fn parse_loose(content: &[u8], format: ObjectFormat) -> Option<Target> {
+    let content = content.trim_ascii_end();
+    if let Some(name) = content.strip_prefix(b"ref:") {
+        let name = name.trim_ascii();
+        govc_git::refname::check(name).ok()?;
+        return Some(Target::Symbolic(RefName::new(name)));
+    }
+    let hex = content.get(..format.len_in_hex())?;
+    parse_id(hex, format).map(Target::At)
+}
+
+/// Writes the files of `wanted` where they differ from what is there, each as git does: into a
+/// lock, synced, renamed. Loose refs that `wanted` does not have go, and with them the folders
+/// that they leave empty stay: git does not mind.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`] when another process holds a lock; whatever the disk met.
+pub(crate) fn write(disk: &dyn Disk, dir: &Path, wanted: &Projection) -> io::Result<()> {
+    let there = OnDisk::read(disk, dir)?;
+    if there.packed.as_deref() != Some(&wanted.packed) {
+        write_locked(disk, &dir.join(PACKED_REFS), &wanted.packed)?;
+        disk.sync_dir(dir)?;
+    }
+    for (name, content) in &wanted.loose {
+        if there.loose.get(name) != Some(content) {
+            let path = dir.join(path_of(name));
+            let above = path.parent().unwrap_or(dir);
+            disk::create_dirs(disk, above)?;
+            write_locked(disk, &path, content)?;
+            disk.sync_dir(above)?;
+        }
+    }
+    for name in there.loose.keys() {
+        if !wanted.loose.contains_key(name) {
+            let path = dir.join(path_of(name));
+            let lock = locked(&path);
+            drop(disk.open(&lock, Open::New)?);
+            let removed = disk.remove(&path);
+            disk.remove(&lock)?;
+            removed?;
+            disk.sync_dir(path.parent().unwrap_or(dir))?;
+        }
+    }
+    Ok(())
+}
+
+fn path_of(name: &RefName) -> PathBuf {
+    PathBuf::from(std::ffi::OsStr::from_bytes(name.as_bytes()))
+}
+
+fn locked(path: &Path) -> PathBuf {
+    let mut lock = path.as_os_str().to_owned();
+    lock.push(".lock");
+    PathBuf::from(lock)
+}
+
+fn write_locked(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
+    let lock = locked(path);
+    let file = disk.open(&lock, Open::New)?;
+    let written = file
+        .write_at(0, content)
+        .and_then(|()| file.sync())
+        .and_then(|()| disk.rename(&lock, path));
+    if written.is_err() {
+        let _ = disk.remove(&lock);
+    }
+    written
+}
+
+/// Removes the locks that we held when we died: nobody else writes while the server has the
+/// directory.
+///
+/// # Errors
+/// Whatever the disk met.
+pub(crate) fn remove_locks(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    for name in [PACKED_REFS, "HEAD"] {
+        let lock = locked(&dir.join(name));
+        if disk.kind(&lock)?.is_some() {
+            disk.remove(&lock)?;
+        }
+    }
+    Ok(())
+}

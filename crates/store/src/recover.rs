@@ -1,0 +1,611 @@
+//! Opening: what the directories have, and what the log has beyond them.
+
+mod external;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, RwLock};
+
+use bytes::Bytes;
+use govc_engine::journal::{PackBytes, PackId};
+use govc_engine::{Entry, Refs, RepoId, RepoKey, RepositoryRecord, Seq, Snapshot};
+
+use crate::disk::{self, Disk, FileKind, Open};
+use crate::log::{self, Event, Log, ReadError};
+use crate::objects::pack_path;
+use crate::packs::TEMPORARY;
+use crate::repo::{Repo, RepoState, Saved, makes, record_after};
+use crate::store::{OpenError, Recovered, StoppedRepository, Store};
+use crate::{Durability, StoreOptions, checkpoint, directory, format, history, projection};
+
+/// How far numbers jump when some that were given out may have been lost. More than anybody gives
+/// out within the delay of `async`.
+const JUMP: u64 = 1 << 20;
+/// Ids have at most three segments.
+const DEPTH_MAX: usize = 3;
+
+fn io_error(doing: impl Into<String>) -> impl FnOnce(io::Error) -> OpenError {
+    let doing = doing.into();
+    move |source| OpenError::Io { doing, source }
+}
+
+/// A repository while it is put together.
+struct Loading {
+    state: RepoState,
+    refs: Refs,
+    dir: Option<PathBuf>,
+    /// What `packed-refs` and HEAD may be without anybody else having touched them.
+    projected: Option<[projection::Digests; 2]>,
+    /// The refs of the checkpoint: what the projection shows.
+    saved_refs: Refs,
+    /// Entries of it may be missing here, and why.
+    suspicion: Option<(String, u64)>,
+}
+
+/// What the directories have.
+#[derive(Default)]
+struct Scan {
+    loading: BTreeMap<RepoKey, Loading>,
+    /// Ours, without a checkpoint: its repository is in the log, or never was.
+    fresh: HashMap<RepoKey, PathBuf>,
+    /// Bare repositories that nobody has told us of.
+    foreign: Vec<PathBuf>,
+    stopped: Vec<StoppedRepository>,
+    notes: Vec<String>,
+}
+
+impl Store {
+    /// Opens the data directory: recovers what it has, adopts what it did not know, and is ready
+    /// to append.
+    ///
+    /// # Errors
+    /// [`OpenError`]. A damaged repository is no error: it is among [`Recovered::repositories`]
+    /// with its damage, or where it cannot even be read among [`Recovered::stopped`].
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        options: StoreOptions,
+    ) -> Result<(Arc<Store>, Recovered), OpenError> {
+        for dir in [directory::LOG, directory::DELETED, directory::NEW] {
+            disk::create_dirs(&*disk, Path::new(dir)).map_err(io_error(format!("making {dir}")))?;
+        }
+        let lock = disk
+            .lock(Path::new(directory::LOCK))
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::WouldBlock => OpenError::Locked,
+                _ => io_error("locking .govc/lock")(error),
+            })?;
+
+        let purged = read_purged(&*disk).map_err(io_error("reading .govc/purged"))?;
+        let mut scan = scan(&*disk).map_err(io_error("reading the data directory"))?;
+        for key in purged.keys() {
+            scan.loading.remove(key);
+        }
+        let log_dir = Path::new(directory::LOG);
+        let mut replay = Replay {
+            scan: &mut scan,
+            purged: &purged,
+            unknown: HashSet::new(),
+        };
+        let summary =
+            log::read(&*disk, log_dir, |event| replay.event(event)).map_err(
+                |error| match error {
+                    ReadError::Io(error) => io_error("reading the log")(error),
+                    ReadError::Version { segment, version } => OpenError::Version {
+                        what: format!("segment {segment} of the log"),
+                        found: version,
+                        known: log::VERSION,
+                    },
+                },
+            )?;
+        replay.finish();
+        if let Some((at, bytes)) = summary.torn {
+            let segment = summary.segments.last().map_or(0, |(number, _)| *number);
+            scan.notes.push(format!(
+                "the last {bytes} bytes of log segment {segment}, from byte {at} on, were never \
+                 written whole, and are cut"
+            ));
+        }
+
+        let early = matches!(options.durability, Durability::Async { .. });
+        let lost = summary.acknowledged_early && !summary.clean && !summary.segments.is_empty();
+        let epoch = summary.epoch + u64::from(lost);
+        let log = Log::open(
+            Arc::clone(&disk),
+            log_dir,
+            options.segment_bytes,
+            early,
+            &summary,
+            epoch,
+        )
+        .map_err(io_error("beginning a segment of the log"))?;
+        let oldest = log.oldest_segment().unwrap_or(0);
+        for (key, segment) in &purged {
+            if *segment < oldest {
+                let note = Path::new(directory::PURGED).join(key.to_string());
+                disk.remove(&note)
+                    .map_err(io_error("tidying .govc/purged"))?;
+            }
+        }
+
+        let Scan {
+            loading,
+            fresh,
+            foreign,
+            stopped,
+            notes,
+        } = scan;
+        let mut recovered = Recovered {
+            repositories: Vec::new(),
+            stopped,
+            notes,
+        };
+        for (key, dir) in fresh {
+            // It was made for a repository that was never answered for.
+            if !loading.contains_key(&key) {
+                let aside = directory::aside(key);
+                directory::rename_dir(&*disk, &dir, &aside)
+                    .and_then(|()| disk.remove_dir_all(&aside))
+                    .map_err(io_error(format!("removing {}", dir.display())))?;
+            }
+        }
+        let repos = HashMap::new();
+        let store = Arc::new(Store::new(disk, options, log, epoch, repos, lock));
+        let mut refs = HashMap::new();
+        let mut outside = Vec::new();
+        for (key, loading) in loading {
+            let repo = Arc::new(Repo {
+                key,
+                state: Mutex::new(loading.state),
+                place: RwLock::new(loading.dir),
+                checkpointing: Mutex::default(),
+            });
+            store.add(Arc::clone(&repo));
+            refs.insert(key, loading.refs);
+            outside.push((repo, loading.projected, loading.saved_refs));
+        }
+        store.take_in_changes(outside, &mut refs, &mut recovered);
+        store.adopt(foreign, &mut refs, &mut recovered);
+        for repo in store.all() {
+            // A directory follows its repository's id.
+            if repo.where_now().is_some()
+                && let Err(error) = store.settle(&repo)
+            {
+                let note = format!("the directory of {} stays where it is: {error}", repo.key);
+                recovered.notes.push(note);
+            }
+        }
+        store.hand_over(refs, &mut recovered);
+        for note in &recovered.notes {
+            tracing::warn!("{note}");
+        }
+        for stopped in &recovered.stopped {
+            tracing::error!(id = ?stopped.id, why = stopped.why, "a repository is stopped");
+        }
+        Ok((store, recovered))
+    }
+
+    /// What the engine needs of each repository.
+    fn hand_over(&self, mut refs: HashMap<RepoKey, Refs>, recovered: &mut Recovered) {
+        let mut repos = self.all();
+        let mut depths = HashMap::new();
+        for repo in &repos {
+            depths.insert(repo.key, self.depth(repo));
+        }
+        repos.sort_by_key(|repo| (depths.get(&repo.key).copied(), repo.key));
+        for repo in repos {
+            let (snapshot, packs, unpacked, mut damage, next) = {
+                let state = repo.state();
+                let inline = |r: &crate::repo::Recent| {
+                    let seq = r.entry.seq;
+                    let objects = r.entry.objects.inline.clone();
+                    objects.into_iter().map(move |object| (seq, object))
+                };
+                let snapshot = Snapshot {
+                    record: Arc::clone(&state.record),
+                    seq: state.seq,
+                    step: state.step,
+                    time: state.time,
+                    refs: refs.remove(&repo.key).unwrap_or_default(),
+                };
+                let unpacked: Vec<_> = state.recent.iter().flat_map(inline).collect();
+                let next = state.seq + 1 + JUMP * (self.epoch - state.epoch.min(self.epoch));
+                let packs = state.packs.clone();
+                (snapshot, packs, unpacked, state.damage.clone(), next)
+            };
+            let mut opened = Vec::new();
+            for pack in packs {
+                match self.open_checked(&repo, pack) {
+                    Ok(bytes) => opened.push((pack, bytes)),
+                    Err(error) => {
+                        let why = format!("pack {} cannot be read: {error}", pack.0);
+                        repo.state().damage.get_or_insert(why.clone());
+                        damage.get_or_insert(why);
+                    }
+                }
+            }
+            let graph = self.in_directory(&repo, |dir| {
+                let path = dir.join("objects/info/commit-graph");
+                self.disk.open(&path, Open::Read)?.map()
+            });
+            recovered.repositories.push(govc_engine::Recovered {
+                key: repo.key,
+                snapshot,
+                next,
+                packs: opened,
+                commit_graph: graph.ok(),
+                unpacked,
+                damage,
+            });
+        }
+    }
+
+    /// A pack whose frame fits its index: the rest is checked when it is read.
+    fn open_checked(&self, repo: &Repo, pack: PackId) -> io::Result<PackBytes> {
+        use govc_engine::journal::Packs;
+        let bytes = Packs::open(self, repo.key, pack)?;
+        let invalid = |error: String| io::Error::new(io::ErrorKind::InvalidData, error);
+        let index = govc_git::pack::PackIndex::parse(bytes.index.clone(), pack.0.kind())
+            .map_err(|error| invalid(error.to_string()))?;
+        govc_git::pack::Pack::new(pack.0, bytes.pack.clone(), index)
+            .map_err(|error| invalid(error.to_string()))?;
+        Ok(bytes)
+    }
+
+    /// How many forks lie between a repository and the first of its family.
+    fn depth(&self, repo: &Arc<Repo>) -> usize {
+        let mut depth = 0;
+        let mut at = Arc::clone(repo);
+        while depth < 10_000 {
+            let from = at.state().record.forked_from.as_ref().map(|from| from.key);
+            match from.and_then(|key| self.repo(key).ok()) {
+                Some(parent) => at = parent,
+                None => break,
+            }
+            depth += 1;
+        }
+        depth
+    }
+}
+
+/// Reads the notes about what was removed for good.
+fn read_purged(disk: &dyn Disk) -> io::Result<HashMap<RepoKey, u64>> {
+    let dir = Path::new(directory::PURGED);
+    let mut purged = HashMap::new();
+    if disk.kind(dir)?.is_none() {
+        return Ok(purged);
+    }
+    for entry in disk.list(dir)? {
+        let name = entry.name.to_string_lossy().into_owned();
+        if let Some(key) = directory::parse_key(name.as_bytes()) {
+            let text = disk::read(disk, &dir.join(&entry.name), 1024)?;
+            let segment = std::str::from_utf8(&text).ok();
+            let segment = segment.and_then(|text| text.trim().parse().ok());
+            purged.insert(key, segment.unwrap_or(u64::MAX));
+        }
+    }
+    Ok(purged)
+}
+
+/// Finds every repository below the data directory.
+fn scan(disk: &dyn Disk) -> io::Result<Scan> {
+    let mut scan = Scan::default();
+    scan.folder(disk, Path::new(""), 0)?;
+    for own in [directory::DELETED, directory::NEW] {
+        for entry in disk.list(Path::new(own))? {
+            let path = Path::new(own).join(&entry.name);
+            if entry.kind != FileKind::Dir {
+                continue;
+            }
+            if own == directory::NEW && !entry.name.to_string_lossy().ends_with(".moved.git") {
+                disk.remove_dir_all(&path)?;
+                continue;
+            }
+            scan.repository(disk, &path)?;
+        }
+    }
+    Ok(scan)
+}
+
+impl Scan {
+    fn folder(&mut self, disk: &dyn Disk, folder: &Path, depth: usize) -> io::Result<()> {
+        for entry in disk.list(folder)? {
+            let name = entry.name.to_string_lossy().into_owned();
+            if entry.kind != FileKind::Dir || name.starts_with('.') {
+                continue;
+            }
+            let path = folder.join(&entry.name);
+            if name.ends_with(".git") {
+                self.repository(disk, &path)?;
+            } else if depth + 1 < DEPTH_MAX {
+                self.folder(disk, &path, depth + 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn repository(&mut self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+        let key = disk::read_if_any(disk, &dir.join(directory::KEY), 1024)?;
+        let key = key.as_deref().and_then(directory::parse_key);
+        match checkpoint::read(disk, dir) {
+            Ok(found) => {
+                if let Some(other) = self.loading.get(&found.key) {
+                    let other = other.dir.clone().unwrap_or_default();
+                    self.stopped.push(StoppedRepository {
+                        key: Some(found.key),
+                        id: id_of(dir),
+                        why: format!(
+                            "{} is the same repository as {}: a copy must not keep the folder govc",
+                            dir.display(),
+                            other.display()
+                        ),
+                    });
+                    return Ok(());
+                }
+                tidy(disk, dir)?;
+                self.loading.insert(found.key, Loading::from(found, dir));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match key {
+                Some(key) => {
+                    tidy(disk, dir)?;
+                    self.fresh.insert(key, dir.to_owned());
+                }
+                None => self.foreign.push(dir.to_owned()),
+            },
+            Err(error) => self.stopped.push(StoppedRepository {
+                key,
+                id: id_of(dir),
+                why: error.to_string(),
+            }),
+        }
+        Ok(())
+    }
+}
+
+/// The id that a directory's name gives.
+fn id_of(dir: &Path) -> Option<RepoId> {
+    let text = dir.to_str()?.strip_suffix(".git")?;
+    RepoId::parse(text).ok()
+}
+
+/// Removes what a crash left in a directory of ours.
+fn tidy(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    projection::remove_locks(disk, dir)?;
+    let packs = dir.join(directory::PACKS);
+    for entry in disk.list(&packs)? {
+        if entry.name.to_string_lossy().starts_with(TEMPORARY) {
+            disk.remove(&packs.join(&entry.name))?;
+        }
+    }
+    let aside = dir.join(format!("{}.new", directory::CHECKPOINT));
+    if disk.kind(&aside)?.is_some() {
+        disk.remove(&aside)?;
+    }
+    Ok(())
+}
+
+impl Loading {
+    fn from(found: format::Checkpoint, dir: &Path) -> Loading {
+        let mut state = RepoState::new(Arc::new(found.record));
+        state.seq = found.seq;
+        state.step = found.step;
+        state.time = found.time;
+        state.epoch = found.epoch;
+        state.packs = found.packs;
+        state.saved = Some(Saved {
+            seq: found.seq,
+            step: found.step,
+            history: Arc::new(found.history),
+            on_disk: found.projected[0],
+            graph_commits: found.graph_commits,
+        });
+        Loading {
+            state,
+            refs: found.refs.clone(),
+            dir: Some(dir.to_owned()),
+            projected: Some(found.projected),
+            saved_refs: found.refs,
+            suspicion: None,
+        }
+    }
+
+    fn new(record: RepositoryRecord, dir: Option<PathBuf>) -> Loading {
+        Loading {
+            state: RepoState::new(Arc::new(record)),
+            refs: Refs::default(),
+            dir,
+            projected: None,
+            saved_refs: Refs::default(),
+            suspicion: None,
+        }
+    }
+
+    fn damage(&mut self, why: String, segment: u64) {
+        self.state.damage.get_or_insert(why);
+        self.state.pinned.get_or_insert(segment);
+    }
+}
+
+/// Brings what the directories have up to what the log has.
+struct Replay<'a> {
+    scan: &'a mut Scan,
+    purged: &'a HashMap<RepoKey, u64>,
+    /// Named by the log, and nowhere made.
+    unknown: HashSet<RepoKey>,
+}
+
+impl Replay<'_> {
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Batch {
+                segment,
+                epoch,
+                payload,
+            } => match log::split_batch(payload) {
+                Ok(entries) => {
+                    for bytes in entries {
+                        self.entry(bytes, segment, epoch);
+                    }
+                }
+                Err(error) => {
+                    self.damaged(segment, &format!("a record makes no sense: {error}"), None)
+                }
+            },
+            Event::Damaged {
+                segment,
+                at,
+                bytes,
+                repositories,
+            } => {
+                let what =
+                    format!("{bytes} bytes of log segment {segment} at byte {at} are damaged");
+                self.damaged(segment, &what, repositories);
+            }
+        }
+    }
+
+    fn damaged(&mut self, segment: u64, what: &str, repositories: Option<Vec<RepoKey>>) {
+        let why = format!("{what}: changes of it may be missing");
+        match repositories {
+            Some(keys) => {
+                self.scan.notes.push(format!(
+                    "{what}; repositories that may have changes there: {}",
+                    keys.iter()
+                        .map(RepoKey::to_string)
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                ));
+                for key in keys {
+                    match self.scan.loading.get_mut(&key) {
+                        Some(loading) => loading.suspicion = Some((why.clone(), segment)),
+                        None => {
+                            self.unknown.insert(key);
+                        }
+                    }
+                }
+            }
+            None => {
+                self.scan.notes.push(format!(
+                    "{what}, and it cannot be told whose changes they were: every repository that \
+                     is not known to be complete is stopped"
+                ));
+                for loading in self.scan.loading.values_mut() {
+                    loading.suspicion = Some((why.clone(), segment));
+                }
+            }
+        }
+    }
+
+    fn entry(&mut self, bytes: Bytes, segment: u64, epoch: u64) {
+        let Some(key) = format::named_repository(&bytes) else {
+            return;
+        };
+        if self.purged.contains_key(&key) {
+            return;
+        }
+        let decoded = format::decode_entry(bytes);
+        if !self.scan.loading.contains_key(&key) {
+            let record = decoded.as_ref().ok().filter(|entry| makes(entry));
+            match record.and_then(|entry| record_after(entry)) {
+                Some(record) => {
+                    let dir = self.scan.fresh.get(&key).cloned();
+                    let loading = Loading::new(record.clone(), dir);
+                    self.scan.loading.insert(key, loading);
+                    self.unknown.remove(&key);
+                }
+                None => {
+                    if self.unknown.insert(key)
+                        && let Err(error) = decoded
+                    {
+                        self.scan.notes.push(format!("repository {key}: {error}"));
+                    }
+                    return;
+                }
+            }
+        }
+        let Some(loading) = self.scan.loading.get_mut(&key) else {
+            return;
+        };
+        if loading.state.damage.is_some() {
+            return;
+        }
+        match decoded {
+            Err(error) => loading.damage(format!("in its log {error}"), segment),
+            Ok(entry) => loading.entry(entry, segment, epoch),
+        }
+    }
+
+    fn finish(self) {
+        for (key, loading) in &mut self.scan.loading {
+            if let Some((why, segment)) = loading.suspicion.take() {
+                loading.damage(why, segment);
+            }
+            if let Some(why) = &loading.state.damage {
+                let id = &loading.state.record.id;
+                self.scan
+                    .notes
+                    .push(format!("repository {id} ({key}) is stopped: {why}"));
+            }
+        }
+        for key in self.unknown {
+            let why =
+                "the log has changes of it, and neither its making nor its directory is there";
+            self.scan.stopped.push(StoppedRepository {
+                key: Some(key),
+                id: None,
+                why: why.to_owned(),
+            });
+        }
+    }
+}
+
+impl Loading {
+    fn entry(&mut self, entry: Entry, segment: u64, epoch: u64) {
+        let is_new = self.state.saved.is_none() && self.state.recent.is_empty();
+        let (seq, step) = (self.state.seq, self.state.step);
+        let number = (entry.seq, entry.step);
+        if !is_new && number <= (seq, step) {
+            // The checkpoint has it, and all before it.
+            self.suspicion = None;
+            return;
+        }
+        let jump = JUMP * epoch.saturating_sub(self.state.epoch);
+        let follows = match is_new {
+            true => number == (0, 0),
+            false => {
+                number == (seq, step + 1) || number == (seq + 1, 0) || number == (seq + 1 + jump, 0)
+            }
+        };
+        if !follows {
+            let why = match self.suspicion.take() {
+                Some((why, _)) => why,
+                None => "the log has a gap".to_owned(),
+            };
+            let why = format!("{why}: change {} follows change {seq}", entry.seq);
+            self.damage(why, segment);
+            return;
+        }
+        self.suspicion = None;
+        history::apply(&mut self.refs, &entry);
+        self.state.push(Arc::new(entry), segment, epoch);
+    }
+}
+
+/// The packs in the directory that git would see, sorted by name.
+fn packs_in(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<PackId>> {
+    let folder = dir.join(directory::PACKS);
+    let mut packs = Vec::new();
+    for entry in disk.list(&folder)? {
+        let id = entry
+            .name
+            .to_str()
+            .and_then(|name| name.strip_prefix("pack-")?.strip_suffix(".idx"))
+            .and_then(|hex| govc_git::ObjectId::from_hex(hex.as_bytes()).ok());
+        if let Some(id) = id.map(PackId)
+            && disk.kind(&pack_path(dir, id, "pack"))? == Some(FileKind::File)
+        {
+            packs.push(id);
+        }
+    }
+    Ok(packs)
+}

@@ -1,0 +1,155 @@
+//! What the store knows of one repository.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
+
+use govc_engine::journal::PackId;
+use govc_engine::{Entry, EntryEdit, RepoKey, RepositoryRecord, Seq, Time};
+
+use crate::history::HistoryIndex;
+use crate::projection::Digests;
+
+/// One repository. Refs are not here: the engine has them, and the directory.
+pub(crate) struct Repo {
+    pub(crate) key: RepoKey,
+    /// What changes with every entry. Held for moments, never over the disk.
+    pub(crate) state: Mutex<RepoState>,
+    /// Where its directory is, if it has one yet. Held to be read for as long as somebody works
+    /// in it, to be written to move it.
+    pub(crate) place: RwLock<Option<PathBuf>>,
+    /// One checkpoint at a time; a fork's waits for its parent's, never the other way round.
+    pub(crate) checkpointing: Mutex<()>,
+}
+
+pub(crate) struct RepoState {
+    pub(crate) record: Arc<RepositoryRecord>,
+    pub(crate) seq: Seq,
+    pub(crate) step: u32,
+    pub(crate) time: Time,
+    /// How often the node's numbers had jumped when the entry `seq` was made.
+    pub(crate) epoch: u64,
+    /// Oldest first, those of entries beyond the checkpoint too.
+    pub(crate) packs: Vec<PackId>,
+    /// Entries beyond the checkpoint, oldest first.
+    pub(crate) recent: VecDeque<Recent>,
+    /// Bytes of their objects.
+    pub(crate) recent_bytes: usize,
+    /// When the oldest of them came, by the process's clock.
+    pub(crate) recent_since: Option<Instant>,
+    /// The last checkpoint.
+    pub(crate) saved: Option<Saved>,
+    /// The next checkpoint begins this file of history: the last one may not be written any more.
+    pub(crate) history_anew: Option<u64>,
+    /// `packed-refs` and HEAD are behind the checkpoint.
+    pub(crate) projection_due: bool,
+    /// Packs were found that the checkpoint does not list.
+    pub(crate) packs_due: bool,
+    /// Why nothing is written to it any more.
+    pub(crate) damage: Option<String>,
+    /// The oldest segment of the log that is kept because of its damage.
+    pub(crate) pinned: Option<u64>,
+    /// Removed for good; what still arrives is refused.
+    pub(crate) purged: bool,
+}
+
+/// An entry beyond the checkpoint, and the segment that it is in.
+#[derive(Clone)]
+pub(crate) struct Recent {
+    pub(crate) entry: Arc<Entry>,
+    pub(crate) segment: u64,
+}
+
+/// What of the last checkpoint is asked for often.
+#[derive(Debug, Clone)]
+pub(crate) struct Saved {
+    pub(crate) seq: Seq,
+    pub(crate) step: u32,
+    pub(crate) history: Arc<HistoryIndex>,
+    /// What `packed-refs` and HEAD are.
+    pub(crate) on_disk: Digests,
+    pub(crate) graph_commits: u64,
+}
+
+impl Repo {
+    pub(crate) fn state(&self) -> MutexGuard<'_, RepoState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where its directory is now, for messages and comparisons.
+    pub(crate) fn where_now(&self) -> Option<PathBuf> {
+        self.place
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl RepoState {
+    /// A repository that its first entry makes.
+    pub(crate) fn new(record: Arc<RepositoryRecord>) -> RepoState {
+        RepoState {
+            record,
+            seq: 0,
+            step: 0,
+            time: Time::default(),
+            epoch: 0,
+            packs: Vec::new(),
+            recent: VecDeque::new(),
+            recent_bytes: 0,
+            recent_since: None,
+            saved: None,
+            history_anew: None,
+            projection_due: false,
+            packs_due: false,
+            damage: None,
+            pinned: None,
+            purged: false,
+        }
+    }
+
+    /// Takes the next entry.
+    pub(crate) fn push(&mut self, entry: Arc<Entry>, segment: u64, epoch: u64) {
+        if let Some(record) = record_after(&entry) {
+            self.record = Arc::new(record.clone());
+        }
+        self.seq = entry.seq;
+        self.step = entry.step;
+        self.time = entry.time;
+        self.epoch = epoch;
+        for pack in &entry.objects.packs {
+            if !self.packs.contains(pack) {
+                self.packs.push(*pack);
+            }
+        }
+        self.recent_bytes += entry.objects.inline_bytes();
+        self.recent_since.get_or_insert_with(Instant::now);
+        self.recent.push_back(Recent { entry, segment });
+    }
+
+    /// Whether a checkpoint has something to do.
+    pub(crate) fn is_due(&self) -> bool {
+        !self.recent.is_empty() || self.projection_due || self.packs_due
+    }
+
+    /// The oldest segment of the log that is needed because of it.
+    pub(crate) fn oldest_segment(&self) -> Option<u64> {
+        let recent = self.recent.front().map(|recent| recent.segment);
+        recent.into_iter().chain(self.pinned).min()
+    }
+}
+
+/// The record that an entry leads to, if it changes it.
+pub(crate) fn record_after(entry: &Entry) -> Option<&RepositoryRecord> {
+    entry.edits.iter().rev().find_map(|edit| match edit {
+        EntryEdit::Repository { after, .. } => Some(&**after),
+        _ => None,
+    })
+}
+
+/// Whether an entry makes its repository.
+pub(crate) fn makes(entry: &Entry) -> bool {
+    let made = |edit: &EntryEdit| matches!(edit, EntryEdit::Repository { before: None, .. });
+    entry.edits.iter().any(made)
+}
