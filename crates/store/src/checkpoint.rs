@@ -13,8 +13,9 @@ use std::sync::{Arc, PoisonError};
 use bytes::Bytes;
 use govc_engine::journal::{PackBytes, PackId};
 use govc_engine::{NewObject, ObjectBody, Refs, RepoKey, RepositoryRecord, Seq, Target};
-use govc_git::pack::{EntryKind, PackWriter};
-use govc_git::{ObjectFormat, ObjectId};
+use govc_git::pack::commit_graph::{CommitList, write_commit_graph};
+use govc_git::pack::{EntryKind, Pack, PackWriter};
+use govc_git::{ObjectFormat, ObjectId, oid};
 
 use crate::directory;
 use crate::disk::{self, Disk, DiskFile, FileKind, Open};
@@ -95,6 +96,10 @@ impl Store {
             }
         }
         self.drop_segments()?;
+        if let Err(error) = self.save_commit_graph(&repo) {
+            // It only makes a start faster.
+            tracing::warn!(repository = %key, %error, "the commit-graph was not written");
+        }
         Ok(true)
     }
 
@@ -367,6 +372,40 @@ impl Store {
                 }
             }
         }
+    }
+
+    /// Writes git's commit-graph once enough commits are new: whoever opens the repository next
+    /// need not read them.
+    fn save_commit_graph(&self, repo: &Repo) -> io::Result<()> {
+        const NEW_MIN: u64 = 256;
+        let (known, packs, format) = {
+            let state = repo.state();
+            let known = state.saved.as_ref().map_or(0, |saved| saved.graph_commits);
+            (known, state.packs.clone(), state.record.object_format)
+        };
+        let Some(listener) = self
+            .listeners()
+            .into_iter()
+            .find(|listener| listener.commit_count(repo.key) >= known + NEW_MIN.max(known / 4))
+        else {
+            return Ok(());
+        };
+        self.in_directory(repo, |dir| {
+            let open = |pack: &PackId| crate::objects::open_pack(&*self.disk, dir, *pack);
+            let packs: Vec<Pack> = packs.iter().map(open).collect::<io::Result<_>>()?;
+            let has = |id: &oid| packs.iter().any(|pack| pack.index().lookup(id).is_some());
+            let commits = listener.commits(repo.key, &has);
+            let list = CommitList::new(commits).map_err(io::Error::other)?;
+            let file = write_commit_graph(&list, format).map_err(io::Error::other)?;
+            disk::replace(&*self.disk, &dir.join(directory::COMMIT_GRAPH), &file)?;
+            Ok(())
+        })?;
+        // What the pool has beyond this repository's packs counts as tried.
+        let mut state = repo.state();
+        if let Some(saved) = &mut state.saved {
+            saved.graph_commits = listener.commit_count(repo.key);
+        }
+        Ok(())
     }
 
     /// Step 5.

@@ -21,6 +21,7 @@ pub(crate) const PURGED: &str = ".govc/purged";
 /// In a repository: its key, in hexadecimal.
 pub(crate) const KEY: &str = "govc/key";
 pub(crate) const CHECKPOINT: &str = "govc/checkpoint";
+pub(crate) const COMMIT_GRAPH: &str = "objects/info/commit-graph";
 pub(crate) const PACKS: &str = "objects/pack";
 
 const DESCRIPTION: &str = "A repository of govc: see the server for its description.\n";

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod directory;
 pub mod disk;
+mod engine;
 pub mod format;
 mod history;
 mod log;

@@ -225,7 +225,7 @@ impl Store {
                 }
             }
             let graph = self.in_directory(&repo, |dir| {
-                let path = dir.join("objects/info/commit-graph");
+                let path = dir.join(directory::COMMIT_GRAPH);
                 self.disk.open(&path, Open::Read)?.map()
             });
             recovered.repositories.push(govc_engine::Recovered {

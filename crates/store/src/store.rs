@@ -13,6 +13,8 @@ use govc_engine::journal::{
     AppendError, Batch, Journal, Moment, PackBytes, PackId, PastRefs, Position,
 };
 use govc_engine::{Entry, RepoId, RepoKey, Seq};
+use govc_git::object::commit::CommitFacts;
+use govc_git::{ObjectId, oid};
 
 use crate::disk::{self, Disk};
 use crate::log::{self, Log};
@@ -89,6 +91,19 @@ pub trait Checkpointed: Send + Sync {
     /// Changes of `repo` up to `seq` are in its directory. Their inline objects are in `pack`, if
     /// they had any: it is durable and listed.
     fn packed(&self, repo: RepoKey, seq: Seq, pack: Option<(PackId, PackBytes)>);
+
+    /// About how many commits the pool of `repo` has.
+    fn commit_count(&self, repo: RepoKey) -> u64 {
+        let _ = repo;
+        0
+    }
+
+    /// The commits of the pool of `repo` that `has` has, each with all its ancestors: for git's
+    /// commit-graph, so that nobody need read them again.
+    fn commits(&self, repo: RepoKey, has: &dyn Fn(&oid) -> bool) -> Vec<(ObjectId, CommitFacts)> {
+        let _ = (repo, has);
+        Vec::new()
+    }
 }
 
 /// Why the store does not open.

@@ -1,0 +1,85 @@
+//! What the store tells the engine, and asks it.
+
+use std::sync::{Arc, Weak};
+
+use govc_engine::journal::{PackBytes, PackId};
+use govc_engine::pool::{CommitNumber, Graph, GraphSource};
+use govc_engine::{Engine, RepoKey, Seq};
+use govc_git::ObjectId;
+use govc_git::object::commit::CommitFacts;
+use govc_git::oid;
+
+use crate::store::{Checkpointed, Store};
+
+impl Store {
+    /// Tells `engine` of every checkpoint: what is packed need not be kept as it came.
+    pub fn attach(&self, engine: &Arc<Engine>) {
+        self.listen(Arc::new(EngineLink(Arc::downgrade(engine))));
+    }
+}
+
+struct EngineLink(Weak<Engine>);
+
+impl Checkpointed for EngineLink {
+    fn packed(&self, key: RepoKey, seq: Seq, pack: Option<(PackId, PackBytes)>) {
+        let Some(repository) = self.0.upgrade().and_then(|engine| engine.by_key(key)) else {
+            return;
+        };
+        let id = pack.as_ref().map(|(id, _)| *id);
+        if let Some((id, bytes)) = pack {
+            // Its commits are in the graph already: they came by changes.
+            let graph = GraphSource::Commits(Vec::new());
+            if let Err(error) = repository.pool().add_pack(id, bytes, graph) {
+                tracing::error!(repository = %key, %error, "a checkpoint's pack cannot be read");
+                return;
+            }
+        }
+        repository.packed(seq, id);
+    }
+
+    fn commit_count(&self, key: RepoKey) -> u64 {
+        let repository = self.0.upgrade().and_then(|engine| engine.by_key(key));
+        repository.map_or(0, |repository| u64::from(repository.pool().graph().len()))
+    }
+
+    fn commits(&self, key: RepoKey, has: &dyn Fn(&oid) -> bool) -> Vec<(ObjectId, CommitFacts)> {
+        let repository = self.0.upgrade().and_then(|engine| engine.by_key(key));
+        repository.map_or_else(Vec::new, |repository| {
+            complete_commits(repository.pool().graph(), has)
+        })
+    }
+}
+
+/// The commits of `graph` that `has` has, and all of whose ancestors it has too.
+fn complete_commits(graph: &Graph, has: &dyn Fn(&oid) -> bool) -> Vec<(ObjectId, CommitFacts)> {
+    let count = graph.len();
+    let all = || (0..count).map(CommitNumber);
+    let here = |n: CommitNumber| graph.missing_parents(n).is_empty() && has(&graph.id(n));
+    let mut included: Vec<bool> = all().map(here).collect();
+    let is_in = |included: &[bool], n: CommitNumber| {
+        included.get(n.0 as usize).copied().unwrap_or_default()
+    };
+    // Parents mostly have smaller numbers: one round takes out all that hangs on a missing one.
+    loop {
+        let mut changed = false;
+        for n in all() {
+            let without = |parent: &CommitNumber| !is_in(&included, *parent);
+            if is_in(&included, n) && graph.parents(n).iter().any(without) {
+                included[n.0 as usize] = false;
+                changed = true;
+            }
+        }
+        if !changed {
+            break;
+        }
+    }
+    let facts = |n: CommitNumber| {
+        let facts = CommitFacts {
+            tree: graph.tree(n),
+            parents: graph.parents(n).iter().map(|p| graph.id(*p)).collect(),
+            committer_time: graph.time(n),
+        };
+        (graph.id(n), facts)
+    };
+    all().filter(|n| is_in(&included, *n)).map(facts).collect()
+}
