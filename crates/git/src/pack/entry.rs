@@ -1,6 +1,6 @@
 //! The header of a pack's entry: what it is, how large, and for a delta where its base is.
 
-use crate::{ObjectFormat, ObjectId, ObjectKind, oid};
+use crate::{ObjectFormat, ObjectId, ObjectKind};
 
 /// What an entry holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,10 +76,8 @@ pub fn parse_header(bytes: &[u8], format: ObjectFormat) -> Result<EntryHeader, E
     let mut shift = 4u32;
     let mut byte = first;
     while byte & 0x80 != 0 {
-        (byte, rest) = match rest.split_first() {
-            Some((&byte, rest)) => (byte, rest),
-            None => return Err(EntryError::Truncated),
-        };
+        let (&next, after) = rest.split_first().ok_or(EntryError::Truncated)?;
+        (byte, rest) = (next, after);
         let bits = u64::from(byte & 0x7f);
         // The bits must survive being shifted: 64 - 4 is not a multiple of 7.
         if shift >= 64 || (bits << shift) >> shift != bits {
@@ -124,10 +122,8 @@ fn parse_distance(bytes: &[u8]) -> Result<(u64, &[u8]), EntryError> {
     let mut value = u64::from(first & 0x7f);
     let mut byte = first;
     while byte & 0x80 != 0 {
-        (byte, rest) = match rest.split_first() {
-            Some((&byte, rest)) => (byte, rest),
-            None => return Err(EntryError::Truncated),
-        };
+        let (&next, after) = rest.split_first().ok_or(EntryError::Truncated)?;
+        (byte, rest) = (next, after);
         // value + 1 must still have its top seven bits free.
         if value >= (u64::MAX >> 7) {
             return Err(EntryError::Overflow);
@@ -139,7 +135,6 @@ fn parse_distance(bytes: &[u8]) -> Result<(u64, &[u8]), EntryError> {
 
 /// Appends the header of an entry whose deflated part inflates to `size` bytes.
 pub fn write_header(kind: &EntryKind, size: u64, out: &mut Vec<u8>) {
-    let base: &oid;
     match kind {
         EntryKind::Whole(object) => {
             let number = match object {
@@ -149,17 +144,16 @@ pub fn write_header(kind: &EntryKind, size: u64, out: &mut Vec<u8>) {
                 ObjectKind::Tag => TAG,
             };
             write_type_and_size(number, size, out);
-            return;
         }
         EntryKind::OfsDelta { base_distance } => {
             write_type_and_size(OFS_DELTA, size, out);
             write_distance(*base_distance, out);
-            return;
         }
-        EntryKind::RefDelta { base: id } => base = id,
+        EntryKind::RefDelta { base } => {
+            write_type_and_size(REF_DELTA, size, out);
+            out.extend_from_slice(base.as_bytes());
+        }
     }
-    write_type_and_size(REF_DELTA, size, out);
-    out.extend_from_slice(base.as_bytes());
 }
 
 fn write_type_and_size(number: u8, mut size: u64, out: &mut Vec<u8>) {
