@@ -159,11 +159,12 @@ impl Pool {
     }
 
     fn include_tag(&self, set: &mut SetBuilder<'_>, tag: &ObjectId) -> Result<(), PoolError> {
-        if let Some(peeled) = self.peel(tag)? {
-            if set.contains(&peeled.target) {
-                for tag in &peeled.tags {
-                    set.add(tag, ObjectKind::Tag)?;
-                }
+        let Some(peeled) = self.peel(tag)? else {
+            return Ok(());
+        };
+        if set.contains(&peeled.target) {
+            for tag in &peeled.tags {
+                set.add(tag, ObjectKind::Tag)?;
             }
         }
         Ok(())

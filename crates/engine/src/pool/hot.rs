@@ -59,8 +59,6 @@ pub(super) struct HotDelta {
     pub(super) kind: ObjectKind,
     pub(super) base: ObjectId,
     pub(super) delta: SmallVec<[u8; 128]>,
-    /// How many changes lie between it and the whole object that its bases lead to.
-    pub(super) version: u16,
 }
 
 fn kind_number(kind: ObjectKind) -> u8 {
@@ -146,7 +144,8 @@ impl HotMap {
         Some(read(self.record(slot), slot))
     }
 
-    /// Takes an object in, or counts it once more. `version` is that of a delta.
+    /// Takes an object in, or counts it once more. A delta comes with its base and its version:
+    /// how many changes lie between it and the whole object that its bases lead to.
     pub(super) fn insert(
         &self,
         id: &oid,
@@ -269,7 +268,6 @@ impl HotMap {
                     kind: record.kind(),
                     base: ObjectId::from_bytes_or_panic(record.base()),
                     delta: record.content().into(),
-                    version: record.version(),
                 })
             } else {
                 Hot::Whole(record.kind(), Bytes::copy_from_slice(record.content()))

@@ -126,14 +126,6 @@ impl Introduced {
         }
     }
 
-    /// Makes the commit's list again when somebody asks: its parents have changed.
-    pub(super) fn forget(&self, commit: CommitNumber) {
-        let _lists = self.lists.write().unwrap_or_else(PoisonError::into_inner);
-        if self.state(commit) != UNKNOWN {
-            self.set_state(commit, UNKNOWN);
-        }
-    }
-
     pub(super) fn bytes(&self) -> u64 {
         let more = self.more.read().unwrap_or_else(PoisonError::into_inner);
         let lists = self.lists.read().unwrap_or_else(PoisonError::into_inner);

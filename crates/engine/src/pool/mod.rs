@@ -348,7 +348,7 @@ impl Pool {
         match &commits[..] {
             [] => {}
             [(id, facts)] => {
-                self.graph.append(std::iter::once((&**id, facts)));
+                self.graph.append(std::iter::once((*id, facts)));
             }
             many => self.append_commits(many),
         }

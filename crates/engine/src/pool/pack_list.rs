@@ -64,10 +64,8 @@ impl PoolPack {
             .introducers
             .get_or_init(|| (0..self.len()).map(|_| AtomicU32::new(NOBODY)).collect());
         let slot = slots.get(position as usize)?;
-        match slot.compare_exchange(NOBODY, commit, Ordering::Relaxed, Ordering::Relaxed) {
-            Ok(_) => None,
-            Err(before) => Some(before),
-        }
+        let noted = slot.compare_exchange(NOBODY, commit, Ordering::Relaxed, Ordering::Relaxed);
+        noted.err()
     }
 
     /// All that is known about introducers: positions and commits.

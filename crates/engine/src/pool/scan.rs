@@ -1,6 +1,7 @@
 //! Learning the commits of a pack, or of some tips, from the objects themselves.
 
 use govc_git::object::commit;
+use govc_git::pack::commit_graph::{CommitGraph, CommitGraphError};
 use govc_git::pack::reader::Base;
 use govc_git::pack::{BaseCache, entry};
 use govc_git::{ObjectId, ObjectKind};
@@ -41,10 +42,7 @@ fn kinds(pack: &PoolPack) -> Vec<Option<ObjectKind>> {
     for &start in index.positions_in_pack_order() {
         let mut at = start;
         let mut kind = None;
-        loop {
-            let Some(seen) = looked_at.get_mut(at as usize) else {
-                break;
-            };
+        while let Some(seen) = looked_at.get_mut(at as usize) {
             if std::mem::replace(seen, true) {
                 kind = kinds[at as usize];
                 break;
@@ -112,15 +110,42 @@ impl Pool {
         let in_order = order
             .iter()
             .filter_map(|&place| commits.get(place as usize));
-        self.graph
-            .append(in_order.map(|(id, facts)| (&**id, facts)));
+        self.graph.append(in_order.map(|(id, facts)| (*id, facts)));
     }
 }
 
 impl Pool {
     /// Takes the commits of a commit-graph file in.
-    pub(super) fn load_commit_graph(&self, file: bytes::Bytes) -> Result<(), String> {
-        let _ = file;
-        Err("not yet".to_owned())
+    ///
+    /// # Errors
+    /// When the file is damaged; nothing of it was taken in then.
+    pub(super) fn load_commit_graph(&self, file: bytes::Bytes) -> Result<(), CommitGraphError> {
+        let file = CommitGraph::parse(file, self.format)?;
+        file.verify()?;
+        // Parents first, as far as the file knows; the graph gets over the rest.
+        let mut order: Vec<u32> = (0..file.len()).collect();
+        order.sort_by_key(|&position| file.generation(position));
+        let mut failed = None;
+        let commits = order
+            .into_iter()
+            .map_while(|position| match file.parents(position) {
+                Ok(parents) => {
+                    let facts = CommitFacts {
+                        tree: file.tree(position).to_owned(),
+                        parents: parents
+                            .iter()
+                            .map(|&parent| file.id(parent).to_owned())
+                            .collect(),
+                        committer_time: file.time(position),
+                    };
+                    Some((file.id(position).to_owned(), facts))
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    None
+                }
+            });
+        self.graph.append(commits);
+        failed.map_or(Ok(()), Err)
     }
 }

@@ -341,13 +341,13 @@ impl PackStream {
     fn hot_object(&mut self, id: &oid) -> Result<(), PoolError> {
         let offset = self.offset;
         let all_parts = self.set.parts.len();
-        if let Some(Hot::Delta(kept)) = self.pool.hot.get(id) {
-            if let Some(place) = self.place_of(&kept.base, all_parts) {
-                let kind = self.delta_kind(&kept.base, place);
-                self.send_deflated(&kind, &kept.delta);
-                self.hot_offsets.push(offset);
-                return Ok(());
-            }
+        if let Some(Hot::Delta(kept)) = self.pool.hot.get(id)
+            && let Some(place) = self.place_of(&kept.base, all_parts)
+        {
+            let kind = self.delta_kind(&kept.base, place);
+            self.send_deflated(&kind, &kept.delta);
+            self.hot_offsets.push(offset);
+            return Ok(());
         }
         let object = self.pool.get(id)?;
         let before = self.set.before.get(id).copied();

@@ -219,10 +219,10 @@ impl Visibility {
         for root in self.roots.iter() {
             if graph.number(root).is_some() {
                 tips.push(*root);
-            } else if let Some(peeled) = self.pool.peel(root)? {
-                if peeled.kind == ObjectKind::Commit {
-                    tips.push(peeled.target);
-                }
+            } else if let Some(peeled) = self.pool.peel(root)?
+                && peeled.kind == ObjectKind::Commit
+            {
+                tips.push(peeled.target);
             }
         }
         self.pool.learn(&tips)?;

@@ -244,3 +244,34 @@ fn readers_see_whole_commits_while_others_are_added() {
         git.ids(&["rev-list", "b0"]).len()
     );
 }
+
+#[test]
+fn a_commit_graph_file_says_the_same_as_the_commits() {
+    for (seed, format) in [(9, ObjectFormat::Sha1), (10, ObjectFormat::Sha256)] {
+        let git = Git::new(format);
+        git.import(&random_history(format, seed, 100));
+        git.run(&["repack", "-adq"]);
+        git.run(&["commit-graph", "write", "--reachable"]);
+        let file = std::fs::read(git.path().join("objects/info/commit-graph")).unwrap();
+        let (id, bytes) = read_pack(&git.pack_files()[0]);
+        let pool = Pool::new(format, PoolLimits::default());
+        let source = GraphSource::CommitGraph(file.clone().into());
+        pool.add_pack(id, bytes.clone(), source).unwrap();
+        check_against_git(&git, pool.graph(), seed);
+
+        // A damaged one is no harm, and neither is one that is older than the pack.
+        let mut damaged = file.clone();
+        damaged[2_000] ^= 1;
+        let later = git.run(&["commit-tree", "-p", "b0", "-m", "x", "b0^{tree}"]);
+        git.run(&["update-ref", "refs/heads/later", later.trim()]);
+        git.run(&["repack", "-adq"]);
+        let (id, bytes) = read_pack(&git.pack_files()[0]);
+        for file in [damaged, file] {
+            let pool = Pool::new(format, PoolLimits::default());
+            let source = GraphSource::CommitGraph(file.into());
+            pool.add_pack(id, bytes.clone(), source).unwrap();
+            pool.learn(&git.ref_targets()).unwrap();
+            check_against_git(&git, pool.graph(), seed);
+        }
+    }
+}

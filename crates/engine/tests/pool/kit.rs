@@ -179,7 +179,7 @@ pub fn random_history(format: ObjectFormat, seed: u64, commits: u64) -> String {
         // Many dates are equal; with even seeds some go back.
         match dice.roll(10) {
             0..=3 => {}
-            4 if seed % 2 == 0 => time -= dice.roll(5_000),
+            4 if seed.is_multiple_of(2) => time -= dice.roll(5_000),
             _ => time += dice.roll(100),
         }
         let branch = dice.roll(5).min(heads.len() as u64) as usize;

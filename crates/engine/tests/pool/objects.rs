@@ -1,5 +1,7 @@
 //! Objects: found as git finds them, and taken in.
 
+use std::sync::Arc;
+
 use govc_engine::pool::{GraphSource, Pool, PoolError, PoolLimits};
 use govc_engine::{NewObject, ObjectBody};
 use govc_git::object::tree;
@@ -56,9 +58,15 @@ fn folder(files: usize) -> Vec<u8> {
     data
 }
 
-/// Edits one file after the other in a folder, each tree as a delta of the one before; returns
-/// the pool, the trees and how much memory they took.
-fn edits(files: usize, count: usize) -> (std::sync::Arc<Pool>, Vec<(ObjectId, Vec<u8>)>, u64) {
+/// What some edits of a folder made.
+struct Edits {
+    pool: Arc<Pool>,
+    trees: Vec<(ObjectId, Vec<u8>)>,
+    bytes_each: u64,
+}
+
+/// Edits one file after the other in a folder, each tree as a delta of the one before.
+fn edits(files: usize, count: usize) -> Edits {
     let limits = PoolLimits {
         read_cache_bytes: 0,
         ..PoolLimits::default()
@@ -94,13 +102,17 @@ fn edits(files: usize, count: usize) -> (std::sync::Arc<Pool>, Vec<(ObjectId, Ve
         trees.push((id, data.clone()));
         base = id;
     }
-    let bytes = pool.stats().memory_bytes - before;
-    (pool, trees, bytes / count as u64)
+    let bytes_each = (pool.stats().memory_bytes - before) / count as u64;
+    Edits {
+        pool,
+        trees,
+        bytes_each,
+    }
 }
 
 #[test]
 fn a_tree_is_what_its_deltas_make_however_many_they_are() {
-    let (pool, trees, _) = edits(100, 5_000);
+    let Edits { pool, trees, .. } = edits(100, 5_000);
     for (at, (id, data)) in trees.iter().enumerate() {
         assert!(pool.delta_depth(id) <= 32, "edit {at}");
         assert_eq!(pool.get(id).unwrap().data, data, "edit {at}");
@@ -113,8 +125,8 @@ fn a_tree_is_what_its_deltas_make_however_many_they_are() {
 
 #[test]
 fn memory_of_an_edit_does_not_grow_with_the_folder() {
-    let (_, _, small) = edits(100, 1_000);
-    let (_, _, large) = edits(3_000, 1_000);
+    let small = edits(100, 1_000).bytes_each;
+    let large = edits(3_000, 1_000).bytes_each;
     assert!(
         large < small + 300,
         "{small} bytes in a folder of 100, {large} in one of 3,000"
@@ -127,7 +139,7 @@ fn a_refused_change_takes_back_only_its_own() {
     let shared = new_object(ObjectKind::Blob, b"shared");
     let own = new_object(ObjectKind::Blob, b"own");
     let large = new_object(ObjectKind::Blob, &[7; 100_000]);
-    pool.insert(&[shared.clone()]).unwrap();
+    pool.insert(std::slice::from_ref(&shared)).unwrap();
     pool.insert(&[shared.clone(), own.clone(), large.clone()])
         .unwrap();
     assert_eq!(pool.get(&large.id).unwrap().data.len(), 100_000);

@@ -175,7 +175,7 @@ fn a_change_that_was_forgotten_is_not_there() {
     let (tip, objects) = commit_of(b"refused", Some(base));
     pool.insert(&objects).unwrap();
     pool.forget(&objects.iter().map(|object| object.id).collect::<Vec<_>>());
-    let visibility = Visibility::new(pool.clone(), vec![base]);
+    let visibility = Visibility::new(pool, vec![base]);
     for object in &objects {
         assert!(!visibility.sees(&object.id).unwrap());
     }

@@ -5,6 +5,7 @@ mod marks;
 mod reach;
 mod topology;
 
+use std::borrow::Borrow;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -303,18 +304,18 @@ impl Graph {
     /// before their children.
     ///
     /// Returns how many it was given that there was no number left for.
-    pub(super) fn append<'a>(
+    pub(super) fn append(
         &self,
-        commits: impl Iterator<Item = (&'a oid, &'a CommitFacts)>,
+        commits: impl Iterator<Item = (ObjectId, impl Borrow<CommitFacts>)>,
     ) -> usize {
         let mut writer = self.lock_writer();
         let mut arrived = Vec::new();
         let mut refused = 0;
         for (id, facts) in commits {
-            match self.append_one(&mut writer, id, facts) {
+            match self.append_one(&mut writer, &id, facts.borrow()) {
                 Appended::New(n) if !writer.awaited.is_empty() => {
-                    if let Some(children) = writer.awaited.remove(id) {
-                        arrived.push((n, id.to_owned(), children));
+                    if let Some(children) = writer.awaited.remove(&id) {
+                        arrived.push((n, id, children));
                     }
                 }
                 Appended::New(_) | Appended::Known => {}
