@@ -1,0 +1,5 @@
+//! Git over HTTP, tried with the real git against a real server.
+
+mod fetch;
+mod kit;
+mod push;

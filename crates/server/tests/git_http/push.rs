@@ -1,0 +1,369 @@
+//! Pushes.
+
+use govc_git::ObjectFormat;
+use govc_server::Config;
+
+use crate::kit::Server;
+
+#[test]
+fn a_branch_is_made_moved_forced_and_deleted() {
+    let server = Server::start();
+    let git = server.working("w");
+    let url = server.url();
+    git.write("a/b/c.txt", "one\n");
+    let first = git.commit("first");
+    git.run(&["push", &url, "main"]);
+    assert_eq!(server.ref_at("refs/heads/main"), first);
+    assert_eq!(server.ref_at("HEAD"), first);
+
+    git.write("a/b/c.txt", "two\n");
+    let second = git.commit("second");
+    git.run(&["push", &url, "main", "main:refs/heads/side"]);
+    assert_eq!(server.ref_at("refs/heads/main"), second);
+    assert_eq!(server.repository.snapshot().seq, 2, "two refs, one change");
+
+    git.run(&["commit", "-q", "--amend", "-m", "other"]);
+    assert!(git.fails(&["push", &url, "main"]).contains("rejected"));
+    git.run(&["push", "-f", &url, "main"]);
+    assert_eq!(server.ref_at("refs/heads/main"), git.id("HEAD"));
+
+    git.run(&["push", &url, ":side"]);
+    assert_eq!(server.ref_at("refs/heads/side"), "");
+    let refused = git.fails(&["push", &url, ":main"]);
+    assert!(
+        refused.contains("deletion of the current branch prohibited"),
+        "{refused}"
+    );
+    assert!(
+        refused.contains("refusing to delete the current branch: refs/heads/main"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn tags_and_branches_at_what_is_there_come_with_an_empty_pack() {
+    let server = Server::start();
+    let git = server.working("w");
+    let url = server.url();
+    git.write("f", "x");
+    let head = git.commit("first");
+    git.run(&["push", &url, "main"]);
+    git.run(&["tag", "light"]);
+    git.run(&["tag", "-a", "-m", "heavy", "heavy"]);
+    git.run(&["push", &url, "main:refs/heads/again", "light"]);
+    git.run(&["push", &url, "heavy"]);
+    assert_eq!(server.ref_at("refs/heads/again"), head);
+    assert_eq!(server.ref_at("refs/tags/light"), head);
+    assert_eq!(server.ref_at("refs/tags/heavy"), git.id("heavy"));
+    let refused = git.fails(&["push", &url, "heavy:refs/heads/tagged"]);
+    assert!(
+        refused.contains("trying to write non-commit object"),
+        "{refused}"
+    );
+    assert!(refused.contains("failed to update ref"), "{refused}");
+}
+
+#[test]
+fn what_somebody_else_moved_is_not_overwritten() {
+    let server = Server::start();
+    let git = server.working("w");
+    let url = server.url();
+    git.write("f", "x");
+    let first = git.commit("first");
+    git.run(&["push", &url, "main"]);
+    let late = git.run(&["commit-tree", "-m", "late", "-p", "main", "main^{tree}"]);
+    git.write("f", "y");
+    let second = git.commit("second");
+    git.run(&["push", &url, "main"]);
+    // Somebody who believes that main is still at the first commit, or not there at all.
+    let pack = git.feed_bytes(&["pack-objects", "--stdout", "-q"], late.as_bytes());
+    for (believed, said) in [
+        (
+            first.clone(),
+            format!("is at {second} but expected {first}"),
+        ),
+        ("0".repeat(40), "reference already exists".to_owned()),
+    ] {
+        let command = (believed, late.trim().to_owned(), "refs/heads/main");
+        let (_, answer) = server.post("git-receive-pack", push_of(&[command], &pack));
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(answer.contains(&said), "{answer}");
+        assert!(
+            answer.contains("ng refs/heads/main failed to update ref"),
+            "{answer}"
+        );
+    }
+    assert_eq!(server.ref_at("refs/heads/main"), second);
+}
+
+#[test]
+fn an_atomic_push_is_all_or_nothing_and_another_one_is_not() {
+    let server = Server::start();
+    let git = server.working("w");
+    let url = server.url();
+    git.write("f", "x");
+    git.commit("first");
+    git.run(&["push", &url, "main", "main:refs/heads/a"]);
+    // `a/b` cannot be beside `a`.
+    let refs = ["main:refs/heads/a/b", "main:refs/heads/c"];
+    let refused = git.fails(&["push", "--atomic", &url, refs[0], refs[1]]);
+    assert!(refused.contains("atomic push failure"), "{refused}");
+    assert!(
+        refused.contains("'refs/heads/a' exists; cannot create 'refs/heads/a/b'"),
+        "{refused}"
+    );
+    assert_eq!(server.ref_at("refs/heads/c"), "");
+    let refused = git.fails(&["push", &url, refs[0], refs[1]]);
+    assert!(refused.contains("failed to update ref"), "{refused}");
+    assert_ne!(server.ref_at("refs/heads/c"), "");
+    // Where `a` goes, `a/b` may come.
+    git.run(&["push", "--atomic", &url, ":refs/heads/a", refs[0]]);
+    assert_ne!(server.ref_at("refs/heads/a/b"), "");
+}
+
+#[test]
+fn names_that_git_or_the_server_keeps_for_itself_are_refused() {
+    let server = Server::start();
+    let git = server.working("w");
+    let url = server.url();
+    git.write("f", "x");
+    git.commit("first");
+    server.set(|settings| settings.hide_refs = vec!["refs/secret".to_owned()]);
+    for (name, why) in [
+        ("refs/govc/realities/a", "deny updating a hidden ref"),
+        ("refs/secret/a", "deny updating a hidden ref"),
+    ] {
+        let refspec = format!("main:{name}");
+        let refused = git.fails(&["push", &url, &refspec]);
+        assert!(refused.contains(why), "{refused}");
+        assert_eq!(server.ref_at(name), "");
+    }
+}
+
+#[test]
+fn settings_forbid_what_they_say() {
+    let server = Server::start();
+    let git = server.working("w");
+    let url = server.url();
+    git.write("f", "x");
+    git.commit("first");
+    git.run(&["push", &url, "main", "main:refs/heads/side"]);
+    server.set(|settings| {
+        settings.deny_non_fast_forwards = true;
+        settings.deny_deletes = true;
+    });
+    let refused = git.fails(&["push", &url, ":side"]);
+    assert!(refused.contains("deletion prohibited"), "{refused}");
+    git.write("f", "y");
+    git.commit("second");
+    git.run(&["push", &url, "main"]);
+    git.run(&["reset", "-q", "--hard", "HEAD~1"]);
+    git.commit("another second");
+    let refused = git.fails(&["push", "-f", &url, "main"]);
+    assert!(refused.contains("non-fast-forward"), "{refused}");
+}
+
+#[test]
+fn push_options_arrive_and_may_be_an_empty_list() {
+    let server = Server::start();
+    let git = server.working("w");
+    git.write("f", "x");
+    git.commit("first");
+    git.run(&["push", "-o", "one", "-o", "two=3", &server.url(), "main"]);
+    assert_eq!(server.ref_at("refs/heads/main"), git.id("main"));
+}
+
+#[test]
+fn two_thousand_refs_are_one_change() {
+    let server = Server::start();
+    let git = server.working("w");
+    git.write("f", "x");
+    let head = git.commit("first");
+    let refs: String = (0..2_000)
+        .map(|n| format!("create refs/heads/many/{n} {head}\n"))
+        .collect();
+    git.feed(&["update-ref", "--stdin"], refs.as_bytes());
+    git.run(&["push", "-q", &server.url(), "refs/heads/*:refs/heads/*"]);
+    let snapshot = server.repository.snapshot();
+    assert_eq!((snapshot.seq, snapshot.refs.len()), (1, 2_002));
+}
+
+#[test]
+fn a_large_pack_comes_in_chunks_and_a_thin_one_builds_on_it() {
+    for format in [ObjectFormat::Sha1, ObjectFormat::Sha256] {
+        let server = Server::with(format, Config::default());
+        let git = server.working_in("w", &["--object-format", &format.to_string()]);
+        git.fill(700);
+        let noise: Vec<u8> = (0..2_500_000u32)
+            .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
+            .collect();
+        git.write("noise", &noise);
+        git.commit("noise");
+        let url = server.url();
+        let small = ["-c", "http.postBuffer=65536"];
+        git.run(&[&small[..], &["push", "-q", &url, "main"]].concat());
+        assert_eq!(server.ref_at("refs/heads/main"), git.id("main"));
+        assert_eq!(server.repository.pool().packs().len(), 1);
+
+        let mut changed = noise;
+        for at in (0..changed.len()).step_by(10) {
+            changed[at] ^= 0x55;
+        }
+        git.write("noise", &changed);
+        git.commit("more noise");
+        git.run(&[&small[..], &["push", "-q", &url, "main"]].concat());
+        assert_eq!(server.ref_at("refs/heads/main"), git.id("main"));
+        assert_eq!(server.repository.pool().packs().len(), 2);
+    }
+}
+
+#[test]
+fn the_probe_is_answered_with_nothing() {
+    let server = Server::start();
+    assert_eq!(
+        server.post("git-receive-pack", b"0000".to_vec()),
+        (200, Vec::new())
+    );
+}
+
+#[test]
+fn malformed_objects_are_refused_in_gits_words_and_leave_nothing() {
+    let server = Server::start();
+    let git = server.working("w");
+    git.write("f", "x");
+    git.commit("first");
+    let tree = git.id("HEAD^{tree}");
+    let text = format!(
+        "tree {tree}\nauthor Ada 1700000000 +0100\ncommitter Ada <a@b> 1700000000 +0100\n\nx\n"
+    );
+    let args = [
+        "hash-object",
+        "-t",
+        "commit",
+        "-w",
+        "--literally",
+        "--stdin",
+    ];
+    let bad = git.feed(&args, text.as_bytes());
+    let refspec = format!("{}:refs/heads/bad", bad.trim());
+    let refused = git.fails(&["push", &server.url(), &refspec]);
+    let expected = format!("error: object {}: missingEmail: ", bad.trim());
+    assert!(refused.contains(&expected), "{refused}");
+    assert!(refused.contains("unpacker error"), "{refused}");
+    assert_eq!(server.repository.snapshot().seq, 0);
+    let id = govc_git::ObjectId::from_hex(bad.trim().as_bytes()).unwrap();
+    assert!(!server.repository.pool().contains(&id));
+    server.set(|settings| settings.fsck_objects = false);
+    git.run(&["push", "-q", &server.url(), &refspec]);
+}
+
+#[test]
+fn what_refers_to_nothing_is_refused() {
+    let server = Server::start();
+    let git = server.working("w");
+    git.write("f", "x");
+    git.commit("first");
+    git.run(&["push", "-q", &server.url(), "main"]);
+    let line = format!("100644 blob {}\tgone\n", "12".repeat(20));
+    let tree = git.feed(&["mktree", "--missing"], line.as_bytes());
+    let commit = git.run(&["commit-tree", "-m", "x", "-p", "main", tree.trim()]);
+    // Git itself would look for the blob: so the pack is made by hand.
+    let ids = format!("{commit}{tree}");
+    let pack = git.feed_bytes(&["pack-objects", "--stdout", "-q"], ids.as_bytes());
+    let body = push_of(
+        &[("0".repeat(40), commit.trim().to_owned(), "refs/heads/bad")],
+        &pack,
+    );
+    let (_, answer) = server.post("git-receive-pack", body);
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    assert!(
+        answer.contains("ng refs/heads/bad missing necessary objects"),
+        "{answer}"
+    );
+    assert!(answer.contains("unpack ok"), "{answer}");
+}
+
+/// A push as it goes over the wire.
+pub(crate) fn push_of(commands: &[(String, String, &str)], pack: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (n, (old, new, name)) in commands.iter().enumerate() {
+        let list = if n == 0 {
+            "\0 report-status side-band-64k"
+        } else {
+            ""
+        };
+        let line = format!("{old} {new} {name}{list}");
+        govc_git::pktline::write(&mut body, &[line.as_bytes()]);
+    }
+    body.extend_from_slice(b"0000");
+    body.extend_from_slice(pack);
+    body
+}
+
+#[test]
+fn a_siblings_private_object_cannot_be_named() {
+    let server = Server::start();
+    let git = server.working("w");
+    git.write("f", "x");
+    git.commit("first");
+    git.run(&["push", "-q", &server.url(), "main"]);
+    let fork = server.engine.fork(
+        &server.repository,
+        govc_engine::RepoId::parse("sibling").unwrap(),
+        None,
+        crate::kit::cause(),
+        false,
+    );
+    server.runtime.block_on(fork).unwrap();
+    git.run(&["checkout", "-q", "-b", "private"]);
+    git.write("secret", "the private one\n");
+    let secret_commit = git.commit("private");
+    let blob = git.id("HEAD:secret");
+    git.run(&["push", "-q", &server.url_of("sibling"), "private"]);
+    let id = govc_git::ObjectId::from_hex(blob.as_bytes()).unwrap();
+    assert!(server.repository.pool().contains(&id), "forks share a pool");
+
+    // A tree that names the private blob.
+    let line = format!("100644 blob {blob}\tmine\n");
+    let tree = git.feed(&["mktree"], line.as_bytes());
+    let commit = git.run(&["commit-tree", "-m", "x", "-p", "main", tree.trim()]);
+    let ids = format!("{commit}{tree}");
+    let pack = git.feed_bytes(&["pack-objects", "--stdout", "-q"], ids.as_bytes());
+    let zero = "0".repeat(40);
+    let body = push_of(
+        &[(zero.clone(), commit.trim().to_owned(), "refs/heads/theft")],
+        &pack,
+    );
+    let (_, answer) = server.post("git-receive-pack", body);
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    assert!(
+        answer.contains("ng refs/heads/theft missing necessary objects"),
+        "{answer}"
+    );
+
+    // The same, vouched for by a second commit of the same push that takes it away again.
+    let second = git.run(&["commit-tree", "-m", "y", "-p", commit.trim(), "main^{tree}"]);
+    let ids = format!("{commit}{tree}{second}");
+    let pack = git.feed_bytes(&["pack-objects", "--stdout", "-q"], ids.as_bytes());
+    let body = push_of(
+        &[(zero.clone(), second.trim().to_owned(), "refs/heads/theft")],
+        &pack,
+    );
+    let (_, answer) = server.post("git-receive-pack", body);
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    assert!(
+        answer.contains("ng refs/heads/theft missing necessary objects"),
+        "{answer}"
+    );
+
+    // The private commit itself, with an empty pack.
+    let pack = git.feed_bytes(&["pack-objects", "--stdout", "-q"], b"");
+    let body = push_of(&[(zero, secret_commit, "refs/heads/theft")], &pack);
+    let (_, answer) = server.post("git-receive-pack", body);
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    assert!(
+        answer.contains("ng refs/heads/theft missing necessary objects"),
+        "{answer}"
+    );
+    assert_eq!(server.ref_at("refs/heads/theft"), "");
+}
