@@ -1,1 +1,288 @@
 //! Clones and fetches.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use govc_git::ObjectFormat;
+use govc_git::pktline;
+use govc_server::Config;
+
+use crate::kit::{Git, Server, cause};
+
+/// All refs of a repository and what they reach, counted by git.
+fn holdings(git: &Git) -> (String, String) {
+    let refs = git.run(&[
+        "for-each-ref",
+        "--format=%(objectname) %(refname:lstrip=-1)",
+    ]);
+    (
+        refs,
+        git.run(&["rev-list", "--all", "--objects", "--count"]),
+    )
+}
+
+#[test]
+fn a_clone_is_what_was_pushed() {
+    for format in [ObjectFormat::Sha1, ObjectFormat::Sha256] {
+        let server = Server::with(format, Config::default());
+        let git = server.working_in("w", &["--object-format", &format.to_string()]);
+        git.fill(300);
+        git.run(&["tag", "-a", "-m", "one", "v1", "main~10"]);
+        git.run(&["tag", "light", "main~20"]);
+        git.run(&["branch", "side", "main~30"]);
+        git.run(&["push", "-q", "--all", &server.url()]);
+        git.run(&["push", "-q", "--tags", &server.url()]);
+        let bare = server.clone_to("bare", &["--mirror"]);
+        assert_eq!(holdings(&bare), holdings(&git));
+        assert_eq!(bare.run(&["fsck", "--strict", "--no-dangling"]), "");
+        let checked_out = server.clone_to("checked-out", &[]);
+        assert_eq!(checked_out.run(&["status", "--porcelain"]), "");
+        assert_eq!(checked_out.id("HEAD"), git.id("main"));
+    }
+}
+
+#[test]
+fn a_fetch_brings_what_is_new_and_the_tags_on_it() {
+    let server = Server::start();
+    let git = server.working("w");
+    git.fill(120);
+    git.run(&["push", "-q", &server.url(), "main"]);
+    let copy = server.clone_to("copy", &[]);
+    git.run(&["checkout", "-q", "-b", "topic", "main~3"]);
+    git.write("dir1/new", "new\n");
+    git.commit("new on topic");
+    git.run(&["checkout", "-q", "main"]);
+    git.write("dir2/other", "other\n");
+    git.commit("new on main");
+    git.run(&["tag", "-a", "-m", "two", "v2"]);
+    git.run(&["push", "-q", &server.url(), "main", "topic", "v2"]);
+    copy.write("mine", "mine\n");
+    copy.commit("something that the server does not have");
+    copy.run(&["fetch", "-q"]);
+    assert_eq!(copy.id("origin/main"), git.id("main"));
+    assert_eq!(copy.id("origin/topic"), git.id("topic"));
+    assert_eq!(copy.id("v2"), git.id("v2"), "include-tag");
+    assert_eq!(copy.run(&["fsck", "--strict", "--no-dangling"]), "");
+    // Nothing is new any more.
+    copy.run(&["fetch", "-q"]);
+}
+
+#[test]
+fn many_rounds_of_haves_find_what_is_common() {
+    let server = Server::start();
+    let git = server.working("w");
+    git.fill(40);
+    git.run(&["push", "-q", &server.url(), "main"]);
+    let copy = server.clone_to("copy", &[]);
+    for n in 0..200 {
+        copy.write("mine", format!("{n}\n"));
+        copy.commit("mine");
+    }
+    git.write("theirs", "x\n");
+    git.commit("theirs");
+    git.run(&["push", "-q", &server.url(), "main"]);
+    let trace = copy.at.join("trace");
+    let config = format!("trace2.eventTarget={}", trace.display());
+    copy.run(&["-c", &config, "fetch", "-q"]);
+    assert_eq!(copy.id("origin/main"), git.id("main"));
+}
+
+#[test]
+fn an_empty_repository_says_where_its_head_will_be() {
+    let server = Server::start();
+    let copy = server.clone_to("copy", &[]);
+    assert_eq!(
+        copy.run(&["symbolic-ref", "HEAD"]).trim(),
+        "refs/heads/main"
+    );
+    let url = server.url();
+    let seen = copy.run(&["ls-remote", "--symref", &url]);
+    assert_eq!(seen, "");
+}
+
+#[test]
+fn refs_are_listed_as_git_lists_them() {
+    let server = Server::start();
+    let git = server.working("w");
+    git.write("f", "x");
+    git.commit("first");
+    git.run(&["tag", "-a", "-m", "one", "v1"]);
+    git.run(&["branch", "side"]);
+    git.run(&["push", "-q", &server.url(), "main", "side", "v1"]);
+    server.set(|settings| settings.hide_refs = vec!["refs/heads/side".to_owned()]);
+    let (url, own) = (server.url(), git.at.display().to_string());
+    git.run(&["branch", "-q", "-D", "side"]);
+    for arguments in [&[][..], &["main"], &["refs/tags/*"], &["nothing"]] {
+        let list = |from: &str| git.run(&[&["ls-remote", "--symref", from], arguments].concat());
+        assert_eq!(list(&url), list(&own), "{arguments:?}");
+    }
+}
+
+#[test]
+fn any_visible_object_is_given_by_id_and_nothing_else_is() {
+    let server = Server::start();
+    let git = server.working("w");
+    git.fill(12);
+    git.run(&["push", "-q", &server.url(), "main"]);
+    let fork = server.engine.fork(
+        &server.repository,
+        govc_engine::RepoId::parse("sibling").unwrap(),
+        None,
+        cause(),
+        false,
+    );
+    server.runtime.block_on(fork).unwrap();
+    git.run(&["checkout", "-q", "-b", "private"]);
+    git.write("secret", "private\n");
+    let private = git.commit("private");
+    let secret = git.id("HEAD:secret");
+    git.run(&["push", "-q", &server.url_of("sibling"), "private"]);
+
+    let copy = server.working("copy");
+    let (old, blob) = (git.id("main~5"), git.id("main:dir3/sub3/file3"));
+    for id in [&old, &blob] {
+        copy.run(&["fetch", "-q", &server.url(), id]);
+        copy.run(&["cat-file", "-e", id]);
+    }
+    for id in [&private, &secret] {
+        let refused = copy.fails(&["fetch", "-q", &server.url(), id]);
+        let expected = format!("upload-pack: not our ref {id}");
+        assert!(refused.contains(&expected), "{refused}");
+    }
+    copy.run(&["fetch", "-q", &server.url_of("sibling"), &private]);
+}
+
+#[test]
+fn a_deleted_branch_does_not_come_along() {
+    let server = Server::start();
+    let git = server.working("w");
+    git.fill(12);
+    git.run(&["push", "-q", &server.url(), "main"]);
+    git.run(&["checkout", "-q", "-b", "leak"]);
+    git.write("secret", "a secret\n");
+    git.commit("leak");
+    let secret = git.id("HEAD:secret");
+    git.run(&["push", "-q", &server.url(), "leak"]);
+    git.run(&["push", "-q", &server.url(), ":leak"]);
+    let copy = server.clone_to("copy", &["--mirror"]);
+    assert!(!copy.try_run(&["cat-file", "-e", &secret]).0);
+    let refused = copy.fails(&["fetch", "-q", &server.url(), &secret]);
+    assert!(refused.contains("not our ref"), "{refused}");
+}
+
+/// A request in version 2; `--` is a delimiter, `.` a flush.
+fn request(lines: &[&str]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for line in lines {
+        match *line {
+            "--" => out.extend_from_slice(pktline::DELIMITER),
+            "." => out.extend_from_slice(pktline::FLUSH),
+            text => pktline::write(&mut out, &[text.as_bytes()]),
+        }
+    }
+    out
+}
+
+#[test]
+fn requests_are_read_compressed_and_refused_where_they_are_none() {
+    let server = Server::start();
+    let git = server.working("w");
+    git.write("f", "x");
+    git.commit("first");
+    git.run(&["push", "-q", &server.url(), "main"]);
+    let plain = request(&["command=ls-refs", "--", "ref-prefix refs/heads/", "."]);
+    let (_, expected) = server.post("git-upload-pack", plain.clone());
+    assert!(String::from_utf8_lossy(&expected).contains("refs/heads/main"));
+
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(&plain).unwrap();
+    let client = reqwest::blocking::Client::new();
+    let send = |kind: &str, coding: &str, body: Vec<u8>| {
+        let answer = client
+            .post(format!("{}/git-upload-pack", server.url()))
+            .header("content-type", kind)
+            .header("content-encoding", coding)
+            .header("git-protocol", "foo=bar:version=2:baz")
+            .body(body);
+        let answer = answer.send().unwrap();
+        (answer.status().as_u16(), answer.bytes().unwrap().to_vec())
+    };
+    let kind = "application/x-git-upload-pack-request";
+    let packed = encoder.finish().unwrap();
+    assert_eq!(send(kind, "gzip", packed.clone()), (200, expected));
+    assert_eq!(send("text/plain", "gzip", packed.clone()).0, 415);
+    assert_eq!(send(kind, "br", packed.clone()).0, 415);
+    assert_eq!(send(kind, "gzip", plain).0, 400);
+    assert_eq!(
+        send(kind, "gzip", packed[..packed.len() - 4].to_vec()).0,
+        400
+    );
+
+    for (lines, said) in [
+        (&["command=evil", "."][..], "ERR invalid command 'evil'"),
+        (
+            &["command=fetch", "--", "hello", "."],
+            "ERR unexpected line: 'hello'",
+        ),
+        (
+            &["command=ls-refs"],
+            "ERR protocol error: the request ends in the middle",
+        ),
+        (
+            &["command=ls-refs", "object-format=sha256", "."],
+            "ERR mismatched object format",
+        ),
+    ] {
+        let (status, answer) = server.post("git-upload-pack", request(lines));
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(
+            status == 200 && answer[4..].starts_with(said),
+            "{status} {answer}"
+        );
+    }
+}
+
+#[test]
+fn what_is_not_there_or_not_allowed_is_told_by_status() {
+    let server = Server::start();
+    let git = server.working("w");
+    let nowhere = server.url_of("nowhere");
+    let refused = git.fails(&["clone", &nowhere]);
+    assert!(refused.contains("not found"), "{refused}");
+    let client = reqwest::blocking::Client::new();
+    let get = |path: &str| {
+        client
+            .get(format!("{}/{path}", server.url()))
+            .send()
+            .unwrap()
+    };
+    assert_eq!(get("info/refs").status(), 403);
+    assert_eq!(get("info/refs?service=git-evil").status(), 403);
+    let answer = get("git-upload-pack");
+    let allowed = answer.headers()["allow"].to_str().unwrap();
+    assert!(
+        answer.status() == 405 && allowed.starts_with("POST"),
+        "{allowed}"
+    );
+    let answer = get("info/refs?service=git-receive-pack");
+    assert_eq!(
+        answer.headers()["content-type"],
+        "application/x-git-receive-pack-advertisement"
+    );
+    assert_eq!(
+        answer.headers()["cache-control"],
+        "no-cache, max-age=0, must-revalidate"
+    );
+
+    let mut config = Config::default();
+    config.auth.token = "s3cret".into();
+    let server = Server::with(ObjectFormat::Sha1, config);
+    let refused = git.fails(&["ls-remote", &server.url()]);
+    assert!(
+        refused.contains("could not read Username") || refused.contains("Authentication failed"),
+        "{refused}"
+    );
+    let with_token = server.url().replace("http://", "http://x:s3cret@");
+    git.run(&["ls-remote", &with_token]);
+}
