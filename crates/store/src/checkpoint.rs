@@ -8,6 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
@@ -80,6 +81,8 @@ impl Store {
         if !is_due {
             return Ok(moved);
         }
+        // What one repository's directory has of a batch, the log must have of it for the others.
+        self.sync()?;
         let place = repo.place.read().unwrap_or_else(PoisonError::into_inner);
         let dir = place.as_ref().ok_or(io::ErrorKind::NotFound)?;
         if let Some(parent) = links {
@@ -437,32 +440,48 @@ impl Store {
             }
             let wanted = directory::place(repo.key, &record);
             if repo.where_now().as_ref() == Some(&wanted) {
+                self.make_place_durable(&repo, &wanted)?;
                 continue;
             }
             // Who has the place must go first; where to, is seen to afterwards.
             let occupant = |other: &Arc<Repo>| other.where_now().as_ref() == Some(&wanted);
             if let Some(other) = self.all().into_iter().find(occupant) {
-                let mut place = other.place.write().unwrap_or_else(PoisonError::into_inner);
-                let aside = directory::aside(other.key);
-                directory::rename_dir(&*self.disk, &wanted, &aside)?;
-                *place = Some(aside);
-                drop(place);
+                self.move_to(&other, directory::aside(other.key))?;
                 next = Some(other);
             }
-            let mut place = repo.place.write().unwrap_or_else(PoisonError::into_inner);
             if self.disk.kind(&wanted)?.is_some() {
                 self.clear_leftover(&wanted)?;
             }
-            match place.as_ref() {
-                Some(from) => directory::rename_dir(&*self.disk, from, &wanted)?,
-                None => {
-                    directory::make(&*self.disk, repo.key, record.object_format, &wanted)?;
-                }
-            }
-            *place = Some(wanted);
+            self.move_to(&repo, wanted)?;
             changed = true;
         }
         Ok(changed)
+    }
+
+    /// Moves the directory of `repo`, which is made if there is none.
+    fn move_to(&self, repo: &Repo, wanted: std::path::PathBuf) -> io::Result<()> {
+        let mut place = repo.place.write().unwrap_or_else(PoisonError::into_inner);
+        let above = wanted.parent().unwrap_or(Path::new(""));
+        disk::create_dirs(&*self.disk, above)?;
+        let from = match place.as_ref() {
+            Some(from) => from.clone(),
+            None => directory::make(&*self.disk, repo.key, repo.state().record.object_format)?,
+        };
+        // From here on it is there, whether or not that is durable.
+        repo.unsettled.store(true, Ordering::Release);
+        self.disk.rename(&from, &wanted)?;
+        *place = Some(wanted.clone());
+        drop(place);
+        self.make_place_durable(repo, &wanted)?;
+        self.disk.sync_dir(from.parent().unwrap_or(Path::new("")))
+    }
+
+    fn make_place_durable(&self, repo: &Repo, place: &Path) -> io::Result<()> {
+        if repo.unsettled.load(Ordering::Acquire) {
+            directory::sync_place(&*self.disk, place)?;
+            repo.unsettled.store(false, Ordering::Release);
+        }
+        Ok(())
     }
 
     /// Something that belongs to no repository has a repository's place. A directory that we made

@@ -68,16 +68,12 @@ fn config(format: ObjectFormat) -> String {
     )
 }
 
-/// Makes the directory of a repository, empty, whole before it has its name `to`.
+/// Makes the directory of a repository, empty and whole, before it gets the name that it is to
+/// have. Returns where it is.
 ///
 /// # Errors
 /// Whatever the disk met.
-pub(crate) fn make(
-    disk: &dyn Disk,
-    key: RepoKey,
-    format: ObjectFormat,
-    to: &Path,
-) -> io::Result<()> {
+pub(crate) fn make(disk: &dyn Disk, key: RepoKey, format: ObjectFormat) -> io::Result<PathBuf> {
     let new = Path::new(NEW).join(format!("{key}.git"));
     if disk.kind(&new)?.is_some() {
         disk.remove_dir_all(&new)?;
@@ -109,7 +105,17 @@ pub(crate) fn make(
     for folder in ["govc", "refs", "objects", ""] {
         disk.sync_dir(&new.join(folder))?;
     }
-    rename_dir(disk, &new, to)
+    Ok(new)
+}
+
+/// Makes the names of the folders that lead to `path` durable, and its own.
+///
+/// # Errors
+/// Whatever the disk met.
+pub(crate) fn sync_place(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    path.ancestors()
+        .skip(1)
+        .try_for_each(|folder| disk.sync_dir(folder))
 }
 
 /// Gives a directory another name, and makes that durable.

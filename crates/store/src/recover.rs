@@ -5,7 +5,7 @@ mod external;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use govc_engine::journal::{PackBytes, PackId};
@@ -154,12 +154,7 @@ impl Store {
         let mut refs = HashMap::new();
         let mut outside = Vec::new();
         for (key, loading) in loading {
-            let repo = Arc::new(Repo {
-                key,
-                state: Mutex::new(loading.state),
-                place: RwLock::new(loading.dir),
-                checkpointing: Mutex::default(),
-            });
+            let repo = Repo::new(key, loading.state, loading.dir);
             store.add(Arc::clone(&repo));
             refs.insert(key, loading.refs);
             outside.push((repo, loading.projected, loading.saved_refs));

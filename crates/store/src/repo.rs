@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -19,6 +20,8 @@ pub(crate) struct Repo {
     /// Where its directory is, if it has one yet. Held to be read for as long as somebody works
     /// in it, to be written to move it.
     pub(crate) place: RwLock<Option<PathBuf>>,
+    /// It was moved there, and that is not known to be durable.
+    pub(crate) unsettled: AtomicBool,
     /// One checkpoint at a time; a fork's waits for its parent's, never the other way round.
     pub(crate) checkpointing: Mutex<()>,
 }
@@ -73,6 +76,16 @@ pub(crate) struct Saved {
 }
 
 impl Repo {
+    pub(crate) fn new(key: RepoKey, state: RepoState, place: Option<PathBuf>) -> Arc<Repo> {
+        Arc::new(Repo {
+            key,
+            state: Mutex::new(state),
+            place: RwLock::new(place),
+            unsettled: AtomicBool::new(false),
+            checkpointing: Mutex::default(),
+        })
+    }
+
     pub(crate) fn state(&self) -> MutexGuard<'_, RepoState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -414,12 +414,8 @@ impl Store {
                     let Some(record) = record_after(entry) else {
                         continue;
                     };
-                    let repo = Arc::new(Repo {
-                        key: entry.repo,
-                        state: Mutex::new(RepoState::new(Arc::new(record.clone()))),
-                        place: RwLock::default(),
-                        checkpointing: Mutex::default(),
-                    });
+                    let state = RepoState::new(Arc::new(record.clone()));
+                    let repo = Repo::new(entry.repo, state, None);
                     self.add(Arc::clone(&repo));
                     repo
                 }

@@ -206,15 +206,15 @@ pub fn read_if_any(disk: &dyn Disk, path: &Path, limit: u64) -> io::Result<Optio
     }
 }
 
-/// Makes a folder and those above it, and makes their names durable.
+/// Makes a folder and those above it, and makes their names durable: those too that were there,
+/// for who made them may have failed to.
 ///
 /// # Errors
 /// As the disk's.
 pub fn create_dirs(disk: &dyn Disk, path: &Path) -> io::Result<()> {
-    if disk.kind(path)? == Some(FileKind::Dir) || path.as_os_str().is_empty() {
+    let Some(above) = path.parent() else {
         return Ok(());
-    }
-    let above = path.parent().unwrap_or(Path::new(""));
+    };
     create_dirs(disk, above)?;
     disk.create_dir(path)?;
     disk.sync_dir(above)

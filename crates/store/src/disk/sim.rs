@@ -128,6 +128,11 @@ impl SimDisk {
         inner.crash_at = Some(inner.calls + calls);
     }
 
+    /// Whether the power has failed and is not back.
+    pub fn is_off(&self) -> bool {
+        self.inner().dead
+    }
+
     /// The power fails, and comes back.
     pub fn crash(&self) {
         self.inner().crash();
@@ -504,16 +509,28 @@ impl Disk for SimDisk {
         let synced = inner.find(path)?;
         inner.dir(synced, path)?;
         inner.name_fault()?;
-        let touches = |change: &NameChange| {
-            change.set.as_ref().is_some_and(|(dir, ..)| *dir == synced)
-                || change
-                    .remove
-                    .as_ref()
-                    .is_some_and(|(dir, _)| *dir == synced)
-        };
-        let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut inner.names)
-            .into_iter()
-            .partition(touches);
+        // What changed one of these names before must be durable before it: no file system writes
+        // the changes of one name in another order.
+        let mut needed: Vec<(usize, OsString)> = Vec::new();
+        let (mut now, mut later) = (Vec::new(), Vec::new());
+        for change in std::mem::take(&mut inner.names).into_iter().rev() {
+            let set = change
+                .set
+                .as_ref()
+                .map(|(dir, name, _)| (*dir, name.clone()));
+            let names: Vec<_> = set.into_iter().chain(change.remove.clone()).collect();
+            let touches = names
+                .iter()
+                .any(|name| name.0 == synced || needed.contains(name));
+            if touches {
+                needed.extend(names);
+                now.push(change);
+            } else {
+                later.push(change);
+            }
+        }
+        now.reverse();
+        later.reverse();
         inner.names = later;
         for change in now {
             inner.make_durable(change);
