@@ -24,7 +24,6 @@ impl Pool {
     /// [`PoolError::Missing`] for a want, or something that a want reaches, that is not here;
     /// others as [`Pool::find`].
     pub fn closure(&self, wants: &[ObjectId], haves: &[ObjectId]) -> Result<ObjectSet, PoolError> {
-        let mut set = SetBuilder::new(self);
         let mut had_tags = HashSet::new();
         let mut hidden = Vec::new();
         for have in haves {
@@ -35,18 +34,15 @@ impl Pool {
             hidden.push(peeled.target);
         }
         let mut tips = Vec::new();
+        let mut others = Vec::new();
         for want in wants {
             let missing = || PoolError::Missing { id: *want };
             let peeled = self.peel(want)?.ok_or_else(missing)?;
-            for tag in peeled.tags.iter().filter(|tag| !had_tags.contains(*tag)) {
-                set.add(tag, ObjectKind::Tag)?;
-            }
+            let tags = peeled.tags.iter().filter(|tag| !had_tags.contains(*tag));
+            others.extend(tags.map(|tag| (*tag, ObjectKind::Tag)));
             match peeled.kind {
                 ObjectKind::Commit => tips.push(peeled.target),
-                ObjectKind::Tree => self.add_tree(&mut set, peeled.target, &[])?,
-                kind => {
-                    set.add(&peeled.target, kind)?;
-                }
+                kind => others.push((peeled.target, kind)),
             }
         }
         self.learn(&tips)?;
@@ -54,22 +50,39 @@ impl Pool {
         let numbers = |ids: &[ObjectId]| -> Vec<CommitNumber> {
             ids.iter().filter_map(|id| self.graph.number(id)).collect()
         };
-        let marks = self.graph.mark_new(&numbers(&tips), &numbers(&hidden));
-        let added = self.add_new(&mut set, &marks);
-        self.graph.give_marks(marks);
-        added?;
+        let (tips, hidden) = (numbers(&tips), numbers(&hidden));
+        let mut set = if hidden.is_empty() {
+            SetBuilder::with(self, self.full_set(&tips)?)
+        } else {
+            let mut set = SetBuilder::new(self);
+            let marks = self.graph.mark_new(&tips, &hidden);
+            let added = self.add_new(&mut set, &marks, true);
+            self.graph.give_marks(marks);
+            added?;
+            set
+        };
+        for (id, kind) in others {
+            match kind {
+                ObjectKind::Tree => self.add_tree(&mut set, id, &[])?,
+                kind => {
+                    set.add(&id, kind)?;
+                }
+            }
+        }
         Ok(set.finish())
     }
 
     /// Adds the commits that are marked as new and what they introduce, parents first: a tree that
-    /// is kept as a delta is read after its base.
-    fn add_new(&self, set: &mut SetBuilder<'_>, marks: &Marks) -> Result<(), PoolError> {
-        let mut commits: Vec<u32> = marks
-            .touched()
-            .iter()
-            .copied()
-            .filter(|&n| marks.get(n) == NEW)
-            .collect();
+    /// is kept as a delta is read after its base. `note_had`: whoever receives the set has the
+    /// parents of those at the boundary, and all that these reach.
+    pub(super) fn add_new(
+        &self,
+        set: &mut SetBuilder<'_>,
+        marks: &Marks,
+        note_had: bool,
+    ) -> Result<(), PoolError> {
+        let is_new = |n: &u32| marks.get(*n) == NEW;
+        let mut commits: Vec<u32> = marks.touched().iter().copied().filter(is_new).collect();
         commits.sort_unstable();
         for &n in &commits {
             set.add(&self.graph.id(CommitNumber(n)), ObjectKind::Commit)?;
@@ -81,7 +94,8 @@ impl Pool {
                 NEW => is_inside = true,
                 _ => is_boundary = true,
             });
-            self.add_introduced(set, CommitNumber(n), is_boundary && !is_inside)?;
+            let parents_had = note_had && is_boundary && !is_inside;
+            self.add_introduced(set, CommitNumber(n), parents_had)?;
         }
         Ok(())
     }
@@ -94,18 +108,17 @@ impl Pool {
         parents_had: bool,
     ) -> Result<(), PoolError> {
         if !parents_had {
-            if let Some(kept) = self.kept_list(commit) {
+            let mut kept = self.kept_list(commit);
+            if kept.is_none() && !self.hot.contains(&self.graph.tree(commit)) {
+                // The first to walk here keeps it for all who come later.
+                self.note_introduced(commit)?;
+                kept = self.kept_list(commit);
+            }
+            if let Some(kept) = kept {
                 for &position in &kept.positions {
                     set.add_at(&kept.pack, position);
                 }
                 return Ok(());
-            }
-            if !self.introduced.is_noted(commit) {
-                // The first to walk here notes it for all who come later.
-                self.note_introduced(commit)?;
-                if self.kept_list(commit).is_some() {
-                    return self.add_introduced(set, commit, parents_had);
-                }
             }
         }
         let mut failed = None;

@@ -15,6 +15,7 @@ mod id_hash;
 mod introduced;
 mod object_set;
 mod pack_list;
+mod ready;
 mod scan;
 mod stream;
 mod tags;
@@ -46,6 +47,7 @@ use hot::{Hot, HotDelta, HotMap, HotSize};
 use id_hash::IdHash;
 use introduced::Introduced;
 use pack_list::{PackList, PoolPack, locate};
+use ready::ReadySets;
 
 /// What a pool may spend.
 #[derive(Debug, Clone)]
@@ -109,6 +111,7 @@ pub struct Pool {
     base_cache: DeltaBaseCache,
     graph: Graph,
     introduced: Introduced,
+    ready: ReadySets,
     /// What tags name. They never change.
     tag_targets: RwLock<HashMap<ObjectId, ObjectId>>,
     /// The trees of the newest commits, open for the next one's edits.
@@ -128,6 +131,7 @@ impl Pool {
             base_cache: DeltaBaseCache::new(limits.delta_base_cache_bytes),
             graph: Graph::new(format, hash),
             introduced: Introduced::default(),
+            ready: ReadySets::default(),
             tag_targets: RwLock::default(),
             next_serial: AtomicU32::new(0),
             limits,
@@ -539,6 +543,7 @@ impl Pool {
         });
         let Some(pack) = removed else { return };
         self.introduced.forget_lists(self.graph.len());
+        self.ready.clear();
         for (position, commit) in pack.introducers() {
             self.note_introducer(pack.pack.index().id(position), CommitNumber(commit));
         }
@@ -572,6 +577,8 @@ impl Pool {
             }
             self.hot.remove(id);
         }
+        // They would be deflated again, where the pack has them deflated.
+        self.ready.clear();
     }
 
     /// A hot object as it is kept, a delta or whole; `None` when it is not hot.
