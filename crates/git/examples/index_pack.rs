@@ -70,6 +70,23 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
             "a header takes {:?}",
             started.elapsed() / (pack.index().len() / 7).max(1)
         );
+        let count = pack.index().len().max(1);
+        let started = std::time::Instant::now();
+        pack.index().positions_in_pack_order();
+        eprintln!("the order of the pack takes {:?}", started.elapsed());
+        let started = std::time::Instant::now();
+        for position in 0..pack.index().len() {
+            pack.base_of(position)?;
+        }
+        eprintln!("a base takes {:?}", started.elapsed() / count);
+        let started = std::time::Instant::now();
+        for position in 0..pack.index().len() {
+            let id = pack.index().id(position);
+            if pack.index().lookup(id) != Some(position) {
+                return Err("an id is not found".into());
+            }
+        }
+        eprintln!("a lookup takes {:?}", started.elapsed() / count);
     }
     Ok(())
 }

@@ -65,8 +65,8 @@ pub struct PackIndex {
     offsets_at: usize,
     large_offsets_at: usize,
     trailer_at: usize,
-    /// Positions in the order of the pack, once somebody asked.
-    by_offset: Arc<OnceLock<Box<[u32]>>>,
+    /// The order of the pack, once somebody asked.
+    by_offset: Arc<OnceLock<PackOrder>>,
 }
 
 impl PackIndex {
@@ -319,36 +319,107 @@ impl PackIndex {
         oid::from_bytes_unchecked(&self.data[self.trailer_at..self.trailer_at + hash]).to_owned()
     }
 
-    /// The position of the entry that begins at `offset`. The first call makes a table of 4 bytes
+    /// The position of the entry that begins at `offset`. The first call makes a table of 8 bytes
     /// an object.
     pub fn position_by_offset(&self, offset: u64) -> Option<u32> {
-        let order = self.positions_in_pack_order();
-        let rank = order
-            .binary_search_by_key(&offset, |&position| self.offset(position))
-            .ok()?;
-        order.get(rank).copied()
+        let order = self.pack_order();
+        let rank = order.first_from(offset);
+        (order.offset(rank)? == offset).then(|| order.positions[rank])
     }
 
     /// Where the first entry behind `offset` begins: where the one at `offset` ends, if it is not
     /// the last. Makes the table that [`PackIndex::position_by_offset`] makes.
     pub fn next_offset(&self, offset: u64) -> Option<u64> {
-        let order = self.positions_in_pack_order();
-        let rank = order.partition_point(|&position| self.offset(position) <= offset);
-        order.get(rank).map(|&position| self.offset(position))
+        let order = self.pack_order();
+        order.offset(order.first_from(offset.checked_add(1)?))
     }
 
-    /// Positions in the order of the pack.
+    /// Positions in the order of the pack. Makes the table that
+    /// [`PackIndex::position_by_offset`] makes.
     pub fn positions_in_pack_order(&self) -> &[u32] {
-        self.by_offset.get_or_init(|| {
-            let mut order: Box<[u32]> = (0..self.count).collect();
-            order.sort_unstable_by_key(|&position| self.offset(position));
-            order
-        })
+        &self.pack_order().positions
+    }
+
+    fn pack_order(&self) -> &PackOrder {
+        self.by_offset.get_or_init(|| PackOrder::of(self))
     }
 
     /// How many bytes it takes besides [`PackIndex::bytes`].
     pub fn heap_bytes(&self) -> usize {
-        self.by_offset.get().map_or(0, |order| order.len() * 4)
+        self.by_offset.get().map_or(0, PackOrder::heap_bytes)
+    }
+}
+
+/// The entries in the order of the pack: positions, and their offsets beside them, so that a
+/// search stays within one table.
+#[derive(Debug)]
+struct PackOrder {
+    positions: Box<[u32]>,
+    offsets: Offsets,
+}
+
+/// Offsets, in four bytes each where that is enough.
+#[derive(Debug)]
+enum Offsets {
+    Near(Box<[u32]>),
+    Far(Box<[u64]>),
+}
+
+impl PackOrder {
+    fn of(index: &PackIndex) -> PackOrder {
+        let offset_of = |position| (index.offset(position), position);
+        let positions = 0..index.count;
+        if positions
+            .clone()
+            .all(|position| index.offset(position) <= u64::from(u32::MAX))
+        {
+            // As one number, which sorts fastest.
+            let as_one = |(offset, position): (u64, u32)| offset << 32 | u64::from(position);
+            let mut pairs: Vec<u64> = positions
+                .map(|position| as_one(offset_of(position)))
+                .collect();
+            pairs.sort_unstable();
+            let offsets = pairs.iter().map(|pair| (pair >> 32) as u32).collect();
+            let positions = pairs.iter().map(|&pair| pair as u32).collect();
+            return PackOrder {
+                positions,
+                offsets: Offsets::Near(offsets),
+            };
+        }
+        let mut pairs: Vec<(u64, u32)> = positions.map(offset_of).collect();
+        pairs.sort_unstable();
+        let offsets = pairs.iter().map(|pair| pair.0).collect();
+        let positions = pairs.iter().map(|pair| pair.1).collect();
+        PackOrder {
+            positions,
+            offsets: Offsets::Far(offsets),
+        }
+    }
+
+    fn offset(&self, rank: usize) -> Option<u64> {
+        match &self.offsets {
+            Offsets::Near(offsets) => offsets.get(rank).map(|&offset| u64::from(offset)),
+            Offsets::Far(offsets) => offsets.get(rank).copied(),
+        }
+    }
+
+    /// The rank of the first entry that does not begin before `offset`.
+    fn first_from(&self, offset: u64) -> usize {
+        match &self.offsets {
+            Offsets::Near(offsets) => match u32::try_from(offset) {
+                Ok(offset) => offsets.partition_point(|&other| other < offset),
+                Err(_) => offsets.len(),
+            },
+            Offsets::Far(offsets) => offsets.partition_point(|&other| other < offset),
+        }
+    }
+
+    fn heap_bytes(&self) -> usize {
+        let each = match &self.offsets {
+            Offsets::Near(_) => 4 + 4,
+            Offsets::Far(_) => 4 + 8,
+        };
+        self.positions.len() * each
     }
 }
 
