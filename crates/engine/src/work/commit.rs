@@ -7,7 +7,7 @@ use govc_git::object::tree::{MODE_SUBMODULE, canonical_mode};
 use govc_git::object::{NewCommit, Signature, commit};
 use govc_git::object_id::{Collision, hash_object};
 use govc_git::{ObjectId, ObjectKind, message, path};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::action::{Action, Content, FileMode, TextEdit};
 use super::tree_editor::{Found, TreeEditError, TreeEditor};
@@ -437,7 +437,17 @@ impl NewCommitOnBranch {
         };
         let mut objects = self.blobs.clone();
         self.apply(pool, &mut editor, &mut objects)?;
+        let blobs = objects.len();
         let tree = editor.write(&mut objects)?;
+        // Several steps may have had their way with one file: only what is left is brought.
+        if self.steps.len() > 1 {
+            let placed: HashSet<ObjectId> = editor.placed().iter().copied().collect();
+            let mut number = 0;
+            objects.retain(|object| {
+                number += 1;
+                number > blobs || placed.contains(&object.id)
+            });
+        }
         pool.tip_trees().put(editor);
         let empty_tree = ObjectId::empty_tree(format);
         if tree == parent_tree.unwrap_or(empty_tree) {

@@ -222,6 +222,8 @@ impl<'p> TreeWalk<'p> {
             let Some(folder) = self.open.last_mut() else {
                 return Ok(());
             };
+            // A name that is not there was a file or a folder, which are sorted differently.
+            let mut first_behind = None;
             let entered = loop {
                 let at = folder.at;
                 let Some((here, found)) = folder.next(format)? else {
@@ -230,12 +232,18 @@ impl<'p> TreeWalk<'p> {
                 if here == name && (is_last || found.is_folder()) {
                     break Some(found);
                 }
-                let order = compare_names(&here, found.is_folder(), name, !is_last);
-                if order.is_gt() && here != name {
-                    folder.at = at;
+                let behind =
+                    |is_folder| compare_names(&here, found.is_folder(), name, is_folder).is_gt();
+                if behind(!is_last) && first_behind.is_none() {
+                    first_behind = Some(at);
+                }
+                if behind(true) {
                     break None;
                 }
             };
+            if entered.is_none() {
+                folder.at = first_behind.unwrap_or(folder.data.len());
+            }
             let Some(found) = entered.filter(Found::is_folder) else {
                 return Ok(());
             };

@@ -26,9 +26,6 @@ pub(super) const MODE_TREE: u32 = 0o040_000;
 /// The bits of a mode that say what kind of thing it is.
 const MODE_KIND: u32 = 0o170_000;
 
-/// As many deltas may lie between a tree and a whole one: more would make reading it slow.
-const CHAIN_MAX: u32 = 32;
-
 /// Why a tree could not be edited.
 #[derive(Debug, thiserror::Error)]
 pub enum TreeEditError {
@@ -87,6 +84,8 @@ pub struct TreeEditor {
     dead: usize,
     /// The number of the change that is being made, to tell which folders it used.
     round: u32,
+    /// Files that the last write put into trees.
+    placed: Vec<ObjectId>,
 }
 
 type FolderIndex = usize;
@@ -100,8 +99,6 @@ struct Folder {
     id: ObjectId,
     /// Its bytes.
     tree: Vec<u8>,
-    /// How many deltas are between it and a whole one, where it is kept.
-    chain: u32,
     /// Subfolders that are loaded: what they hold is newer than what `tree` says of them.
     children: Names<FolderIndex>,
     /// Names whose entry in `tree` no longer holds, and what does. Never one of `children`.
@@ -170,6 +167,7 @@ impl TreeEditor {
             bytes: 0,
             dead: 0,
             round: 0,
+            placed: Vec::new(),
         }
     }
 
@@ -299,6 +297,7 @@ impl TreeEditor {
     /// # Errors
     /// [`TreeEditError::Collision`]; [`TreeEditError::Malformed`].
     pub fn write(&mut self, out: &mut Vec<NewObject>) -> Result<ObjectId, TreeEditError> {
+        self.placed.clear();
         // Folder, and how many of its dirty children have been written.
         let mut open: Vec<(FolderIndex, usize)> = vec![(ROOT, 0)];
         while let Some((folder, written)) = open.last_mut() {
@@ -318,6 +317,12 @@ impl TreeEditor {
         Ok(self.id())
     }
 
+    /// The files that the last [`TreeEditor::write`] put into trees: a blob that is not among them
+    /// was replaced or removed by a later edit.
+    pub fn placed(&self) -> &[ObjectId] {
+        &self.placed
+    }
+
     /// Writes one folder whose children are written.
     fn write_folder(
         &mut self,
@@ -326,6 +331,9 @@ impl TreeEditor {
     ) -> Result<(), TreeEditError> {
         let mut dirty_children = std::mem::take(&mut self.folders[at].dirty_children);
         let mut edits: Edits = self.folders[at].changes.drain().collect();
+        let files = edits.iter().filter_map(|(_, entry)| *entry);
+        let files = files.filter(|entry| !entry.is_folder());
+        self.placed.extend(files.map(|entry| entry.id));
         for &child in &dirty_children {
             let child = &mut self.folders[child];
             if child.parent == at && child.dirty {
@@ -362,17 +370,14 @@ impl TreeEditor {
         if id == base {
             return Ok(());
         }
-        let is_delta = folder.chain < CHAIN_MAX
-            && bytes_before > 0
-            && change.len() + DELTA_OVERHEAD_BYTES < folder.tree.len();
+        // However long the chain becomes: the pool keeps it short.
+        let is_delta = bytes_before > 0 && change.len() + DELTA_OVERHEAD_BYTES < folder.tree.len();
         let body = if is_delta {
-            folder.chain += 1;
             ObjectBody::Delta {
                 base,
                 delta: change,
             }
         } else {
-            folder.chain = 0;
             ObjectBody::Whole(Bytes::copy_from_slice(&folder.tree))
         };
         folder.id = id;
@@ -521,7 +526,6 @@ impl TreeEditor {
                 .filter(|object| object.kind == ObjectKind::Tree)
                 .ok_or(TreeEditError::Missing(id.to_owned()))?;
             folder.tree = object.data.to_vec();
-            folder.chain = pool.delta_depth(id);
         }
         folder.round = self.round;
         self.bytes += folder.tree.len();
@@ -545,6 +549,7 @@ impl TreeEditor {
             bytes: 0,
             dead: 0,
             round: self.round,
+            placed: Vec::new(),
         };
         let mut new_index: HashMap<FolderIndex, FolderIndex> = HashMap::new();
         let mut waiting = vec![ROOT];
@@ -553,7 +558,6 @@ impl TreeEditor {
             let from = &self.folders[at];
             let parent = new_index.get(&from.parent).copied().unwrap_or(ROOT);
             let mut folder = Folder::new(parent, from.name.clone(), from.id, tree);
-            folder.chain = from.chain;
             folder.round = from.round;
             kept.bytes += folder.tree.len();
             kept.folders.push(folder);
@@ -586,7 +590,6 @@ impl Folder {
             name,
             id,
             tree,
-            chain: 0,
             children: Names::default(),
             changes: Names::default(),
             dirty_children: Vec::new(),

@@ -1,0 +1,10 @@
+//! Reading repositories and making commits, held against git itself.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod commits;
+mod git_repo;
+mod logs;
+mod revisions;
+mod stories;
+mod trees;
