@@ -1,5 +1,6 @@
 //! A pack's index, version 2: which objects a pack has, and where.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -530,10 +531,14 @@ fn encode_index<'a>(
     out
 }
 
-/// The entries of a pack in the pack's order, without padding: 32 bytes each for SHA-1.
+/// The entries of a pack in the pack's order, without padding: 32 bytes each for SHA-1, and 4
+/// once they were sorted.
 #[derive(Debug, Clone)]
 pub struct PackEntries {
     format: ObjectFormat,
+    /// The entries' numbers in the order of their ids, from when [`PackEntries::sort`] was called
+    /// to when an entry was added.
+    order: Option<Vec<u32>>,
     pub(super) ids: Vec<u8>,
     pub(super) crc32s: Vec<u32>,
     pub(super) offsets: Vec<u64>,
@@ -544,6 +549,7 @@ impl PackEntries {
     pub fn new(format: ObjectFormat) -> PackEntries {
         PackEntries {
             format,
+            order: None,
             ids: Vec::new(),
             crc32s: Vec::new(),
             offsets: Vec::new(),
@@ -554,6 +560,7 @@ impl PackEntries {
     pub fn with_capacity(format: ObjectFormat, count: usize) -> PackEntries {
         PackEntries {
             format,
+            order: None,
             ids: Vec::with_capacity(count * format.len_in_bytes()),
             crc32s: Vec::with_capacity(count),
             offsets: Vec::with_capacity(count),
@@ -581,6 +588,7 @@ impl PackEntries {
     /// When `id` is of another hash.
     pub fn push(&mut self, id: &oid, crc32: u32, offset: u64) {
         assert_eq!(id.kind(), self.format, "all ids are of one hash");
+        self.order = None;
         self.ids.extend_from_slice(id.as_bytes());
         self.crc32s.push(crc32);
         self.offsets.push(offset);
@@ -608,8 +616,14 @@ impl PackEntries {
         })
     }
 
-    /// The entries' numbers in the order of their ids.
-    pub fn sorted(&self) -> Vec<u32> {
+    /// Sorts the entries by id, for [`PackEntries::find`] and [`PackEntries::write_index`].
+    pub fn sort(&mut self) {
+        if self.order.is_none() {
+            self.order = Some(self.sorted());
+        }
+    }
+
+    fn sorted(&self) -> Vec<u32> {
         let count = self.len();
         let by_id = |&a: &u32, &b: &u32| self.id_bytes(a as usize).cmp(self.id_bytes(b as usize));
         if count < 1 << 10 {
@@ -646,17 +660,16 @@ impl PackEntries {
         order
     }
 
-    /// An object that two entries are, given the order that [`PackEntries::sorted`] made.
-    pub(super) fn duplicate(&self, order: &[u32]) -> Option<&oid> {
+    /// An object that two entries are. Only after [`PackEntries::sort`].
+    pub(super) fn duplicate(&self) -> Option<&oid> {
         let same = |pair: &&[u32]| self.id(pair[0] as usize) == self.id(pair[1] as usize);
-        order
-            .windows(2)
-            .find(same)
-            .map(|pair| self.id(pair[0] as usize))
+        let twice = self.order.as_ref()?.windows(2).find(same)?;
+        Some(self.id(twice[0] as usize))
     }
 
-    /// The number of the entry that is `id`, given the order that [`PackEntries::sorted`] made.
-    pub fn find(&self, order: &[u32], id: &oid) -> Option<u32> {
+    /// The number of the entry that is `id`. Finds nothing before [`PackEntries::sort`].
+    pub fn find(&self, id: &oid) -> Option<u32> {
+        let order = self.order.as_ref()?;
         let rank = order
             .binary_search_by(|&number| self.id(number as usize).cmp(id))
             .ok()?;
@@ -665,7 +678,10 @@ impl PackEntries {
 
     /// The pack's index: see [`write_index`].
     pub fn write_index(&self, pack_checksum: &oid) -> Vec<u8> {
-        let order = self.sorted();
+        let order = match &self.order {
+            Some(order) => Cow::Borrowed(order),
+            None => Cow::Owned(self.sorted()),
+        };
         encode_index(
             order.len(),
             &|rank| {
@@ -740,7 +756,9 @@ mod tests {
                     .iter()
                     .for_each(|entry| collected.push(&entry.id, entry.crc32, entry.offset));
                 assert_eq!(collected.write_index(format.null_ref()), index.bytes()[..]);
-                assert_eq!(collected.duplicate(&collected.sorted()), None);
+                collected.sort();
+                assert_eq!(collected.write_index(format.null_ref()), index.bytes()[..]);
+                assert_eq!(collected.duplicate(), None);
             }
         }
     }

@@ -169,18 +169,14 @@ pub fn index_pack(
     indexer.scan()?;
     indexer.resolve_inside()?;
     let mut missing_bases = indexer.resolve_outside()?;
-    let Indexer {
-        entries,
-        total_inflated,
-        ..
-    } = indexer;
+    let (mut entries, total_inflated) = indexer.finish();
 
-    let order = entries.sorted();
-    if let Some(id) = entries.duplicate(&order) {
+    entries.sort();
+    if let Some(id) = entries.duplicate() {
         return Err(PackError::DuplicateObject { id: id.to_owned() });
     }
     // A base may have been asked for before the pack's own copy of it was resolved.
-    missing_bases.retain(|base| entries.find(&order, base).is_none());
+    missing_bases.retain(|base| entries.find(base).is_none());
     Ok(IndexedPack {
         entries,
         checksum,
@@ -466,6 +462,11 @@ impl<'a> Indexer<'a> {
             work: 0,
             work_limit: limits.total_for(pack.len()),
         }
+    }
+
+    /// The answer; what it took to find it is given back.
+    fn finish(self) -> (PackEntries, u64) {
+        (self.entries, self.total_inflated)
     }
 
     /// Reads the pack from front to back: every entry's extent, and whole objects' ids.
