@@ -252,10 +252,10 @@ impl Store {
         )?;
         // 3
         let peeled = peel(&objects, &refs, &old_refs, old_peeled)?;
-        let to_come = projection(&refs, &peeled).digests();
+        let to_come = projection(&refs, &peeled).seen();
         let on_disk = match saved {
-            Some(saved) => saved.on_disk,
-            None => projection::OnDisk::read(disk, dir)?.digests,
+            Some(saved) => saved.on_disk.clone(),
+            None => projection::OnDisk::read(disk, dir)?.seen(),
         };
         let graph_commits = saved.as_ref().map_or(0, |saved| saved.graph_commits);
         let checkpoint = Checkpoint {
@@ -269,7 +269,8 @@ impl Store {
             peeled,
             packs: packs.clone(),
             history,
-            projected: [to_come, on_disk],
+            packed_to_come: to_come.packed,
+            before: on_disk.clone(),
             graph_commits,
         };
         let bytes = format::encode_checkpoint(&checkpoint)
@@ -277,7 +278,6 @@ impl Store {
         disk::replace(disk, &dir.join(directory::CHECKPOINT), &bytes)?;
         let saved = Saved {
             seq,
-            step,
             history: Arc::new(checkpoint.history),
             on_disk,
             graph_commits,
@@ -355,14 +355,14 @@ impl Store {
         let projected = read(&*self.disk, dir).and_then(|checkpoint| {
             let projection = projection(&checkpoint.refs, &checkpoint.peeled);
             projection::write(&*self.disk, dir, &projection)?;
-            Ok(projection.digests())
+            Ok(projection.seen())
         });
         let mut state = repo.state();
         match projected {
-            Ok(digests) => {
+            Ok(seen) => {
                 state.projection_due = false;
                 if let Some(saved) = &mut state.saved {
-                    saved.on_disk = digests;
+                    saved.on_disk = seen;
                 }
             }
             Err(error) => {
@@ -371,7 +371,7 @@ impl Store {
                 if let Ok(there) = projection::OnDisk::read(&*self.disk, dir)
                     && let Some(saved) = &mut state.saved
                 {
-                    saved.on_disk = there.digests;
+                    saved.on_disk = there.seen();
                 }
             }
         }
@@ -543,7 +543,7 @@ impl Store {
     }
 }
 
-fn projection(refs: &Refs, peeled: &[(ObjectId, ObjectId)]) -> Projection {
+pub(crate) fn projection(refs: &Refs, peeled: &[(ObjectId, ObjectId)]) -> Projection {
     let known: HashMap<&ObjectId, &ObjectId> =
         peeled.iter().map(|(tag, target)| (tag, target)).collect();
     Projection::of(refs, &|id| known.get(id).map(|target| **target))

@@ -8,8 +8,6 @@ use govc_git::ObjectFormat;
 
 use crate::disk::{self, Disk, Open};
 
-/// Everything of ours that belongs to no repository.
-pub(crate) const OWN: &str = ".govc";
 pub(crate) const LOG: &str = ".govc/log";
 pub(crate) const DELETED: &str = ".govc/deleted";
 /// Directories that are being made, or are between two names.

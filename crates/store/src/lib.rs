@@ -1,12 +1,14 @@
 //! Journal and packs on a disk: the node's log, checkpoints into bare repositories, recovery.
 
 mod checkpoint;
+mod config;
 mod directory;
 pub mod disk;
 mod engine;
 pub mod format;
 mod history;
 mod log;
+mod loose;
 mod objects;
 mod options;
 mod packs;

@@ -69,37 +69,40 @@ impl Projection {
         Projection { packed, loose }
     }
 
-    pub(crate) fn digests(&self) -> Digests {
-        Digests {
+    pub(crate) fn seen(&self) -> Seen {
+        Seen {
             packed: digest(Some(&self.packed)),
-            loose: digest(Some(&loose_text(&self.loose))),
+            loose: self.loose.clone(),
         }
     }
 }
 
-/// What tells whether the files are ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Digests {
-    /// Of `packed-refs`.
+/// What the files hold, as far as is needed to tell whether somebody else has changed them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Seen {
+    /// The digest of `packed-refs`.
     pub(crate) packed: Digest,
-    /// Of HEAD and the loose refs.
-    pub(crate) loose: Digest,
+    /// HEAD and whatever has a file of its own. They change one after the other, so a crash may
+    /// leave any mixture.
+    pub(crate) loose: BTreeMap<RefName, Vec<u8>>,
 }
 
-fn loose_text(loose: &BTreeMap<RefName, Vec<u8>>) -> Vec<u8> {
-    let mut text = Vec::new();
-    for (name, content) in loose {
-        text.extend_from_slice(name.as_bytes());
-        text.push(0);
-        text.extend_from_slice(content);
+impl Seen {
+    /// Whether all that is seen is what `ours`, two states, have: nobody else was here.
+    pub(crate) fn is_mixture_of(&self, ours: [&Seen; 2]) -> bool {
+        let names = ours.iter().flat_map(|seen| seen.loose.keys());
+        let mut names = names.chain(self.loose.keys());
+        let known = |name: &RefName| {
+            let there = self.loose.get(name);
+            ours.iter().any(|seen| seen.loose.get(name) == there)
+        };
+        ours.iter().any(|seen| seen.packed == self.packed) && names.all(known)
     }
-    text
 }
 
 /// The refs as the files have them.
 #[derive(Debug, Default)]
 pub(crate) struct OnDisk {
-    pub(crate) digests: Digests,
     packed: Option<Vec<u8>>,
     loose: BTreeMap<RefName, Vec<u8>>,
     /// What is not a ref though it lies where refs do.
@@ -118,10 +121,6 @@ impl OnDisk {
             found.loose.insert(RefName::head(), head);
         }
         found.read_folder(disk, dir, Path::new("refs"), 0)?;
-        found.digests = Digests {
-            packed: digest(packed.as_deref()),
-            loose: digest(Some(&loose_text(&found.loose))),
-        };
         found.packed = packed;
         Ok(found)
     }
@@ -195,9 +194,11 @@ impl OnDisk {
         Refs::from_entries(refs)
     }
 
-    /// The names that have a file of their own.
-    pub(crate) fn loose_names(&self) -> impl Iterator<Item = &RefName> {
-        self.loose.keys()
+    pub(crate) fn seen(&self) -> Seen {
+        Seen {
+            packed: digest(self.packed.as_deref()),
+            loose: self.loose.clone(),
+        }
     }
 }
 

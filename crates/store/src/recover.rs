@@ -15,6 +15,7 @@ use crate::disk::{self, Disk, FileKind, Open};
 use crate::log::{self, Event, Log, ReadError};
 use crate::objects::pack_path;
 use crate::packs::TEMPORARY;
+use crate::projection::Seen;
 use crate::repo::{Repo, RepoState, Saved, makes, record_after};
 use crate::store::{OpenError, Recovered, StoppedRepository, Store};
 use crate::{Durability, StoreOptions, checkpoint, directory, format, history, projection};
@@ -35,12 +36,20 @@ struct Loading {
     state: RepoState,
     refs: Refs,
     dir: Option<PathBuf>,
-    /// What `packed-refs` and HEAD may be without anybody else having touched them.
-    projected: Option<[projection::Digests; 2]>,
-    /// The refs of the checkpoint: what the projection shows.
-    saved_refs: Refs,
+    /// What the files of refs may be, though nobody else has touched them.
+    projected: Option<Projected>,
     /// Entries of it may be missing here, and why.
     suspicion: Option<(String, u64)>,
+}
+
+/// What we made of the refs' files, when there was a checkpoint.
+struct Projected {
+    /// The refs of the checkpoint: what the files are to show.
+    refs: Refs,
+    /// So they look then.
+    to_come: Seen,
+    /// So they looked before.
+    before: Seen,
 }
 
 /// What the directories have.
@@ -157,7 +166,9 @@ impl Store {
             let repo = Repo::new(key, loading.state, loading.dir);
             store.add(Arc::clone(&repo));
             refs.insert(key, loading.refs);
-            outside.push((repo, loading.projected, loading.saved_refs));
+            if let Some(projected) = loading.projected {
+                outside.push((repo, projected));
+            }
         }
         store.take_in_changes(outside, &mut refs, &mut recovered);
         store.adopt(foreign, &mut refs, &mut recovered);
@@ -204,7 +215,7 @@ impl Store {
                     refs: refs.remove(&repo.key).unwrap_or_default(),
                 };
                 let unpacked: Vec<_> = state.recent.iter().flat_map(inline).collect();
-                let next = state.seq + 1 + JUMP * (self.epoch - state.epoch.min(self.epoch));
+                let next = next_number(&state, self.epoch);
                 let packs = state.packs.clone();
                 (snapshot, packs, unpacked, state.damage.clone(), next)
             };
@@ -261,6 +272,11 @@ impl Store {
         }
         depth
     }
+}
+
+/// The number of the next change.
+fn next_number(state: &RepoState, epoch: u64) -> Seq {
+    state.seq + 1 + JUMP * epoch.saturating_sub(state.epoch)
 }
 
 /// Reads the notes about what was removed for good.
@@ -381,6 +397,10 @@ fn tidy(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
 
 impl Loading {
     fn from(found: format::Checkpoint, dir: &Path) -> Loading {
+        let to_come = Seen {
+            packed: found.packed_to_come,
+            loose: checkpoint::projection(&found.refs, &[]).loose,
+        };
         let mut state = RepoState::new(Arc::new(found.record));
         state.seq = found.seq;
         state.step = found.step;
@@ -389,17 +409,20 @@ impl Loading {
         state.packs = found.packs;
         state.saved = Some(Saved {
             seq: found.seq,
-            step: found.step,
             history: Arc::new(found.history),
-            on_disk: found.projected[0],
+            // Recovery looks, and says what is there.
+            on_disk: Seen::default(),
             graph_commits: found.graph_commits,
         });
         Loading {
             state,
             refs: found.refs.clone(),
             dir: Some(dir.to_owned()),
-            projected: Some(found.projected),
-            saved_refs: found.refs,
+            projected: Some(Projected {
+                refs: found.refs,
+                to_come,
+                before: found.before,
+            }),
             suspicion: None,
         }
     }
@@ -410,7 +433,6 @@ impl Loading {
             refs: Refs::default(),
             dir,
             projected: None,
-            saved_refs: Refs::default(),
             suspicion: None,
         }
     }

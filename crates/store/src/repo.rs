@@ -10,7 +10,7 @@ use govc_engine::journal::PackId;
 use govc_engine::{Entry, EntryEdit, RepoKey, RepositoryRecord, Seq, Time};
 
 use crate::history::HistoryIndex;
-use crate::projection::Digests;
+use crate::projection::Seen;
 
 /// One repository. Refs are not here: the engine has them, and the directory.
 pub(crate) struct Repo {
@@ -68,10 +68,9 @@ pub(crate) struct Recent {
 #[derive(Debug, Clone)]
 pub(crate) struct Saved {
     pub(crate) seq: Seq,
-    pub(crate) step: u32,
     pub(crate) history: Arc<HistoryIndex>,
     /// What `packed-refs` and HEAD are.
-    pub(crate) on_disk: Digests,
+    pub(crate) on_disk: Seen,
     pub(crate) graph_commits: u64,
 }
 

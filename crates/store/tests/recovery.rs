@@ -305,3 +305,181 @@ fn a_pack_is_durable_before_it_is_named_and_leaves_nothing_when_it_is_not() {
     let packs = root.path().join("a.git/objects/pack");
     assert_eq!(std::fs::read_dir(&packs).unwrap().count(), 0);
 }
+
+#[test]
+fn a_directory_of_bare_repositories_is_adopted() {
+    for hash in ["sha1", "sha256"] {
+        let root = tempfile::tempdir().unwrap();
+        let work = root.path().join("work");
+        git(
+            root.path(),
+            &[
+                "init",
+                "-q",
+                "-b",
+                "trunk",
+                &format!("--object-format={hash}"),
+                "work",
+            ],
+        );
+        let commit = |n: usize| {
+            std::fs::write(work.join("file"), format!("{n}\n")).unwrap();
+            git(&work, &["add", "file"]);
+            git(&work, &["commit", "-q", "-m", &format!("commit {n}")]);
+        };
+        let data = root.path().join("data");
+        std::fs::create_dir_all(data.join("group")).unwrap();
+        let bare = data.join("group/old.git");
+        // Two packs, loose objects, packed and loose refs, a symbolic one.
+        commit(1);
+        git(
+            root.path(),
+            &["clone", "-q", "--bare", "work", "data/group/old.git"],
+        );
+        git(&bare, &["repack", "-q", "-a", "-d"]);
+        commit(2);
+        git(&work, &["tag", "-a", "-m", "annotated", "v2"]);
+        git(
+            &work,
+            &["push", "-q", bare.to_str().unwrap(), "trunk", "v2"],
+        );
+        git(&bare, &["repack", "-q", "-d"]);
+        git(&bare, &["pack-refs", "--all"]);
+        commit(3);
+        git(
+            &work,
+            &[
+                "push",
+                "-q",
+                bare.to_str().unwrap(),
+                "trunk",
+                "trunk:refs/heads/deep/er",
+            ],
+        );
+        git(
+            &bare,
+            &["symbolic-ref", "refs/heads/alias", "refs/heads/trunk"],
+        );
+        // Others that are not to be taken in.
+        std::fs::create_dir(data.join("empty.git")).unwrap();
+        git(
+            root.path(),
+            &[
+                "clone",
+                "-q",
+                "--bare",
+                "--shared",
+                "work",
+                "data/borrows.git",
+            ],
+        );
+        std::fs::rename(&work, root.path().join("data/not-bare")).unwrap();
+
+        let expected = git_refs(&bare);
+        let (store, recovered) = open(&data);
+        assert_eq!(recovered.repositories.len(), 1, "{:?}", recovered.notes);
+        assert_eq!(recovered.stopped.len(), 1);
+        assert!(
+            recovered.stopped[0].why.contains("alternates"),
+            "{}",
+            recovered.stopped[0].why
+        );
+        let old = &recovered.repositories[0];
+        assert_eq!(old.snapshot.record.id.as_str(), "group/old");
+        assert_eq!((old.snapshot.seq, old.next), (0, 1));
+        let alias = old.snapshot.refs.get(b"refs/heads/alias").cloned();
+        assert_eq!(
+            alias,
+            Some(govc_engine::Target::Symbolic(govc_engine::RefName::branch(
+                "trunk"
+            )))
+        );
+        let head = old.snapshot.refs.head_branch().cloned();
+        assert_eq!(head, Some(govc_engine::RefName::branch("trunk")));
+        let check = |bare: &Path| {
+            assert_eq!(git_refs(bare), expected);
+            assert_eq!(
+                git(bare, &["fsck", "--strict", "--no-dangling", "--full"]),
+                ""
+            );
+            assert_eq!(git(bare, &["rev-list", "--count", "trunk"]).trim(), "3");
+        };
+        check(&bare);
+        // Only packs are left, and git's own housekeeping is told to leave them alone.
+        let loose = git(&bare, &["count-objects"]);
+        assert!(loose.starts_with("0 objects"), "{loose}");
+        assert_eq!(git(&bare, &["config", "gc.auto"]).trim(), "0");
+        assert_eq!(
+            git(&bare, &["config", "extensions.preciousObjects"]).trim(),
+            "true"
+        );
+        drop(store);
+        // The second time it is simply there.
+        let (_store, recovered) = open(&data);
+        assert_eq!(recovered.repositories.len(), 1);
+        assert_eq!(recovered.repositories[0].snapshot.seq, 0);
+        check(&bare);
+    }
+}
+
+#[test]
+fn what_git_changes_while_the_server_is_down_becomes_a_change() {
+    let root = tempfile::tempdir().unwrap();
+    let mut a = Model::new(1, "a");
+    let (store, _) = open(root.path());
+    append(
+        &store,
+        vec![a.make(), a.commit("main", "one"), a.commit("side", "two")],
+    )
+    .unwrap();
+    store.checkpoint(a.key).unwrap();
+    append(&store, vec![a.commit("main", "beyond the checkpoint")]).unwrap();
+    drop(store);
+
+    let dir = root.path().join("a.git");
+    let main = a.tips["side"].to_string();
+    git(&dir, &["update-ref", "refs/heads/new", &main]);
+    git(&dir, &["symbolic-ref", "HEAD", "refs/heads/side"]);
+    let tree = git(&dir, &["rev-parse", "side^{tree}"]);
+    let commit = git(
+        &dir,
+        &["commit-tree", "-m", "by git", "-p", "side", tree.trim()],
+    );
+    git(&dir, &["update-ref", "refs/heads/side", commit.trim()]);
+    git(&dir, &["update-ref", "-d", "refs/heads/main"]);
+
+    let (store, recovered) = open(root.path());
+    let found = found(&recovered, &a);
+    assert_eq!(found.damage, None);
+    let refs = &found.snapshot.refs;
+    assert_eq!(
+        refs.resolve(b"refs/heads/side").unwrap().to_string(),
+        commit.trim()
+    );
+    assert_eq!(refs.resolve(b"refs/heads/new"), Some(a.tips["side"]));
+    // What was answered for after the checkpoint stays.
+    assert_eq!(refs.resolve(b"refs/heads/main"), Some(a.tips["main"]));
+    assert_eq!(
+        refs.head_branch(),
+        Some(&govc_engine::RefName::branch("side"))
+    );
+    let last = store.entries(a.key, Some(a.next - 1), 9).unwrap();
+    assert_eq!(last.len(), 1);
+    assert_eq!(last[0].cause.kind, govc_engine::CauseKind::External);
+    assert_eq!(last[0].objects.packs.len(), 1);
+    let refs = refs_text(refs);
+    drop(store);
+    // It is taken in once.
+    let (store, recovered) = open(root.path());
+    assert_eq!(recovered.repositories[0].snapshot.seq, a.next);
+    store.close().unwrap();
+    assert_eq!(git_refs(&dir), refs);
+    assert_eq!(
+        git(&dir, &["fsck", "--strict", "--no-dangling", "--full"]),
+        ""
+    );
+    drop(store);
+    let (_store, recovered) = open(root.path());
+    assert_eq!(recovered.repositories[0].snapshot.seq, a.next);
+    assert_eq!(recovered.notes, Vec::<String>::new());
+}

@@ -2,14 +2,14 @@
 
 use bytes::Bytes;
 use govc_engine::journal::PackId;
-use govc_engine::{Refs, RepoKey, RepositoryRecord, Seq, Time};
+use govc_engine::{RefName, Refs, RepoKey, RepositoryRecord, Seq, Time};
 use govc_git::ObjectId;
 
 use super::codec::{Decoder, Encoder, FormatError, format_byte, format_of};
 use super::record::{decode_record, encode_record};
 use super::refs::{decode_refs, encode_refs};
 use crate::history::{HistoryIndex, Point};
-use crate::projection::Digests;
+use crate::projection::Seen;
 
 const MAGIC: &[u8; 8] = b"govcckpt";
 /// The version of the file.
@@ -32,8 +32,10 @@ pub(crate) struct Checkpoint {
     /// Oldest first.
     pub(crate) packs: Vec<PackId>,
     pub(crate) history: HistoryIndex,
-    /// What `packed-refs` and HEAD become after this, and what they are before.
-    pub(crate) projected: [Digests; 2],
+    /// The digest of the `packed-refs` to come.
+    pub(crate) packed_to_come: [u8; 32],
+    /// What the refs' files were when the checkpoint was made.
+    pub(crate) before: Seen,
     /// How many commits `objects/info/commit-graph` has.
     pub(crate) graph_commits: u64,
 }
@@ -76,9 +78,12 @@ pub(crate) fn encode_checkpoint(checkpoint: &Checkpoint) -> Result<Vec<u8>, Form
         before = (point.seq, point.time.0);
     }
     out.number(history.since_table);
-    for digests in &checkpoint.projected {
-        out.raw(&digests.packed);
-        out.raw(&digests.loose);
+    out.raw(&checkpoint.packed_to_come);
+    out.raw(&checkpoint.before.packed);
+    out.number(checkpoint.before.loose.len() as u64);
+    for (name, content) in &checkpoint.before.loose {
+        out.string(name.as_bytes());
+        out.string(content);
     }
     out.number(checkpoint.graph_commits);
 
@@ -138,22 +143,26 @@ pub(crate) fn decode_checkpoint(file: Bytes) -> Result<Checkpoint, FormatError> 
             .files
             .push((input.number(WHAT)?, input.number(WHAT)?));
     }
-    let mut before = (0u64, 0i64);
+    let mut last = (0u64, 0i64);
     for _ in 0..input.count(4, WHAT)? {
-        before.0 = before.0.wrapping_add(input.signed(WHAT)? as u64);
-        before.1 = before.1.wrapping_add(input.signed(WHAT)?);
+        last.0 = last.0.wrapping_add(input.signed(WHAT)? as u64);
+        last.1 = last.1.wrapping_add(input.signed(WHAT)?);
         history.points.push(Point {
-            seq: before.0,
-            time: Time(before.1),
+            seq: last.0,
+            time: Time(last.1),
             file: input.number(WHAT)?,
             offset: input.number(WHAT)?,
         });
     }
     history.since_table = input.number(WHAT)?;
-    let mut projected = [Digests::default(); 2];
-    for digests in &mut projected {
-        digests.packed = input.array(WHAT)?;
-        digests.loose = input.array(WHAT)?;
+    let packed_to_come = input.array(WHAT)?;
+    let mut before = Seen {
+        packed: input.array(WHAT)?,
+        ..Seen::default()
+    };
+    for _ in 0..input.count(2, WHAT)? {
+        let name = RefName::new(input.string(WHAT)?);
+        before.loose.insert(name, input.string(WHAT)?.to_vec());
     }
     let graph_commits = input.number(WHAT)?;
     input.end(WHAT)?;
@@ -171,7 +180,8 @@ pub(crate) fn decode_checkpoint(file: Bytes) -> Result<Checkpoint, FormatError> 
         peeled,
         packs,
         history,
-        projected,
+        packed_to_come,
+        before,
         graph_commits,
     })
 }

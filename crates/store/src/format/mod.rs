@@ -14,5 +14,5 @@ pub(crate) use checkpoint::{Checkpoint, decode_checkpoint, encode_checkpoint};
 pub use codec::{Decoder, Encoder, FormatError};
 pub(crate) use entry::without_objects;
 pub use entry::{decode_entry, encode_entry, named_repository};
-pub(crate) use record::{decode_record, encode_record};
+
 pub(crate) use refs::{decode_refs, encode_refs};
