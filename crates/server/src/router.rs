@@ -1,42 +1,94 @@
 //! Every path govc answers, in the order a reader meets them.
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
+use axum::routing::{any, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
 use crate::app::App;
 use crate::git_http;
 use crate::http::{caller, idempotency, layers};
-use crate::routes::{health, pages};
+use crate::routes::{branches, commits, files, health, history, pages, refs, repos, tags};
 
 /// The whole service: routes, and what every request passes through.
 pub fn router(app: App) -> Router {
-    let layer = |router: Router<App>| router.layer(CatchPanicLayer::custom(layers::caught));
-    let root = Router::new()
+    let routes = Router::new()
         // Is it there, and what is it? These answer anybody.
         .route("/", get(pages::welcome))
         .route("/health", get(health::ready))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/version", get(health::version))
-        .method_not_allowed_fallback(pages::other_method);
-
-    layer(root.merge(api(&app)).merge(git(&app)))
+        .merge(api(&app))
+        .method_not_allowed_fallback(pages::other_method)
+        .merge(git(&app))
+        .with_state(app.clone());
+    // Around all routes and not on each: `Allow` is written by the routes as a whole.
+    Router::new()
+        .fallback_service(routes)
+        .layer(CatchPanicLayer::custom(layers::caught))
         .layer(from_fn_with_state(app.clone(), layers::options_and_cors))
         .layer(from_fn_with_state(app.clone(), layers::admit))
-        .layer(from_fn_with_state(app.clone(), layers::observe))
-        .with_state(app)
+        .layer(from_fn_with_state(app, layers::observe))
 }
 
-/// The API: JSON, compressed when asked, answered once.
+/// The API: JSON, compressed when asked, each write done once.
 fn api(app: &App) -> Router<App> {
     Router::new()
-        .route("/api/v1/{*rest}", get(pages::nothing_here))
+        // Repositories
+        .route("/api/v1/repos", get(repos::list).post(repos::create))
+        .route(
+            "/api/v1/repos/{repo}",
+            get(repos::show).patch(repos::patch).delete(repos::remove),
+        )
+        .route("/api/v1/repos/{repo}/restore", post(repos::restore))
+        .route("/api/v1/repos/{repo}/fork", post(repos::fork))
+        // Files
+        .route("/api/v1/repos/{repo}/read/{*path}", get(files::read))
+        .route("/api/v1/repos/{repo}/tree", get(files::tree))
+        .route("/api/v1/repos/{repo}/tree/", get(files::tree))
+        .route("/api/v1/repos/{repo}/tree/{*path}", get(files::tree))
+        // Commits
+        .route("/api/v1/repos/{repo}/commits", post(commits::create))
+        .route("/api/v1/repos/{repo}/commits/{*rev}", get(commits::show))
+        .route("/api/v1/repos/{repo}/log", get(commits::list))
+        // Branches, tags, refs
+        .route(
+            "/api/v1/repos/{repo}/branches",
+            get(branches::list).post(branches::create),
+        )
+        .route(
+            "/api/v1/repos/{repo}/branches/{*name}",
+            get(branches::show).delete(branches::remove),
+        )
+        .route(
+            "/api/v1/repos/{repo}/tags",
+            get(tags::list).post(tags::create),
+        )
+        .route(
+            "/api/v1/repos/{repo}/tags/{*name}",
+            get(tags::show).delete(tags::remove),
+        )
+        .route(
+            "/api/v1/repos/{repo}/refs",
+            get(refs::list).post(refs::batch),
+        )
+        .route(
+            "/api/v1/repos/{repo}/refs/{*name}",
+            get(refs::show).put(refs::put).delete(refs::remove),
+        )
+        // Time travel
+        .route("/api/v1/repos/{repo}/history", get(history::list))
+        // Nothing else is there
+        .route("/api", any(pages::nothing_here))
+        .route("/api/{*rest}", any(pages::nothing_here))
         .layer(from_fn_with_state(app.clone(), idempotency::once))
         .layer(from_fn_with_state(app.clone(), caller::authenticate))
         .layer(CompressionLayer::new().compress_when(layers::worth_compressing()))
+        // Bodies have a limit of their own.
+        .layer(DefaultBodyLimit::disable())
 }
 
 /// Git itself: clone, fetch and push. Ids have slashes, so one function takes the path apart; a

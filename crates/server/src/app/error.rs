@@ -94,14 +94,6 @@ pub enum AppError {
         /// The path.
         path: String,
     },
-    /// Something is at the path, and not what the request needs.
-    #[error("{path:?} is a {found}")]
-    PathWrongKind {
-        /// The path.
-        path: String,
-        /// What it is.
-        found: &'static str,
-    },
     /// The repository was not yet there at that moment.
     #[error("the repository has no state at {at}")]
     SeqNotFound {
@@ -169,8 +161,6 @@ pub enum AppError {
     EditNotFound {
         /// The file.
         path: String,
-        /// Which action, from 0.
-        action: usize,
         /// Which of its edits, from 0.
         edit: usize,
         /// How often it should occur.
@@ -182,14 +172,12 @@ pub enum AppError {
     #[error("the actions change nothing")]
     NothingToCommit,
     /// A file is where a folder is needed, or the reverse.
-    #[error("{path:?} is a {found} and would have to be a {wanted}")]
+    #[error("{with:?} is in the way of {path:?}")]
     PathConflict {
-        /// The path.
+        /// What was to be put there.
         path: String,
         /// What is there.
-        found: &'static str,
-        /// What would have to be there.
-        wanted: &'static str,
+        with: String,
     },
     /// The actions, or the settings, are understood and impossible.
     #[error("{detail}")]

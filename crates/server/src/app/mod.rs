@@ -1,19 +1,31 @@
 //! Use cases: what the server does when it is asked, the same for every way of asking.
 
 pub mod answers;
+pub mod commits;
 pub mod error;
+pub mod files;
+pub mod history;
 pub mod publish;
+pub mod refs;
+pub mod repos;
+pub mod state;
 
+use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use govc_engine::{Engine, RepoId, Repository};
+use tokio::sync::{OnceCell, Semaphore};
 
 use crate::config::Config;
 use crate::http::caller::Caller;
 use crate::http::idempotency::Answers;
 use crate::http::layers::Names;
+use answers::LoggedAnswers;
 use error::AppError;
+
+/// Work that waits for the disk leaves the processor to others.
+const DESKS_PER_PROCESSOR: usize = 4;
 
 /// The server's one value: all that requests share. Cloning copies a pointer.
 #[derive(Clone)]
@@ -27,6 +39,10 @@ struct Inner {
     /// Set when the server is about to stop.
     draining: AtomicBool,
     answers: Answers,
+    /// Answers that were given before this run, read when somebody first asks.
+    logged: OnceCell<LoggedAnswers>,
+    /// How much is computed at once beside the threads that serve.
+    desks: Semaphore,
 }
 
 /// What somebody wants to do with a repository.
@@ -47,12 +63,15 @@ impl App {
             config.limits.idempotency_keys,
             config.limits.idempotency_memory.as_usize(),
         );
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
         App(Arc::new(Inner {
             names: Names::of(&config),
             config,
             engine: OnceLock::new(),
             draining: AtomicBool::new(false),
             answers,
+            logged: OnceCell::new(),
+            desks: Semaphore::new(DESKS_PER_PROCESSOR * processors),
         }))
     }
 
@@ -95,6 +114,20 @@ impl App {
         self.0.engine.get().ok_or_else(|| AppError::Unavailable {
             why: "the server is starting".to_owned(),
         })
+    }
+
+    /// Runs what takes long, or waits for the disk, where it does not hold up other requests.
+    ///
+    /// # Errors
+    /// [`AppError::Internal`] when it panics.
+    pub async fn offload<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, AppError> {
+        let _desk = self.0.desks.acquire().await.map_err(AppError::internal)?;
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(AppError::internal)
     }
 
     /// The repository `id`, for somebody who may do `action` with it. The only way to one.

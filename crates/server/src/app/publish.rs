@@ -3,35 +3,80 @@
 use std::sync::Arc;
 
 use govc_engine::{
-    Cause, CauseKind, Change, Edit, Pending, Proposal, PublishError, Published, Refusal,
-    Repository, Target, Via,
+    Cause, CauseKind, Change, Edit, Idempotency, Pending, Proposal, PublishError, Published,
+    RefName, Refusal, Repository, Target, Via,
 };
 
 use super::App;
+use super::answers::Logged;
 use super::error::{AppError, SaidIn};
 use crate::http::ask::Terms;
 use crate::http::caller::Caller;
 use crate::http::etag::IfMatch;
+use crate::http::idempotency::Key;
+
+/// What a write is about, and how it is answered when it comes again.
+pub struct Answering<F> {
+    /// The refs that `If-Match` speaks of.
+    about: Vec<RefName>,
+    /// What gives the same answer again, from the change that was decided.
+    answer: F,
+}
+
+impl<F: FnMut(&Change, &Pending<'_>) -> Logged> Answering<F> {
+    /// A write that moves these refs.
+    pub fn about(about: Vec<RefName>, answer: F) -> Answering<F> {
+        Answering { about, answer }
+    }
+}
 
 impl App {
-    /// Publishes what `proposal` says when its turn comes, if the repository's settings, its
-    /// quotas and the request's terms let it pass; or, for a dry run, says what would be.
+    /// Publishes what `proposal` says when its turn comes, if the repository's settings and its
+    /// quotas let it pass.
     ///
     /// # Errors
     /// [`AppError`]; nothing was changed then, [`AppError::Unknown`] excepted.
     pub async fn publish(
         &self,
         repository: &Arc<Repository>,
-        terms: &Terms,
         proposal: impl Proposal + 'static,
     ) -> Result<Published, AppError> {
+        let unasked = Answering::about(Vec::new(), |_: &Change, _: &Pending<'_>| Logged::default());
+        self.publish_answering(repository, &Terms::default(), unasked, proposal)
+            .await
+    }
+
+    /// As [`App::publish`], under the request's terms: what it believes, whether it is a dry run,
+    /// and how it is answered when it comes again. After a dry run the number is the one there is.
+    ///
+    /// # Errors
+    /// As [`App::publish`].
+    pub async fn publish_answering<F>(
+        &self,
+        repository: &Arc<Repository>,
+        terms: &Terms,
+        answering: Answering<F>,
+        proposal: impl Proposal + 'static,
+    ) -> Result<Published, AppError>
+    where
+        F: FnMut(&Change, &Pending<'_>) -> Logged + Send + 'static,
+    {
+        let Answering { about, answer } = answering;
         let guarded = Guarded {
             inner: proposal,
-            if_match: terms.if_match.clone(),
+            if_match: terms.if_match.clone().map(|belief| (belief, about)),
             limits: Quotas::of(self, repository),
+            key: terms.idempotency.clone(),
+            answer,
         };
         let published = if terms.dry_run {
-            repository.rehearse(guarded).await
+            repository
+                .rehearse(guarded)
+                .await
+                .map(|rehearsed| Published {
+                    seq: repository.snapshot().seq,
+                    ..rehearsed
+                })
         } else {
             repository.publish(guarded).await
         };
@@ -51,39 +96,55 @@ pub fn cause(caller: &Caller, kind: CauseKind, via: Via) -> Cause {
     }
 }
 
-/// A proposal that is asked, in its turn, whether it may pass.
-struct Guarded<P> {
-    inner: P,
-    if_match: Option<IfMatch>,
-    limits: Quotas,
+/// The cause of a change whose request may come again, with what gives the same answer.
+pub fn keyed(mut cause: Cause, terms: &Terms, answer: &Logged) -> Cause {
+    if let Some(key) = &terms.idempotency {
+        cause.idempotency = Some(Box::new(Idempotency {
+            key: key.key,
+            request: key.request,
+            answer: answer.to_bytes(),
+        }));
+    }
+    cause
 }
 
-impl<P: Proposal> Proposal for Guarded<P> {
+/// A proposal that is asked, in its turn, whether it may pass.
+struct Guarded<P, F> {
+    inner: P,
+    if_match: Option<(IfMatch, Vec<RefName>)>,
+    limits: Quotas,
+    key: Option<Key>,
+    answer: F,
+}
+
+impl<P: Proposal, F: FnMut(&Change, &Pending<'_>) -> Logged + Send> Proposal for Guarded<P, F> {
     fn decide(&mut self, now: &Pending<'_>) -> Result<Option<Change>, Refusal> {
-        let Some(change) = self.inner.decide(now)? else {
+        if let Some((belief, refs)) = &self.if_match {
+            check_if_match(belief, refs, now)?;
+        }
+        let Some(mut change) = self.inner.decide(now)? else {
             return Ok(None);
         };
-        if let Some(belief) = &self.if_match {
-            check_if_match(belief, &change, now)?;
-        }
         check_settings(&change, now)?;
         self.limits.check(&change, now)?;
+        if let Some(key) = &self.key {
+            change.cause.idempotency = Some(Box::new(Idempotency {
+                key: key.key,
+                request: key.request,
+                answer: (self.answer)(&change, now).to_bytes(),
+            }));
+        }
         Ok(Some(change))
     }
 }
 
-/// Every ref that the change moves is what `If-Match` says.
-fn check_if_match(belief: &IfMatch, change: &Change, now: &Pending<'_>) -> Result<(), AppError> {
-    for edit in &change.edits {
-        let Edit::Ref(edit) = edit else { continue };
-        let current = now.snapshot.refs.resolve(edit.name.as_bytes());
-        let holds = match belief {
-            IfMatch::Any => current.is_some(),
-            IfMatch::OneOf(ids) => current.is_some_and(|current| ids.contains(&current)),
-        };
-        if !holds {
+/// Every ref that the write is about is what `If-Match` says.
+fn check_if_match(belief: &IfMatch, refs: &[RefName], now: &Pending<'_>) -> Result<(), AppError> {
+    for name in refs {
+        let current = now.snapshot.refs.resolve(name.as_bytes());
+        if !belief.holds(current) {
             return Err(AppError::RefMoved {
-                name: edit.name.to_text(),
+                name: name.to_text(),
                 expected: match belief {
                     IfMatch::Any => None,
                     IfMatch::OneOf(ids) => ids.first().copied(),
@@ -199,6 +260,11 @@ impl Quotas {
 
 /// What the door said, as the use cases say it.
 pub fn refused(repository: &Repository, error: PublishError) -> AppError {
+    refused_by(error, repository.snapshot().record.id.as_str())
+}
+
+/// What the door of the repository called `repo` said.
+pub fn refused_by(error: PublishError, repo: &str) -> AppError {
     match error {
         PublishError::RefMoved {
             name,
@@ -229,7 +295,7 @@ pub fn refused(repository: &Repository, error: PublishError) -> AppError {
             Err(other) => AppError::Internal(other),
         },
         PublishError::Deleted => AppError::RepoNotFound {
-            repo: repository.snapshot().record.id.to_string(),
+            repo: repo.to_owned(),
         },
         PublishError::Full => AppError::OutOfSpace,
         PublishError::Damaged(_) | PublishError::Unavailable(_) => AppError::Unavailable {

@@ -107,6 +107,17 @@ impl Ask {
         })
     }
 
+    /// Takes `Govc-Min-Seq`, for what has no past.
+    ///
+    /// # Errors
+    /// [`AppError::Query`] when it cannot be read.
+    pub fn reading_now(&mut self) -> Result<Reading, AppError> {
+        Ok(Reading {
+            at: None,
+            min_seq: self.min_seq()?,
+        })
+    }
+
     /// Takes `limit` and `cursor`.
     ///
     /// # Errors

@@ -128,6 +128,16 @@ pub enum IfMatch {
     OneOf(Vec<ObjectId>),
 }
 
+impl IfMatch {
+    /// Whether a ref that points at `current` is what it says.
+    pub fn holds(&self, current: Option<ObjectId>) -> bool {
+        match self {
+            IfMatch::Any => current.is_some(),
+            IfMatch::OneOf(ids) => current.is_some_and(|current| ids.contains(&current)),
+        }
+    }
+}
+
 /// Reads `If-Match`: `*`, or ids in quotes. Weak tags never match (RFC 9110, 13.1.1).
 ///
 /// # Errors

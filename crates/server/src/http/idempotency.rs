@@ -279,7 +279,7 @@ fn digest(parts: &[&[u8]]) -> Result<[u8; 32], AppError> {
 
 async fn answer(app: App, key: Key, claim: Claim, request: Request, next: Next) -> Response {
     let uri = request.uri().clone();
-    if let Some(answer) = app.logged_answer(&key, uri.path()).await {
+    if let Some(answer) = app.logged_answer(&key).await {
         return match answer {
             Ok(answer) => {
                 let answer = Arc::new(answer);

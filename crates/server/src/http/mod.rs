@@ -11,3 +11,5 @@ pub mod page;
 pub mod path;
 pub mod problem;
 pub mod query;
+pub mod range;
+pub mod reply;

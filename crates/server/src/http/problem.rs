@@ -125,11 +125,6 @@ pub fn problem(error: &AppError) -> Problem {
         AppError::PathNotFound { path } => {
             new(404, "PATH_NOT_FOUND", "No such path").with("path", path.as_str())
         }
-        AppError::PathWrongKind { path, found } => {
-            new(422, "PATH_WRONG_KIND", "The path is something else")
-                .with("path", path.as_str())
-                .with("found", *found)
-        }
         AppError::SeqNotFound { at } => {
             new(404, "SEQ_NOT_FOUND", "No such moment").with("at", at.as_str())
         }
@@ -168,29 +163,22 @@ pub fn problem(error: &AppError) -> Problem {
         }
         AppError::EditNotFound {
             path,
-            action,
             edit,
             expected,
             found,
         } => new(422, "EDIT_NOT_FOUND", "The text to replace is not there")
             .with("path", path.as_str())
-            .with("action", *action)
             .with("edit", *edit)
             .with("expected", *expected)
             .with("found", *found),
         AppError::NothingToCommit => new(422, "NOTHING_TO_COMMIT", "Nothing would change"),
-        AppError::PathConflict {
-            path,
-            found,
-            wanted,
-        } => new(
+        AppError::PathConflict { path, with } => new(
             422,
             "PATH_CONFLICT",
             "A file and a folder are in each other's way",
         )
         .with("path", path.as_str())
-        .with("found", *found)
-        .with("wanted", *wanted),
+        .with("with", with.as_str()),
         AppError::Impossible { code, .. } => new(422, code, "Understood, and impossible"),
         AppError::TooLarge { limit, setting, .. } => new(413, "TOO_LARGE", "Too large")
             .with("limit", *limit)

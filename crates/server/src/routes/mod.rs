@@ -1,4 +1,11 @@
 //! Handlers: each takes a request apart, calls a use case, and writes down its answer.
 
+pub mod branches;
+pub mod commits;
+pub mod files;
 pub mod health;
+pub mod history;
 pub mod pages;
+pub mod refs;
+pub mod repos;
+pub mod tags;

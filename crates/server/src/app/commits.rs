@@ -1,0 +1,382 @@
+//! Commits: made by actions, read, listed.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use govc_api::commits::{Commit, CommitOrder};
+use govc_api::people::NewPerson;
+use govc_engine::pool::Pool;
+use govc_engine::work::View;
+use govc_engine::work::action::{Action as FileAction, Content};
+use govc_engine::work::commit::{
+    CommitError, CommitMade, CommitRequest, NewCommitOnBranch, Receipt, Start,
+};
+use govc_engine::work::log::{Log, LogQuery};
+use govc_engine::{CauseKind, Change, Pending, Proposal, Refusal, RepoId, Repository, Seq, Via};
+use govc_git::ObjectId;
+use govc_git::object::{GitTime, Signature};
+
+use super::answers::Logged;
+use super::error::AppError;
+use super::files::check_path;
+use super::publish::{Answering, cause};
+use super::state::{State, commit};
+use super::{Action, App};
+use crate::http::ask::Terms;
+use crate::http::caller::Caller;
+use crate::http::page::{Cursor, Page, PageQuery};
+
+/// Content of this many bytes is hashed elsewhere than on a thread that serves requests.
+const HASHED_HERE_BYTES_MAX: usize = 64 << 10;
+
+/// Which commits to list.
+#[derive(Debug, Default)]
+pub struct CommitsQuery {
+    /// From here.
+    pub reference: Option<String>,
+    /// From everywhere.
+    pub all: bool,
+    /// Only those that changed this.
+    pub path: Option<Vec<u8>>,
+    /// Not older, in seconds since 1970.
+    pub since: Option<i64>,
+    /// Not newer.
+    pub until: Option<i64>,
+    /// Only those whose author contains this.
+    pub author: Option<String>,
+    /// Only first parents.
+    pub first_parent: bool,
+}
+
+impl App {
+    /// Records one commit on a branch.
+    ///
+    /// # Errors
+    /// [`AppError`]; nothing was changed then.
+    pub async fn create_commit(
+        &self,
+        caller: &Caller,
+        id: &RepoId,
+        order: CommitOrder,
+        terms: &Terms,
+    ) -> Result<(Commit, Seq), AppError> {
+        let repository = self.repository(caller, id, Action::Write)?;
+        self.check_sizes(&order.actions)?;
+        let request = self.commit_request(caller, &repository, order)?;
+        let branch = request.branch.clone();
+        let proposal = self
+            .prepare_commit(&repository, request, terms.dry_run)
+            .await?;
+        let receipt = proposal.receipt();
+        let made = Arc::new(Mutex::new(None));
+        let proposal = Committing {
+            inner: proposal,
+            receipt,
+            made: Arc::clone(&made),
+        };
+        let format = repository.pool().format();
+        let answer = {
+            let made = Arc::clone(&made);
+            move |_: &Change, _: &Pending<'_>| Logged::body(201, render(&made, format).ok())
+        };
+        let answering = Answering::about(vec![branch], answer);
+        let published = self
+            .publish_answering(&repository, terms, answering, proposal)
+            .await?;
+        Ok((render(&made, format)?, published.seq))
+    }
+
+    fn check_sizes(&self, actions: &[FileAction]) -> Result<(), AppError> {
+        let limit = self.config().limits.file;
+        for action in actions {
+            if let FileAction::Put {
+                path,
+                content: Content::Bytes(data),
+                ..
+            } = action
+                && data.len() as u64 > limit.0
+            {
+                return Err(AppError::TooLarge {
+                    what: format!("the content of {:?}", String::from_utf8_lossy(path)),
+                    limit: limit.0,
+                    setting: "limits.file",
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn commit_request(
+        &self,
+        caller: &Caller,
+        repository: &Arc<Repository>,
+        order: CommitOrder,
+    ) -> Result<CommitRequest, AppError> {
+        let author = self.signature(caller, "author", order.author.as_ref())?;
+        let committer = match &order.committer {
+            Some(_) => self.signature(caller, "committer", order.committer.as_ref())?,
+            None => author.clone(),
+        };
+        let start = match order.create_from {
+            None => Start::Existing,
+            Some(None) => Start::Unrelated,
+            Some(Some(revision)) => Start::At(commit(&View::of(repository), &revision)?),
+        };
+        Ok(CommitRequest {
+            branch: order.branch,
+            start,
+            expected: order.expected,
+            actions: order.actions,
+            message: order.message.into_bytes(),
+            author,
+            committer,
+            allow_empty: order.allow_empty,
+            file_bytes_max: self.config().limits.file.0,
+            cause: cause(caller, CauseKind::Commit, Via::Rest),
+        })
+    }
+
+    /// Does what can be done before the turn: hashes, edits, puts aside what is large.
+    async fn prepare_commit(
+        &self,
+        repository: &Arc<Repository>,
+        request: CommitRequest,
+        dry_run: bool,
+    ) -> Result<NewCommitOnBranch, AppError> {
+        let bytes = request.actions.iter().map(weight).sum::<usize>();
+        let repository = Arc::clone(repository);
+        let prepare = move || -> Result<NewCommitOnBranch, AppError> {
+            let mut proposal = NewCommitOnBranch::new(&View::of(&repository), request)?;
+            if !dry_run {
+                proposal
+                    .put_aside(&repository)
+                    .map_err(AppError::internal)?;
+            }
+            Ok(proposal)
+        };
+        if bytes <= HASHED_HERE_BYTES_MAX {
+            prepare()
+        } else {
+            self.offload(prepare).await?
+        }
+    }
+
+    /// The person in field `field`, or who is asking.
+    ///
+    /// # Errors
+    /// [`AppError::Body`] when the name or the time is none.
+    pub fn signature(
+        &self,
+        caller: &Caller,
+        field: &str,
+        given: Option<&NewPerson>,
+    ) -> Result<Signature, AppError> {
+        let now = self.engine()?.clock().now();
+        match given {
+            Some(person) => Ok(person.signature(field, now)?),
+            None => {
+                let time = GitTime::utc(now.seconds());
+                Signature::new(caller.name.as_bytes(), caller.email.as_bytes(), time)
+                    .map_err(AppError::internal)
+            }
+        }
+    }
+}
+
+/// How long an action takes to prepare, as bytes to hash. What an edit reads is not known yet.
+fn weight(action: &FileAction) -> usize {
+    match action {
+        FileAction::Put {
+            content: Content::Bytes(data),
+            ..
+        } => data.len(),
+        FileAction::Edit { .. } => HASHED_HERE_BYTES_MAX,
+        _ => 0,
+    }
+}
+
+/// A commit that, when it was decided, is kept for the answer.
+struct Committing {
+    inner: NewCommitOnBranch,
+    receipt: Receipt,
+    made: Arc<Mutex<Option<CommitMade>>>,
+}
+
+impl Proposal for Committing {
+    fn decide(&mut self, now: &Pending<'_>) -> Result<Option<Change>, Refusal> {
+        let change = self
+            .inner
+            .propose(&now.snapshot.refs, now.pool)
+            .map_err(|error| AppError::from_commit(error, now))?;
+        *self.made.lock().unwrap_or_else(PoisonError::into_inner) = self.receipt.take();
+        Ok(Some(change))
+    }
+}
+
+fn render(
+    made: &Mutex<Option<CommitMade>>,
+    format: govc_git::ObjectFormat,
+) -> Result<Commit, AppError> {
+    let made = made.lock().unwrap_or_else(PoisonError::into_inner);
+    let made = made
+        .as_ref()
+        .ok_or_else(|| AppError::Internal("no commit was made".into()))?;
+    Commit::read(made.id, &made.data, format).map_err(AppError::internal)
+}
+
+impl From<CommitError> for AppError {
+    fn from(error: CommitError) -> AppError {
+        let text = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
+        let detail = error.to_string();
+        match error {
+            CommitError::PathInvalid { path, source } => AppError::PathInvalid {
+                path: text(&path),
+                why: source.to_string(),
+            },
+            CommitError::PathNotFound { path } => AppError::PathNotFound { path: text(&path) },
+            CommitError::PathConflict { path, with } => AppError::PathConflict {
+                path: text(&path),
+                with: text(&with),
+            },
+            CommitError::EditNotFound {
+                path,
+                edit,
+                found,
+                count,
+            } => AppError::EditNotFound {
+                path: text(&path),
+                edit,
+                expected: count,
+                found,
+            },
+            CommitError::FileTooLarge { max, .. } => AppError::TooLarge {
+                what: "an edited file".to_owned(),
+                limit: max,
+                setting: "limits.file",
+            },
+            CommitError::NothingToCommit => AppError::NothingToCommit,
+            CommitError::BranchNotFound { branch } => AppError::RefNotFound {
+                name: branch.to_text(),
+            },
+            CommitError::BranchExists { branch } => AppError::RefExists {
+                name: branch.to_text(),
+                current: None,
+            },
+            CommitError::MessageEmpty => AppError::Body {
+                field: "message".to_owned(),
+                detail,
+            },
+            CommitError::EditEmpty { .. } => AppError::Body {
+                field: "actions".to_owned(),
+                detail,
+            },
+            CommitError::ModeInvalid { .. } => AppError::Impossible {
+                code: "MODE_INVALID",
+                detail,
+            },
+            CommitError::BlobNotFound { .. } => AppError::Impossible {
+                code: "OBJECT_NOT_FOUND",
+                detail,
+            },
+            CommitError::Collision(_) => AppError::Impossible {
+                code: "COLLISION",
+                detail,
+            },
+            CommitError::Tree(error) => AppError::internal(error),
+            CommitError::Pool(error) => error.into(),
+        }
+    }
+}
+
+impl AppError {
+    /// The error of a commit that was refused in its turn, with what the branch is.
+    fn from_commit(error: CommitError, now: &Pending<'_>) -> AppError {
+        match error {
+            CommitError::BranchExists { branch } => AppError::RefExists {
+                current: now.snapshot.refs.resolve(branch.as_bytes()),
+                name: branch.to_text(),
+            },
+            other => other.into(),
+        }
+    }
+}
+
+impl State {
+    /// The commit that `revision` names.
+    ///
+    /// # Errors
+    /// As [`State::commit`].
+    pub fn commit_body(&self, revision: &str) -> Result<(ObjectId, Commit), AppError> {
+        let id = commit(&self.view, revision)?;
+        Ok((id, read(&self.view.pool, id)?))
+    }
+
+    /// Commits in the order of `git log`, and the commit that the list begins at, if it begins at
+    /// one.
+    ///
+    /// # Errors
+    /// As [`State::commit`].
+    pub fn log(
+        &self,
+        query: CommitsQuery,
+        page: &PageQuery,
+    ) -> Result<(Page<Commit>, Option<ObjectId>), AppError> {
+        let from = self.commit(query.reference.as_deref())?;
+        if let Some(path) = &query.path {
+            check_path(path)?;
+        }
+        let tips = match (query.all, from) {
+            (true, Some(from)) if query.reference.is_some() => {
+                let mut tips = LogQuery::all_tips(&self.view);
+                tips.push(from);
+                tips
+            }
+            (true, _) => LogQuery::all_tips(&self.view),
+            (false, from) => from.into_iter().collect(),
+        };
+        let mut log = Log::new(
+            &self.view,
+            LogQuery {
+                tips,
+                path: query.path,
+                since: query.since,
+                until: query.until,
+                author: query.author,
+                first_parent: query.first_parent,
+            },
+        );
+        let skipped = page
+            .cursor
+            .as_ref()
+            .map_or(Some(0), |cursor| offset(&cursor.after));
+        let skipped = skipped.ok_or_else(PageQuery::not_a_cursor)?;
+        log.skip_commits(skipped)?;
+        let graph = self.view.pool.graph();
+        let mut items = Vec::with_capacity(page.limit);
+        let mut next = None;
+        for number in log {
+            if items.len() == page.limit {
+                next = Some(Cursor {
+                    seq: self.view.seq,
+                    after: (skipped + page.limit as u64).to_be_bytes().to_vec(),
+                });
+                break;
+            }
+            let id = graph.id(number?);
+            items.push(read(&self.view.pool, id)?);
+        }
+        Ok((Page { items, next }, from))
+    }
+}
+
+fn offset(key: &[u8]) -> Option<u64> {
+    key.try_into().ok().map(u64::from_be_bytes)
+}
+
+/// The commit `id` as answers have it.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read(pool: &Pool, id: ObjectId) -> Result<Commit, AppError> {
+    let object = pool.get(&id)?;
+    Commit::read(id, &object.data, pool.format()).map_err(AppError::internal)
+}

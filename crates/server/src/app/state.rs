@@ -1,0 +1,155 @@
+//! A state of a repository to read from: now, or at a moment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use govc_engine::journal::Moment;
+use govc_engine::pool::PoolError;
+use govc_engine::work::View;
+use govc_engine::work::revision::{self, RevisionError};
+use govc_engine::{RepoId, Repository};
+use govc_git::ObjectId;
+
+use super::error::AppError;
+use super::{Action, App};
+use crate::http::ask::Reading;
+use crate::http::caller::Caller;
+use crate::http::page::{Cursor, PageQuery};
+
+/// How long a read waits for the number that it wants to see.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One state of a repository.
+pub struct State {
+    /// Whose state it is.
+    pub repository: Arc<Repository>,
+    /// The state.
+    pub view: View,
+}
+
+impl App {
+    /// The state of a repository that a request reads from. A list that goes on, goes on in the
+    /// state that it began in.
+    ///
+    /// # Errors
+    /// [`AppError::RepoNotFound`], [`AppError::SeqNotFound`], [`AppError::SeqNotReached`].
+    pub async fn state(
+        &self,
+        caller: &Caller,
+        id: &RepoId,
+        reading: &Reading,
+        cursor: Option<&Cursor>,
+    ) -> Result<State, AppError> {
+        let repository = self.repository(caller, id, Action::Read)?;
+        self.reached(&repository, reading).await?;
+        let newest = repository.snapshot().seq;
+        let moment = match (cursor, &reading.at) {
+            (Some(cursor), _) if cursor.seq > newest => return Err(PageQuery::not_a_cursor()),
+            (Some(cursor), _) if cursor.seq == newest && reading.at.is_none() => None,
+            (Some(cursor), _) => Some(Moment::Seq(cursor.seq)),
+            (None, Some(at)) => Some(at.moment),
+            (None, None) => None,
+        };
+        let Some(moment) = moment else {
+            let view = View::of(&repository);
+            return Ok(State { repository, view });
+        };
+        let not_found = AppError::SeqNotFound {
+            at: reading
+                .at
+                .as_ref()
+                .map_or_else(String::new, |at| at.text.clone()),
+        };
+        let past = Arc::clone(&repository);
+        let view = self.offload(move || View::at(&past, moment)).await?;
+        match view.map_err(AppError::internal)? {
+            Some(view) => Ok(State { repository, view }),
+            None => Err(not_found),
+        }
+    }
+
+    /// Waits for the number that a read wants to see.
+    ///
+    /// # Errors
+    /// [`AppError::SeqNotReached`].
+    pub async fn reached(
+        &self,
+        repository: &Arc<Repository>,
+        reading: &Reading,
+    ) -> Result<(), AppError> {
+        match reading.min_seq {
+            Some(wanted) if !repository.wait_for(wanted, PATIENCE).await => {
+                Err(AppError::SeqNotReached {
+                    wanted,
+                    current: repository.snapshot().seq,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl State {
+    /// The commit that a read is from: what `reference` names, or HEAD's. `None` where HEAD's
+    /// branch has no commit yet, and nothing was named.
+    ///
+    /// # Errors
+    /// As [`commit`].
+    pub fn commit(&self, reference: Option<&str>) -> Result<Option<ObjectId>, AppError> {
+        match reference {
+            Some(text) => commit(&self.view, text).map(Some),
+            None if self.view.refs.resolve(b"HEAD").is_none() => Ok(None),
+            None => commit(&self.view, "HEAD").map(Some),
+        }
+    }
+}
+
+/// The commit that `text` names in `view`.
+///
+/// # Errors
+/// [`AppError::RefInvalid`], [`AppError::RefNotFound`], [`AppError::RefAmbiguous`],
+/// [`AppError::RefWrongKind`].
+pub fn commit(view: &View, text: &str) -> Result<ObjectId, AppError> {
+    revision::resolve_commit(view, text).map_err(AppError::from)
+}
+
+impl From<RevisionError> for AppError {
+    fn from(error: RevisionError) -> AppError {
+        match error {
+            RevisionError::Syntax { text, why } => AppError::RefInvalid { name: text, why },
+            RevisionError::NotFound { text } => AppError::RefNotFound { name: text },
+            RevisionError::PathNotFound { path, .. } => AppError::PathNotFound { path },
+            RevisionError::Ambiguous { text, candidates } => AppError::RefAmbiguous {
+                name: text,
+                candidates,
+            },
+            RevisionError::WrongKind {
+                text,
+                found,
+                expected,
+            } => AppError::RefWrongKind {
+                name: text,
+                found: found.name(),
+                wanted: expected.name(),
+            },
+            RevisionError::Pool(error) => error.into(),
+        }
+    }
+}
+
+impl From<PoolError> for AppError {
+    fn from(error: PoolError) -> AppError {
+        AppError::internal(error)
+    }
+}
+
+impl From<govc_api::Invalid> for AppError {
+    fn from(invalid: govc_api::Invalid) -> AppError {
+        let detail = invalid.to_string();
+        match invalid {
+            govc_api::Invalid::Field { field, .. } => AppError::Body { field, detail },
+            govc_api::Invalid::Ref { name, why } => AppError::RefInvalid { name, why },
+            govc_api::Invalid::RepoIdReserved { id, why } => AppError::RepoIdReserved { id, why },
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Files and folders.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use govc_engine::Seq;
+use govc_git::ObjectId;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+
+use crate::app::App;
+use crate::app::error::AppError;
+use crate::app::files::{FileFound, TreeQuery};
+use crate::http::ask::Ask;
+use crate::http::etag::{self, ETag};
+use crate::http::problem::ApiError;
+use crate::http::reply::as_of;
+use crate::http::{json, page, range};
+
+/// What names the content of a raw answer.
+const GOVC_OID: HeaderName = HeaderName::from_static("govc-oid");
+
+/// `GET /api/v1/repos/{repo}/read/{path}`
+pub async fn read(
+    State(app): State<App>,
+    method: Method,
+    mut ask: Ask,
+) -> Result<Response, ApiError> {
+    let reading = ask.reading()?;
+    let reference = ask.query().text("ref")?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let state = app.state(&ask.caller, &repo, &reading, None).await?;
+    let path = ask.rest().to_vec();
+    let raw = wants_raw(&ask.headers);
+    let named_by_id = reference.as_deref().is_some_and(is_full_id);
+    let headers = ask.headers.clone();
+    let answer = app.offload(move || -> Result<Response, AppError> {
+        let file = state.file(reference.as_deref(), &path)?;
+        let seq = state.view.seq;
+        if !raw {
+            let tag = ETag::of_state(Some(file.commit), &file.id.to_string());
+            let body = if tag.is_known_to(&headers) {
+                StatusCode::OK.into_response()
+            } else {
+                json::answer(StatusCode::OK, &state.file_body(&file)?)
+            };
+            let response = etag::finish(&headers, body, &tag, Some(file.commit));
+            return Ok(as_of(response, seq));
+        }
+        let no_content = || AppError::PathNotFound {
+            path: String::from_utf8_lossy(&file.path).into_owned(),
+        };
+        let size = state.size(&file)?.ok_or_else(no_content)?;
+        let content = || -> Result<bytes::Bytes, AppError> {
+            if method == Method::HEAD {
+                return Ok(bytes::Bytes::new());
+            }
+            state.content(&file)?.ok_or_else(no_content)
+        };
+        raw_answer(&headers, &file, named_by_id, size, seq, content)
+    });
+    Ok(answer.await??)
+}
+
+/// The bytes of a file, or the range of them that is asked for.
+fn raw_answer(
+    request: &HeaderMap,
+    file: &FileFound,
+    named_by_id: bool,
+    size: u64,
+    seq: Seq,
+    content: impl Fn() -> Result<bytes::Bytes, AppError>,
+) -> Result<Response, AppError> {
+    let tag = if named_by_id {
+        ETag::Strong(file.id.to_string())
+    } else {
+        ETag::of_state(Some(file.commit), &file.id.to_string())
+    };
+    let range = if tag.allows_range(request) && !tag.is_known_to(request) {
+        range::wanted(request, size)?
+    } else {
+        None
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    );
+    if named_by_id {
+        headers.insert(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("private, max-age=31536000, immutable"),
+        );
+    }
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    if let Ok(value) = HeaderValue::from_str(&file.id.to_string()) {
+        headers.insert(GOVC_OID, value);
+    }
+    let length = range.as_ref().map_or(size, |range| range.end - range.start);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    let status = match &range {
+        Some(range) => {
+            let text = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+            headers.insert(
+                header::CONTENT_RANGE,
+                HeaderValue::from_str(&text).map_err(AppError::internal)?,
+            );
+            StatusCode::PARTIAL_CONTENT
+        }
+        None => StatusCode::OK,
+    };
+    let body = if tag.is_known_to(request) {
+        Body::empty()
+    } else {
+        let all = content()?;
+        let part = range.map_or(0..all.len(), |range| {
+            let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(all.len());
+            place(range.start)..place(range.end)
+        });
+        Body::from(all.slice(part))
+    };
+    let mut response = (status, body).into_response();
+    response.headers_mut().extend(headers);
+    let response = etag::finish(request, response, &tag, Some(file.commit));
+    Ok(as_of(response, seq))
+}
+
+/// Whether the client would rather have bytes than JSON.
+fn wants_raw(headers: &HeaderMap) -> bool {
+    let mut raw = 0.0;
+    let mut json = 0.0;
+    for value in headers.get_all(header::ACCEPT) {
+        for item in value.to_str().unwrap_or_default().split(',') {
+            let mut parts = item.split(';').map(str::trim);
+            let media = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let weight = parts
+                .find_map(|part| part.strip_prefix("q=")?.trim().parse::<f32>().ok())
+                .unwrap_or(1.0);
+            match media.as_str() {
+                "application/octet-stream" => raw = weight,
+                "application/json" => json = weight,
+                _ => {}
+            }
+        }
+    }
+    raw > 0.0 && raw >= json
+}
+
+/// Whether `text` is an object's full id, which names the same for ever.
+fn is_full_id(text: &str) -> bool {
+    ObjectId::from_hex(text.as_bytes()).is_ok()
+}
+
+/// `GET /api/v1/repos/{repo}/tree/{path}`
+pub async fn tree(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
+    let reading = ask.reading()?;
+    let reference = ask.query().text("ref")?;
+    let recursive = ask.query().flag("recursive")?;
+    let last_commit = ask.query().flag("last_commit")?;
+    let page = ask.page()?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let state = app
+        .state(&ask.caller, &repo, &reading, page.cursor.as_ref())
+        .await?;
+    let query = TreeQuery {
+        path: ask.rest().to_vec(),
+        recursive,
+        last_commit,
+        page,
+    };
+    let seq = state.view.seq;
+    let (page, from) = app
+        .offload(move || state.tree(reference.as_deref(), query))
+        .await??;
+    let (head, tree) = from.unzip();
+    let tag = ETag::of_state(head, &tree.map_or_else(String::new, |id| id.to_string()));
+    let response = page::answer(&ask.uri, &page);
+    Ok(as_of(etag::finish(&ask.headers, response, &tag, head), seq))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_sent_to_who_asks_for_them() {
+        let check = |accept: &str| {
+            wants_raw(&HeaderMap::from_iter([(
+                header::ACCEPT,
+                accept.parse().unwrap(),
+            )]))
+        };
+        assert!(check("application/octet-stream"));
+        assert!(check("Application/Octet-Stream; q=0.5, text/plain"));
+        assert!(check("application/octet-stream, application/json;q=0.9"));
+        assert!(!check("*/*"));
+        assert!(!check("application/json"));
+        assert!(!check("application/json, application/octet-stream;q=0.1"));
+        assert!(!check("application/octet-stream;q=0"));
+        assert!(!wants_raw(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,127 @@
+//! Repositories.
+
+use axum::extract::State;
+use axum::response::Response;
+use govc_api::repos::{Fork, NewRepository, PatchRepository, Repository, Restore};
+use http::StatusCode;
+
+use crate::app::App;
+use crate::app::repos::{RepositoryState, location};
+use crate::http::ask::Ask;
+use crate::http::json::{self, Json, OptionalJson};
+use crate::http::problem::ApiError;
+use crate::http::reply::{as_of, done, located, written};
+use crate::http::{etag, page};
+
+/// `GET /api/v1/repos`
+pub async fn list(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
+    let prefix = ask.query().text("prefix")?.unwrap_or_default();
+    let query = ask.page()?;
+    ask.finish()?;
+    let page = app.repositories(&ask.caller, &prefix, &query)?;
+    let page = page.map(|state| state.body(&ask.origin));
+    Ok(page::answer_state(&ask.headers, &ask.uri, &page, None))
+}
+
+/// `POST /api/v1/repos`
+pub async fn create(
+    State(app): State<App>,
+    mut ask: Ask,
+    Json(body): Json<NewRepository>,
+) -> Result<Response, ApiError> {
+    let terms = ask.terms()?;
+    ask.finish()?;
+    let order = body.try_into()?;
+    let (made, seq) = app
+        .create_repository(&ask.caller, order, &terms, &ask.origin)
+        .await?;
+    let response = written(StatusCode::CREATED, &made.body(&ask.origin), seq, &terms);
+    Ok(located(response, &location(&made.record.id)))
+}
+
+/// `GET /api/v1/repos/{repo}`
+pub async fn show(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
+    let reading = ask.reading_now()?;
+    ask.finish()?;
+    let state = app
+        .show_repository(&ask.caller, &ask.repo()?, &reading)
+        .await?;
+    let body = state.body(&ask.origin);
+    let response = as_of(json::answer(StatusCode::OK, &body), state.seq);
+    let tag = tag(&state, &body);
+    Ok(etag::finish(&ask.headers, response, &tag, state.head))
+}
+
+fn tag(state: &RepositoryState, body: &Repository) -> etag::ETag {
+    let bytes = serde_json::to_vec(body).unwrap_or_default();
+    etag::ETag::of_state(state.head, &format!("{:016x}", page::digest(&bytes)))
+}
+
+/// `PATCH /api/v1/repos/{repo}`
+pub async fn patch(
+    State(app): State<App>,
+    mut ask: Ask,
+    Json(body): Json<PatchRepository>,
+) -> Result<Response, ApiError> {
+    let terms = ask.terms()?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let patch = body.try_into()?;
+    let (state, seq) = app
+        .patch_repository(&ask.caller, &repo, patch, &terms, &ask.origin)
+        .await?;
+    Ok(written(
+        StatusCode::OK,
+        &state.body(&ask.origin),
+        seq,
+        &terms,
+    ))
+}
+
+/// `DELETE /api/v1/repos/{repo}`
+pub async fn remove(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
+    let terms = ask.terms()?;
+    ask.finish()?;
+    let seq = app
+        .delete_repository(&ask.caller, &ask.repo()?, &terms)
+        .await?;
+    Ok(done(seq, &terms))
+}
+
+/// `POST /api/v1/repos/{repo}/restore`
+pub async fn restore(
+    State(app): State<App>,
+    mut ask: Ask,
+    OptionalJson(body): OptionalJson<Restore>,
+) -> Result<Response, ApiError> {
+    let terms = ask.terms()?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let id = body.id()?;
+    let (state, seq) = app
+        .restore_repository(&ask.caller, &repo, id, &terms, &ask.origin)
+        .await?;
+    Ok(written(
+        StatusCode::OK,
+        &state.body(&ask.origin),
+        seq,
+        &terms,
+    ))
+}
+
+/// `POST /api/v1/repos/{repo}/fork`
+pub async fn fork(
+    State(app): State<App>,
+    mut ask: Ask,
+    Json(body): Json<Fork>,
+) -> Result<Response, ApiError> {
+    let terms = ask.terms()?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let order = body.try_into()?;
+    let (made, seq) = app
+        .fork_repository(&ask.caller, &repo, order, &terms, &ask.origin)
+        .await?;
+    let response = written(StatusCode::CREATED, &made.body(&ask.origin), seq, &terms);
+    Ok(located(response, &location(&made.record.id)))
+}

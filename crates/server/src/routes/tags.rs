@@ -1,0 +1,59 @@
+//! Tags.
+
+use axum::extract::State;
+use axum::response::Response;
+use govc_api::refs::{DropRef, NewTag};
+use http::StatusCode;
+
+use super::refs::{list_of, one_of, remove_from};
+use crate::app::App;
+use crate::app::refs::Namespace;
+use crate::app::repos::location;
+use crate::http::ask::Ask;
+use crate::http::json::{Json, OptionalJson};
+use crate::http::path::encode;
+use crate::http::problem::ApiError;
+use crate::http::reply::{located, written};
+
+/// `GET /api/v1/repos/{repo}/tags`
+pub async fn list(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
+    let prefix = ask.query().bytes("prefix").unwrap_or_default();
+    let prefix = [Namespace::Tags.prefix(), &prefix].concat();
+    list_of(app, ask, Namespace::Tags, prefix, false).await
+}
+
+/// `POST /api/v1/repos/{repo}/tags`
+pub async fn create(
+    State(app): State<App>,
+    mut ask: Ask,
+    Json(body): Json<NewTag>,
+) -> Result<Response, ApiError> {
+    let terms = ask.terms()?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let order = body.try_into()?;
+    let (tag, seq) = app.create_tag(&ask.caller, &repo, order, &terms).await?;
+    let place = format!(
+        "{}/tags/{}",
+        location(&repo),
+        encode(tag.name.as_bytes(), true)
+    );
+    Ok(located(
+        written(StatusCode::CREATED, &tag, seq, &terms),
+        &place,
+    ))
+}
+
+/// `GET /api/v1/repos/{repo}/tags/{name…}`
+pub async fn show(State(app): State<App>, ask: Ask) -> Result<Response, ApiError> {
+    one_of(app, ask, Namespace::Tags).await
+}
+
+/// `DELETE /api/v1/repos/{repo}/tags/{name…}`
+pub async fn remove(
+    State(app): State<App>,
+    ask: Ask,
+    OptionalJson(body): OptionalJson<DropRef>,
+) -> Result<Response, ApiError> {
+    remove_from(app, ask, Namespace::Tags, body).await
+}
