@@ -16,6 +16,9 @@ use units::{Bytes, Span};
 /// The documented default.
 pub const DEFAULT_YAML: &str = include_str!("../../../config/govc.yaml");
 
+/// The default of `storage.disk_path`.
+pub const DISK_PATH: &str = "./govc-data";
+
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -495,6 +498,7 @@ mod tests {
             ("127.0.0.1", 8080)
         );
         assert_eq!(config.storage.r#type, StorageType::Hybrid);
+        assert_eq!(config.storage.disk_path, PathBuf::from(DISK_PATH));
         assert_eq!(config.limits.json_body.0, 144 << 20);
         assert!(config.auth.token.is_empty());
     }

@@ -85,7 +85,7 @@ pub async fn serve(
             source: Box::new(panic),
         })
     })?;
-    app.ready(Arc::clone(&storage.engine));
+    app.ready(&storage);
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
     listening(address);
 

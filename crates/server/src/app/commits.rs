@@ -326,11 +326,11 @@ impl State {
         }
         let tips = match (query.all, from) {
             (true, Some(from)) if query.reference.is_some() => {
-                let mut tips = LogQuery::all_tips(&self.view);
+                let mut tips = LogQuery::all_tips(&self.view)?;
                 tips.push(from);
                 tips
             }
-            (true, _) => LogQuery::all_tips(&self.view),
+            (true, _) => LogQuery::all_tips(&self.view)?,
             (false, from) => from.into_iter().collect(),
         };
         let mut log = Log::new(

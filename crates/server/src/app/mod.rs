@@ -15,12 +15,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use govc_engine::{Engine, RepoId, Repository};
+use hashbrown::HashMap;
 use tokio::sync::{OnceCell, Semaphore};
 
 use crate::config::Config;
 use crate::http::caller::Caller;
 use crate::http::idempotency::Answers;
 use crate::http::layers::Names;
+use crate::serve::Storage;
 use answers::LoggedAnswers;
 use error::AppError;
 
@@ -35,7 +37,7 @@ struct Inner {
     config: Config,
     names: Names,
     /// Set once everything that was on disk is there.
-    engine: OnceLock<Arc<Engine>>,
+    served: OnceLock<Served>,
     /// Set when the server is about to stop.
     draining: AtomicBool,
     answers: Answers,
@@ -43,6 +45,15 @@ struct Inner {
     logged: OnceCell<LoggedAnswers>,
     /// How much is computed at once beside the threads that serve.
     desks: Semaphore,
+}
+
+/// What there is to serve.
+struct Served {
+    engine: Arc<Engine>,
+    /// Whether anything is kept on disk.
+    keeps: bool,
+    /// Why repositories cannot be served, by their ids without regard to case.
+    stopped: HashMap<String, String>,
 }
 
 /// What somebody wants to do with a repository.
@@ -67,7 +78,7 @@ impl App {
         App(Arc::new(Inner {
             names: Names::of(&config),
             config,
-            engine: OnceLock::new(),
+            served: OnceLock::new(),
             draining: AtomicBool::new(false),
             answers,
             logged: OnceCell::new(),
@@ -76,9 +87,18 @@ impl App {
     }
 
     /// From now on requests are answered.
-    pub fn ready(&self, engine: Arc<Engine>) {
+    pub fn ready(&self, storage: &Storage) {
+        let stopped = storage
+            .stopped
+            .iter()
+            .filter_map(|stopped| Some((stopped.id.as_ref()?.folded(), stopped.why.clone())));
+        let served = Served {
+            engine: Arc::clone(&storage.engine),
+            keeps: storage.store.is_some(),
+            stopped: stopped.collect(),
+        };
         // Only the first one counts; there is no second.
-        let _ = self.0.engine.set(engine);
+        let _ = self.0.served.set(served);
     }
 
     /// From now on `/health/ready` says that the server is about to stop.
@@ -88,7 +108,7 @@ impl App {
 
     /// Whether requests are answered.
     pub fn is_ready(&self) -> bool {
-        self.0.engine.get().is_some() && !self.0.draining.load(Ordering::Relaxed)
+        self.0.served.get().is_some() && !self.0.draining.load(Ordering::Relaxed)
     }
 
     /// What was set.
@@ -111,9 +131,29 @@ impl App {
     /// # Errors
     /// [`AppError::Unavailable`] while the server is starting.
     pub fn engine(&self) -> Result<&Arc<Engine>, AppError> {
-        self.0.engine.get().ok_or_else(|| AppError::Unavailable {
+        self.served().map(|served| &served.engine)
+    }
+
+    /// Whether this server keeps anything on disk.
+    ///
+    /// # Errors
+    /// As [`App::engine`].
+    pub fn keeps(&self) -> Result<bool, AppError> {
+        self.served().map(|served| served.keeps)
+    }
+
+    fn served(&self) -> Result<&Served, AppError> {
+        self.0.served.get().ok_or_else(|| AppError::Unavailable {
             why: "the server is starting".to_owned(),
         })
+    }
+
+    /// Why the repository `id`, which is in the data directory, cannot be served.
+    ///
+    /// # Errors
+    /// As [`App::engine`].
+    pub fn stopped(&self, id: &RepoId) -> Result<Option<&str>, AppError> {
+        Ok(self.served()?.stopped.get(&id.folded()).map(String::as_str))
     }
 
     /// Runs what takes long, or waits for the disk, where it does not hold up other requests.
@@ -146,6 +186,14 @@ impl App {
         if !caller.may(action) {
             return Err(not_found());
         }
-        self.engine()?.get(id.as_str()).ok_or_else(not_found)
+        if let Some(repository) = self.engine()?.get(id.as_str()) {
+            return Ok(repository);
+        }
+        match self.stopped(id)? {
+            Some(why) => Err(AppError::Unavailable {
+                why: format!("{id} is stopped: {why}"),
+            }),
+            None => Err(not_found()),
+        }
     }
 }

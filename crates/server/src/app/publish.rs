@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use govc_engine::{
-    Cause, CauseKind, Change, Edit, Idempotency, Pending, Proposal, PublishError, Published,
-    RefName, Refusal, Repository, Target, Via,
+    Cause, CauseKind, Change, Edit, Idempotency, NewObjects, Pending, Proposal, PublishError,
+    Published, RefName, Refusal, Repository, Target, Via,
 };
 
 use super::App;
@@ -242,7 +242,9 @@ impl Quotas {
                 return over("refs", limit, "settings.quotas.refs");
             }
         }
-        if (self.objects.is_none() && self.bytes.is_none()) || change.objects.inline.is_empty() {
+        if (self.objects.is_none() && self.bytes.is_none())
+            || change.objects == NewObjects::default()
+        {
             return Ok(());
         }
         let stats = now.pool.stats();

@@ -8,7 +8,7 @@ use govc_api::repos::{
 use govc_engine::journal::Moment;
 use govc_engine::{
     CatalogueError, CauseKind, Entry, EntryEdit, Expected, NewRepository, Published, RefEdit,
-    RefName, RepoId, Repository, RepositoryRecord, Seq, Target, Time, Via,
+    RefName, RepoId, Repository, RepositoryRecord, Seq, Storage, Target, Time, Via,
 };
 use govc_git::ObjectId;
 
@@ -131,12 +131,24 @@ impl App {
     ) -> Result<Written, AppError> {
         self.may_make_repositories(caller)?;
         let engine = self.engine()?;
+        let storage = order.storage.unwrap_or(self.config().storage.r#type.into());
+        if storage != Storage::Memory && !self.keeps()? {
+            return Err(AppError::Impossible {
+                code: "STORAGE_UNAVAILABLE",
+                detail: "this server was started without a data directory: it keeps repositories \
+                         in memory only"
+                    .to_owned(),
+            });
+        }
+        if self.stopped(&order.id)?.is_some() {
+            return Err(AppError::RepoExists { id: order.id });
+        }
         let seconds = |ttl: u64| i64::try_from(ttl).unwrap_or(i64::MAX / 1_000_000) * 1_000_000;
         let new = NewRepository {
             id: order.id,
             description: order.description,
             default_branch: order.default_branch,
-            storage: order.storage.unwrap_or(self.config().storage.r#type.into()),
+            storage,
             object_format: order.object_format,
             expires_at: order
                 .ttl_seconds

@@ -117,7 +117,9 @@ impl From<RevisionError> for AppError {
     fn from(error: RevisionError) -> AppError {
         match error {
             RevisionError::Syntax { text, why } => AppError::RefInvalid { name: text, why },
-            RevisionError::NotFound { text } => AppError::RefNotFound { name: text },
+            RevisionError::NotFound { text } | RevisionError::SearchTooLong { text } => {
+                AppError::RefNotFound { name: text }
+            }
             RevisionError::PathNotFound { path, .. } => AppError::PathNotFound { path },
             RevisionError::Ambiguous { text, candidates } => AppError::RefAmbiguous {
                 name: text,

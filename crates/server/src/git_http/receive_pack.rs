@@ -26,7 +26,6 @@ use super::{KEEP_ALIVE, LARGE_PACKS};
 use crate::app::App;
 use crate::app::error::AppError;
 use crate::app::publish::cause;
-use crate::http::ask::Terms;
 use crate::http::caller::Caller;
 
 const RESULT: &str = "application/x-git-receive-pack-result";
@@ -281,7 +280,7 @@ impl Push {
             return outcome;
         };
         let decision = proposal.decision();
-        let published = app.publish(&repository, &Terms::default(), proposal).await;
+        let published = app.publish(&repository, proposal).await;
         let Decision { refusals, messages } =
             std::mem::take(&mut *decision.lock().unwrap_or_else(PoisonError::into_inner));
         outcome.messages.push_str(&messages);
