@@ -75,7 +75,11 @@ impl Server {
         })
         .unwrap();
         let app = App::new(config);
-        app.ready(Arc::clone(&engine));
+        app.ready(&govc_server::serve::Storage {
+            engine: Arc::clone(&engine),
+            store: None,
+            stopped: Vec::new(),
+        });
         let listener = runtime
             .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
             .unwrap();
