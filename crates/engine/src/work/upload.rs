@@ -7,6 +7,7 @@ use govc_git::object::tag::TagRef;
 use govc_git::wire::AdvertisedRef;
 use govc_git::wire::fetch::FetchRequest;
 use govc_git::wire::ls_refs::LsRefsRequest;
+use govc_git::wire::upload::{Negotiator, Said, WantRequest};
 use govc_git::{ObjectId, ObjectKind, oid};
 
 use super::View;
@@ -140,11 +141,7 @@ pub struct Common {
 /// # Errors
 /// [`UploadError::NotOurRef`] for a want that `view` does not reach.
 pub fn negotiate(view: &View, request: &FetchRequest) -> Result<Common, UploadError> {
-    for want in &request.wants {
-        if !view.visibility().sees(want)? {
-            return Err(UploadError::NotOurRef(*want));
-        }
-    }
+    check_wants(view, &request.wants)?;
     let mut seen = HashSet::with_capacity(request.haves.len());
     let mut haves = Vec::new();
     for have in &request.haves {
@@ -152,8 +149,66 @@ pub fn negotiate(view: &View, request: &FetchRequest) -> Result<Common, UploadEr
             haves.push(*have);
         }
     }
-    let ready = !haves.is_empty() && all_reach(view, &request.wants, &haves)?;
+    let ready = !request.done && !haves.is_empty() && all_reach(view, &request.wants, &haves)?;
     Ok(Common { haves, ready })
+}
+
+fn check_wants(view: &View, wants: &[ObjectId]) -> Result<(), UploadError> {
+    for want in wants {
+        if !view.visibility().sees(want)? {
+            return Err(UploadError::NotOurRef(*want));
+        }
+    }
+    Ok(())
+}
+
+/// Answers what a client of versions 0 and 1 `said` behind its wants, in one request that stands
+/// for itself. Gives what both sides have where the pack follows now; `None` where the client is
+/// to come again, with more.
+///
+/// # Errors
+/// As [`negotiate`].
+pub fn converse(
+    view: &View,
+    request: &WantRequest,
+    said: &[Said],
+    out: &mut Vec<u8>,
+) -> Result<Option<Vec<ObjectId>>, UploadError> {
+    let wants = &request.fetch.wants;
+    check_wants(view, wants)?;
+    let mut negotiator = Negotiator::new(request);
+    let (mut haves, mut seen) = (Vec::new(), HashSet::new());
+    // Whether so many haves make us ready: asked for each have, and the same until one is added.
+    let mut known = (0, false);
+    let mut ready = |haves: &[ObjectId]| -> Result<bool, PoolError> {
+        if known.0 != haves.len() {
+            // Once ready, more haves change nothing about it.
+            let now = known.1 || all_reach(view, wants, haves)?;
+            known = (haves.len(), now);
+        }
+        Ok(known.1)
+    };
+    for said in said {
+        match said {
+            Said::Wants(_) => {}
+            Said::Have(id) => {
+                let common = view.visibility().sees(id)?;
+                if common && seen.insert(*id) {
+                    haves.push(*id);
+                }
+                negotiator.have(out, id, common, || ready(&haves))?;
+            }
+            Said::Flush => {
+                let pack_follows = negotiator.flush(out, || ready(&haves))?;
+                return Ok(pack_follows.then_some(haves));
+            }
+            Said::Done => {
+                negotiator.done(out);
+                return Ok(Some(haves));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Whether each of `wants` reaches one of `haves`. What is no commit, under its tags, has no

@@ -50,7 +50,7 @@ pub fn receive_pack_capabilities(format: ObjectFormat) -> String {
 /// neither HEAD nor peeled ids, but `.have` lines for objects that the server has besides.
 #[derive(Debug)]
 pub struct RefAdvertisement {
-    capabilities: Option<String>,
+    capabilities: Option<Vec<u8>>,
     format: ObjectFormat,
 }
 
@@ -60,13 +60,13 @@ impl RefAdvertisement {
         out: &mut Vec<u8>,
         version: ProtocolVersion,
         format: ObjectFormat,
-        capabilities: String,
+        capabilities: impl Into<Vec<u8>>,
     ) -> RefAdvertisement {
         if version == ProtocolVersion::V1 {
             pktline::write(out, &[b"version 1\n"]);
         }
         RefAdvertisement {
-            capabilities: Some(capabilities),
+            capabilities: Some(capabilities.into()),
             format,
         }
     }
@@ -105,7 +105,7 @@ impl RefAdvertisement {
         out.extend_from_slice(name);
         if let Some(list) = capabilities {
             out.push(0);
-            out.extend_from_slice(list.as_bytes());
+            out.extend_from_slice(&list);
         }
         out.push(b'\n');
     }
@@ -122,13 +122,8 @@ mod tests {
     #[test]
     fn an_empty_repository_still_says_what_it_can_do() {
         let mut out = Vec::new();
-        RefAdvertisement::begin(
-            &mut out,
-            ProtocolVersion::V0,
-            ObjectFormat::Sha1,
-            "atomic".into(),
-        )
-        .end(&mut out);
+        RefAdvertisement::begin(&mut out, ProtocolVersion::V0, ObjectFormat::Sha1, "atomic")
+            .end(&mut out);
         assert_eq!(
             text(&out),
             "0044".to_owned() + &"0".repeat(40) + " capabilities^{}\\x00atomic\n0000"
@@ -139,12 +134,8 @@ mod tests {
     fn capabilities_stand_behind_the_first_ref_only() {
         let id = ObjectFormat::Sha1.empty_tree();
         let mut out = Vec::new();
-        let mut refs = RefAdvertisement::begin(
-            &mut out,
-            ProtocolVersion::V1,
-            ObjectFormat::Sha1,
-            "x".into(),
-        );
+        let mut refs =
+            RefAdvertisement::begin(&mut out, ProtocolVersion::V1, ObjectFormat::Sha1, "x");
         for (name, id, peeled) in [
             (&b"refs/heads/unborn"[..], None, None),
             (b"refs/tags/v1", Some(id), Some(id)),

@@ -61,7 +61,7 @@ impl LsRefsRequest {
         sorted.sort_unstable();
         sorted.dedup_by(|later, earlier| later.starts_with(earlier));
         match sorted.first() {
-            Some(first) if first.is_empty() => Vec::new(),
+            Some([]) => Vec::new(),
             _ => sorted,
         }
     }

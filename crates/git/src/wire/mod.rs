@@ -2,7 +2,7 @@
 //! HTTP, SSH, tests and the fuzzer drive the same code.
 //!
 //! [`advertise`] begins a conversation. Fetching in protocol version 2 is [`command`], which reads
-//! a request, then [`ls_refs`] or [`fetch`]. Pushing is [`receive`], whatever the version.
+//! a request, then [`ls_refs`] or [`fetch`]; in versions 0 and 1 it is [`upload`]. Pushing is [`receive`], whatever the version.
 //! [`sideband`] carries a pack, progress and errors in one stream.
 
 pub mod advertise;
@@ -12,6 +12,7 @@ pub mod fetch;
 pub mod ls_refs;
 pub mod receive;
 pub mod sideband;
+pub mod upload;
 
 use crate::{ObjectFormat, ObjectId};
 

@@ -5,10 +5,14 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
+use super::upload::Carrier;
 use crate::pktline::{self, DATA_BYTES_MAX, PREFIX_BYTES};
 
 /// The most that one side-band line carries: the band's number takes one byte.
 pub const PAYLOAD_BYTES_MAX: usize = DATA_BYTES_MAX - 1;
+
+/// The same for lines of at most 1,000 bytes.
+const SMALL_PAYLOAD_BYTES_MAX: usize = 1_000 - PREFIX_BYTES - 1;
 
 /// What a byte belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,33 +49,55 @@ const COPY_BYTES_MAX: usize = 16 << 10;
 /// Puts a pack that comes in pieces of any size into lines of the data band.
 ///
 /// Small pieces are gathered until a line is full; large ones are passed on as they are, without a
-/// copy, behind a header of their own.
-#[derive(Debug, Default)]
+/// copy, behind a header of their own. For a client without side-band the pack is passed on bare.
+#[derive(Debug)]
 pub struct Framer {
+    /// The longest payload of a line; 0 where there are no lines.
+    payload_bytes_max: usize,
     gathered: BytesMut,
     ready: VecDeque<Bytes>,
 }
 
 impl Framer {
+    /// Begins a pack in what the client understands.
+    pub fn new(carrier: Carrier) -> Framer {
+        Framer {
+            payload_bytes_max: match carrier {
+                Carrier::Raw => 0,
+                Carrier::SmallLines => SMALL_PAYLOAD_BYTES_MAX,
+                Carrier::Lines => PAYLOAD_BYTES_MAX,
+            },
+            gathered: BytesMut::new(),
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// Whether there are lines: without them there is no place for progress and errors.
+    pub fn has_lines(&self) -> bool {
+        self.payload_bytes_max > 0
+    }
+
     /// Takes a piece of the pack.
     pub fn push(&mut self, mut piece: Bytes) {
+        if !self.has_lines() {
+            self.ready.push_back(piece);
+            return;
+        }
+        let line_bytes_max = self.payload_bytes_max + PREFIX_BYTES + 1;
         if piece.len() < COPY_BYTES_MAX {
-            let room = PAYLOAD_BYTES_MAX + PREFIX_BYTES + 1 - self.start_line();
-            if piece.len() > room {
-                let first = piece.split_to(room);
-                self.gathered.extend_from_slice(&first);
-                self.end_line();
-                self.start_line();
-            }
-            self.gathered.extend_from_slice(&piece);
-            if self.gathered.len() == PAYLOAD_BYTES_MAX + PREFIX_BYTES + 1 {
-                self.end_line();
+            while !piece.is_empty() {
+                let room = line_bytes_max - self.start_line();
+                let now = piece.split_to(piece.len().min(room));
+                self.gathered.extend_from_slice(&now);
+                if self.gathered.len() == line_bytes_max {
+                    self.end_line();
+                }
             }
             return;
         }
         self.end_line();
         while !piece.is_empty() {
-            let now = piece.split_to(piece.len().min(PAYLOAD_BYTES_MAX));
+            let now = piece.split_to(piece.len().min(self.payload_bytes_max));
             self.ready
                 .push_back(Bytes::copy_from_slice(&header(Band::Data, now.len())));
             self.ready.push_back(now);
@@ -88,10 +114,13 @@ impl Framer {
         self.ready.push_back(self.gathered.split().freeze());
     }
 
-    /// Puts whole lines between those of the pack: progress, or the end.
+    /// Puts whole lines between those of the pack: progress, or the end. Without lines they are
+    /// left out.
     pub fn push_line(&mut self, lines: Bytes) {
         self.end_line();
-        self.ready.push_back(lines);
+        if self.has_lines() {
+            self.ready.push_back(lines);
+        }
     }
 
     /// What can be sent.
@@ -102,7 +131,8 @@ impl Framer {
     /// Makes room for a header where a line begins; the length of the line so far.
     fn start_line(&mut self) -> usize {
         if self.gathered.is_empty() {
-            self.gathered.reserve(PAYLOAD_BYTES_MAX + PREFIX_BYTES + 1);
+            self.gathered
+                .reserve(self.payload_bytes_max + PREFIX_BYTES + 1);
             self.gathered.extend_from_slice(&[0; PREFIX_BYTES + 1]);
         }
         self.gathered.len()
@@ -141,8 +171,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn every_byte_of_the_pack_arrives_once(sizes in prop::collection::vec(0usize..150_000, 0..12)) {
-            let (mut framer, mut pack, mut sent) = (Framer::default(), Vec::new(), Vec::new());
+        fn every_byte_of_the_pack_arrives_once(sizes in prop::collection::vec(0usize..150_000, 0..12), small: bool) {
+            let carrier = if small { Carrier::SmallLines } else { Carrier::Lines };
+            let (mut framer, mut pack, mut sent) = (Framer::new(carrier), Vec::new(), Vec::new());
             for (n, size) in sizes.into_iter().enumerate() {
                 let size = if n % 2 == 0 { size / 100 } else { size };
                 let piece = vec![n as u8; size];

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use govc_engine::Repository;
 use govc_engine::pool::PoolError;
 use govc_engine::work::View;
 use govc_engine::work::hidden::HiddenRefs;
 use govc_engine::work::upload::shown_refs;
+use govc_engine::{RefName, Repository};
 use govc_git::wire::advertise::{self, RefAdvertisement};
+use govc_git::wire::upload;
 use govc_git::wire::{ProtocolVersion, Service};
 
-use super::answer::{self, Refused, error_line};
+use super::answer::{self, Refused};
 use super::aside;
 use crate::app::error::AppError;
 
@@ -30,14 +31,19 @@ pub(super) async fn answer(
 ) -> Result<Response, Refused> {
     match service {
         Service::UploadPack => {
-            let mut out = Vec::new();
-            if version == ProtocolVersion::V2 {
-                advertise::write_v2(&mut out, repository.pool().format());
-            } else {
-                out = error_line(&"this server speaks version 2 of Git's protocol");
-            }
             let content_type = "application/x-git-upload-pack-advertisement";
-            Ok(answer::answer(content_type, out))
+            if version == ProtocolVersion::V2 {
+                let mut out = Vec::new();
+                advertise::write_v2(&mut out, repository.pool().format());
+                return Ok(answer::answer(content_type, out));
+            }
+            let many = repository.snapshot().refs.len() > aside::REFS_MAX;
+            let repository = Arc::clone(repository);
+            let out = aside::run(many, move || upload_pack(&repository, version)).await;
+            Ok(answer::answer(
+                content_type,
+                out?.map_err(AppError::internal)?,
+            ))
         }
         Service::ReceivePack => {
             let many = repository.snapshot().refs.len() > aside::REFS_MAX;
@@ -68,6 +74,29 @@ fn receive_pack(
     let hidden = HiddenRefs::of(&snapshot.record.settings);
     let view = View::of(repository);
     shown_refs(&view, hidden, &[b"refs/"], false, |shown| {
+        refs.write(&mut out, shown);
+    })?;
+    refs.end(&mut out);
+    Ok(out)
+}
+
+/// All refs, HEAD first, and what is under annotated tags.
+fn upload_pack(
+    repository: &Arc<Repository>,
+    version: ProtocolVersion,
+) -> Result<Vec<u8>, PoolError> {
+    let format = repository.pool().format();
+    let snapshot = repository.snapshot();
+    let hidden = HiddenRefs::of(&snapshot.record.settings);
+    let head = snapshot.head().and(snapshot.refs.head_branch());
+    let head = head
+        .map(RefName::as_bytes)
+        .filter(|name| !hidden.hides(name));
+    let mut out = Vec::new();
+    advertise::write_http_banner(&mut out, Service::UploadPack);
+    let capabilities = upload::capabilities(format, head);
+    let mut refs = RefAdvertisement::begin(&mut out, version, format, capabilities);
+    shown_refs(&View::of(repository), hidden, &[], true, |shown| {
         refs.write(&mut out, shown);
     })?;
     refs.end(&mut out);

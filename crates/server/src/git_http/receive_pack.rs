@@ -47,7 +47,7 @@ pub(super) async fn answer(
 ) -> Result<Response, Refused> {
     let limits = &app.config().limits;
     let push_limits = PushLimits {
-        commands: usize::try_from(limits.push_refs).unwrap_or(usize::MAX),
+        commands: limits.push_refs,
         ..PushLimits::default()
     };
     let format = repository.pool().format();
@@ -62,7 +62,7 @@ pub(super) async fn answer(
     let limits = ReceiveLimits {
         pack_bytes: own.unwrap_or(u64::MAX).min(limits.pack.0),
         object_bytes: limits.object.0,
-        delta_chain: u32::try_from(limits.delta_chain).unwrap_or(u32::MAX),
+        delta_chain: limits.delta_chain,
         ..ReceiveLimits::default()
     };
     let incoming = if request.has_pack() {

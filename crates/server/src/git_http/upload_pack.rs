@@ -14,9 +14,10 @@ use govc_engine::work::hidden::HiddenRefs;
 use govc_engine::work::upload::{self, Common, UploadError};
 use govc_git::pktline;
 use govc_git::wire::command::{Command, Request, RequestDecoder};
-use govc_git::wire::fetch::{self, FetchRequest, Next};
+use govc_git::wire::fetch::{self, FetchRequest, Next, OBJECTS_MAX};
 use govc_git::wire::ls_refs::LsRefsRequest;
 use govc_git::wire::sideband::{self, Band, Framer};
+use govc_git::wire::upload::{Carrier, Said, UploadDecoder, WantRequest};
 use govc_git::wire::{ProtocolError, ProtocolVersion};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -38,8 +39,7 @@ pub(super) async fn answer(
     body: RequestBody,
 ) -> Result<Response, Refused> {
     if version != ProtocolVersion::V2 {
-        let why = "this server speaks version 2 of Git's protocol";
-        return Ok(answer_as(RESULT, error_line(&why)));
+        return converse(&repository, body).await;
     }
     let request = match read(&repository, body).await? {
         Ok(Some(request)) => request,
@@ -125,25 +125,85 @@ async fn fetch(repository: &Arc<Repository>, asked: FetchRequest) -> Result<Resp
     let show_progress = !asked.no_progress;
     let counting = tokio::task::spawn_blocking(move || {
         let pack = upload::pack(&view, &asked, common.haves)?;
-        Ok(Sending::begin(pack, show_progress))
+        Ok(Sending::begin(pack, Carrier::Lines, show_progress))
     });
-    send(head, counting).await
+    send(head, counting, Carrier::Lines).await
+}
+
+/// Answers one request of versions 0 and 1: wants, and haves or `done`.
+async fn converse(repository: &Arc<Repository>, body: RequestBody) -> Result<Response, Refused> {
+    let (wants, said) = match listen(repository, body).await? {
+        Ok(Some(heard)) => heard,
+        Ok(None) => return Ok(answer_as(RESULT, Body::empty())),
+        Err(error) => return Ok(answer_as(RESULT, error_line(&error))),
+    };
+    let view = View::of(repository);
+    let negotiated = aside::run(true, move || {
+        let mut head = Vec::new();
+        let haves = upload::converse(&view, &wants, &said, &mut head)?;
+        Ok((view, wants, haves, head))
+    });
+    let (view, wants, haves, head) = match negotiated.await? {
+        Ok(negotiated) => negotiated,
+        Err(error) => return Ok(answer_as(RESULT, error_line(&explain(error)))),
+    };
+    let Some(haves) = haves else {
+        return Ok(answer_as(RESULT, head));
+    };
+    let carrier = wants.carrier;
+    let counting = tokio::task::spawn_blocking(move || {
+        let pack = upload::pack(&view, &wants.fetch, haves)?;
+        Ok(Sending::begin(pack, carrier, !wants.fetch.no_progress))
+    });
+    send(head, counting, carrier).await
+}
+
+type Heard = (Box<WantRequest>, Vec<Said>);
+
+/// Reads a request of versions 0 and 1; `None` where the client wants nothing.
+async fn listen(
+    repository: &Repository,
+    mut body: RequestBody,
+) -> Result<Result<Option<Heard>, ProtocolError>, Refused> {
+    let mut decoder = UploadDecoder::new(repository.pool().format());
+    let (mut wants, mut said) = (None, Vec::new());
+    while let Some(piece) = body.next().await? {
+        let mut input = &piece[..];
+        loop {
+            match decoder.next(&mut input) {
+                Ok(Some(Said::Wants(all))) => wants = Some(all),
+                Ok(Some(_)) if said.len() == OBJECTS_MAX => {
+                    let (what, max) = ("haves", OBJECTS_MAX);
+                    return Ok(Err(ProtocolError::TooMany { what, max }));
+                }
+                Ok(Some(other)) => said.push(other),
+                Ok(None) => break,
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+    }
+    if !decoder.is_at_boundary() {
+        return Ok(Err(ProtocolError::Truncated));
+    }
+    let wants = wants.filter(|wants| !wants.fetch.wants.is_empty());
+    Ok(Ok(wants.map(|wants| (wants, said))))
 }
 
 /// Sends `head` and then the pack that is being counted: as one body where it is small and ready
 /// at once, else piece by piece.
-pub(super) async fn send(
+async fn send(
     head: Vec<u8>,
     mut counting: JoinHandle<Result<Sending, UploadError>>,
+    carrier: Carrier,
 ) -> Result<Response, Refused> {
     let answer = match timeout(KEEP_ALIVE, &mut counting).await {
-        Err(_) => Answer::Counting(counting),
+        Err(_) => Answer::Counting(counting, carrier),
         Ok(counted) => match counted.map_err(AppError::internal)? {
             Ok(sending) if sending.finished => {
                 return Ok(answer_as(RESULT, sending.into_whole(head)));
             }
             Ok(sending) => Answer::Sending(Box::new(sending)),
-            Err(error) => Answer::failed(error),
+            Err(error) => Answer::failed(error, carrier),
         },
     };
     let first = stream::iter([Ok::<Bytes, Infallible>(head.into())]);
@@ -158,7 +218,7 @@ pub(super) async fn send(
 /// An answer that is still being made.
 enum Answer {
     /// The pack's objects are being looked for.
-    Counting(JoinHandle<Result<Sending, UploadError>>),
+    Counting(JoinHandle<Result<Sending, UploadError>>, Carrier),
     /// The pack is being sent.
     Sending(Box<Sending>),
     /// The last words.
@@ -174,15 +234,24 @@ impl Answer {
             self = match self {
                 Answer::End => return None,
                 Answer::Last(piece) => return Some((piece, Answer::End)),
-                Answer::Counting(mut counting) => match timeout(KEEP_ALIVE, &mut counting).await {
-                    Err(_) => {
-                        let piece = Bytes::from_static(sideband::KEEP_ALIVE);
-                        return Some((piece, Answer::Counting(counting)));
+                Answer::Counting(mut counting, carrier) => {
+                    // Without lines there is nothing that could be said meanwhile.
+                    let counted = match carrier {
+                        Carrier::Raw => counting.await,
+                        _ => match timeout(KEEP_ALIVE, &mut counting).await {
+                            Ok(counted) => counted,
+                            Err(_) => {
+                                let piece = Bytes::from_static(sideband::KEEP_ALIVE);
+                                return Some((piece, Answer::Counting(counting, carrier)));
+                            }
+                        },
+                    };
+                    match counted {
+                        Ok(Ok(sending)) => Answer::Sending(Box::new(sending)),
+                        Ok(Err(error)) => Answer::failed(error, carrier),
+                        Err(panic) => Answer::ended(our_fault(&panic), carrier),
                     }
-                    Ok(Ok(Ok(sending))) => Answer::Sending(Box::new(sending)),
-                    Ok(Ok(Err(error))) => Answer::failed(error),
-                    Ok(Err(panic)) => Answer::ended(our_fault(&panic)),
-                },
+                }
                 Answer::Sending(mut sending) => {
                     if let Some(piece) = sending.framer.pop() {
                         return Some((piece, Answer::Sending(sending)));
@@ -191,43 +260,52 @@ impl Answer {
                         return None;
                     }
                     // The client has taken everything: only now more is made.
+                    let carrier = sending.carrier;
                     let filled = tokio::task::spawn_blocking(move || {
                         sending.fill();
                         sending
                     });
                     match filled.await {
                         Ok(sending) => Answer::Sending(sending),
-                        Err(panic) => Answer::ended(our_fault(&panic)),
+                        Err(panic) => Answer::ended(our_fault(&panic), carrier),
                     }
                 }
             };
         }
     }
 
-    fn failed(error: UploadError) -> Answer {
-        Answer::ended(&explain(error))
+    fn failed(error: UploadError, carrier: Carrier) -> Answer {
+        Answer::ended(&explain(error), carrier)
     }
 
-    /// Tells the client why it gets no pack.
-    fn ended(why: &str) -> Answer {
-        let mut out = Vec::new();
-        sideband::write(&mut out, Band::Error, format!("{why}\n").as_bytes());
-        out.extend_from_slice(pktline::FLUSH);
-        Answer::Last(out.into())
+    /// Tells the client why it gets no pack. One without side-band sees a pack that is cut off.
+    fn ended(why: &str, carrier: Carrier) -> Answer {
+        match carrier {
+            Carrier::Raw => Answer::End,
+            _ => Answer::Last(last_words(why)),
+        }
     }
 }
 
+fn last_words(why: &str) -> Bytes {
+    let mut out = Vec::new();
+    sideband::write(&mut out, Band::Error, format!("{why}\n").as_bytes());
+    out.extend_from_slice(pktline::FLUSH);
+    out.into()
+}
+
 /// A pack on its way out.
-pub(super) struct Sending {
+struct Sending {
     pack: PackStream,
+    carrier: Carrier,
     framer: Framer,
     finished: bool,
 }
 
 impl Sending {
     /// Begins with the first pieces of `pack`.
-    pub(super) fn begin(pack: PackStream, show_progress: bool) -> Sending {
-        let mut framer = Framer::default();
+    fn begin(pack: PackStream, carrier: Carrier, show_progress: bool) -> Sending {
+        let mut framer = Framer::new(carrier);
         if show_progress {
             let mut text = Vec::new();
             let said = format!("Enumerating objects: {}, done.\n", pack.len());
@@ -236,6 +314,7 @@ impl Sending {
         }
         let mut sending = Sending {
             pack,
+            carrier,
             framer,
             finished: false,
         };
@@ -253,11 +332,7 @@ impl Sending {
                     self.framer.push(piece);
                 }
                 Some(Err(error)) => {
-                    let mut out = Vec::new();
-                    let why = our_fault(&error);
-                    sideband::write(&mut out, Band::Error, format!("{why}\n").as_bytes());
-                    out.extend_from_slice(pktline::FLUSH);
-                    self.finish(out.into());
+                    self.finish(last_words(our_fault(&error)));
                     return;
                 }
                 None => {

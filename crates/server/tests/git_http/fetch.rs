@@ -69,6 +69,42 @@ fn a_fetch_brings_what_is_new_and_the_tags_on_it() {
 }
 
 #[test]
+fn the_older_versions_clone_and_fetch_the_same() {
+    let server = Server::start();
+    let git = server.working("w");
+    git.fill(60);
+    git.run(&["tag", "-a", "-m", "one", "v1", "main~10"]);
+    git.run(&["push", "-q", "--follow-tags", &server.url(), "main"]);
+    let (url, own) = (server.url(), git.at.display().to_string());
+    for version in ["0", "1"] {
+        let protocol = format!("protocol.version={version}");
+        let list = |from: &str| git.run(&["-c", &protocol, "ls-remote", "--symref", from]);
+        assert_eq!(list(&url), list(&own));
+        let copy = server.clone_to(version, &["-c", &protocol]);
+        assert_eq!(holdings(&copy).1, holdings(&git).1);
+        for n in 0..70 {
+            copy.write("mine", format!("{n}\n"));
+            copy.commit("mine");
+        }
+        git.write("new", version);
+        git.commit("new");
+        git.run(&["tag", "-a", "-m", "new", &format!("new-{version}")]);
+        git.run(&["push", "-q", "--follow-tags", &url, "main"]);
+        copy.run(&["fetch", "-q"]);
+        assert_eq!(copy.id("origin/main"), git.id("main"));
+        assert_eq!(
+            copy.id(&format!("new-{version}")),
+            git.id(&format!("new-{version}"))
+        );
+        assert_eq!(copy.run(&["fsck", "--strict", "--no-dangling"]), "");
+        let refused = copy.fails(&["fetch", "-q", &url, &"12".repeat(20)]);
+        assert!(refused.contains("not our ref"), "{refused}");
+        let empty = server.working(&format!("empty-{version}"));
+        empty.run(&["-c", &protocol, "fetch", "-q", &url, "main"]);
+    }
+}
+
+#[test]
 fn many_rounds_of_haves_find_what_is_common() {
     let server = Server::start();
     let git = server.working("w");
@@ -82,9 +118,7 @@ fn many_rounds_of_haves_find_what_is_common() {
     git.write("theirs", "x\n");
     git.commit("theirs");
     git.run(&["push", "-q", &server.url(), "main"]);
-    let trace = copy.at.join("trace");
-    let config = format!("trace2.eventTarget={}", trace.display());
-    copy.run(&["-c", &config, "fetch", "-q"]);
+    copy.run(&["fetch", "-q"]);
     assert_eq!(copy.id("origin/main"), git.id("main"));
 }
 
