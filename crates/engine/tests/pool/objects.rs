@@ -1,6 +1,7 @@
 //! Objects: found as git finds them, and taken in.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use govc_engine::pool::{GraphSource, Pool, PoolError, PoolLimits};
 use govc_engine::{NewObject, ObjectBody};
@@ -8,8 +9,9 @@ use govc_git::object::tree;
 use govc_git::object_id::hash_object;
 use govc_git::pack::delta;
 use govc_git::{ObjectFormat, ObjectId, ObjectKind};
+use proptest::prelude::*;
 
-use crate::kit::{Git, random_history, read_pack};
+use crate::kit::{Dice, Git, random_history, read_pack};
 
 #[test]
 fn every_object_is_what_git_says() {
@@ -230,4 +232,71 @@ fn damage_is_told_and_goes_no_further() {
             Err(other) => panic!("{other}"),
         }
     }
+}
+
+proptest! {
+    #[test]
+    fn holders_are_counted_as_a_plain_map_counts_them(steps in prop::collection::vec((any::<bool>(), 0usize..6), 1..60)) {
+        let pool = Pool::new(ObjectFormat::Sha1, PoolLimits::default());
+        // Small ones and one that is kept apart.
+        let blobs: Vec<_> = (0..6).map(|n| new_object(ObjectKind::Blob, &vec![n as u8; 1 + n * 600])).collect();
+        let mut held = [0u32; 6];
+        for (takes, blob) in steps {
+            if takes {
+                pool.insert(std::slice::from_ref(&blobs[blob])).unwrap();
+                held[blob] += 1;
+            } else {
+                pool.forget(&[blobs[blob].id]);
+                held[blob] = held[blob].saturating_sub(1);
+            }
+            for (blob, held) in blobs.iter().zip(held) {
+                let found = pool.find(&blob.id).unwrap().map(|object| ObjectBody::Whole(object.data));
+                prop_assert_eq!(found, (held > 0).then(|| blob.body.clone()));
+                prop_assert_eq!(pool.contains(&blob.id), held > 0);
+            }
+            prop_assert_eq!(pool.stats().objects, held.iter().filter(|&&held| held > 0).count() as u64);
+        }
+    }
+}
+
+#[test]
+fn readers_find_whole_trees_while_others_are_taken_in() {
+    let source = edits(60, 1_500);
+    let pool = Pool::new(ObjectFormat::Sha1, PoolLimits::default());
+    pool.insert(&[new_object(ObjectKind::Tree, &folder(60))])
+        .unwrap();
+    let first = new_object(ObjectKind::Tree, &folder(60)).id;
+    let done = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for reader in 0..2 {
+            let (pool, trees, done) = (&pool, &source.trees, &done);
+            scope.spawn(move || {
+                let mut dice = Dice(reader);
+                loop {
+                    let count = done.load(Ordering::Acquire);
+                    if count > 0 {
+                        let (id, data) = &trees[dice.roll(count as u64) as usize];
+                        assert_eq!(pool.get(id).unwrap().data, data);
+                    }
+                    if count == trees.len() {
+                        break;
+                    }
+                }
+            });
+        }
+        let mut base = first;
+        let mut before = folder(60);
+        for (id, data) in &source.trees {
+            let step = delta::between(&before, data).into();
+            let body = ObjectBody::Delta { base, delta: step };
+            pool.insert(&[NewObject {
+                id: *id,
+                kind: ObjectKind::Tree,
+                body,
+            }])
+            .unwrap();
+            done.fetch_add(1, Ordering::Release);
+            (base, before) = (*id, data.clone());
+        }
+    });
 }

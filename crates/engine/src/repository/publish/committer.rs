@@ -303,12 +303,8 @@ fn is_same(durable: &Entry, decided: &Entry) -> bool {
 /// Takes the objects of an entry that was dropped out of the pool.
 fn forget(repository: &Repository, outcome: &Result<Option<Arc<Entry>>, PublishError>) {
     if let Ok(Some(entry)) = outcome {
-        let ids: Vec<_> = entry
-            .objects
-            .inline
-            .iter()
-            .map(|object| object.id)
-            .collect();
+        // What it only names was brought by others, and is theirs.
+        let ids: Vec<_> = entry.objects.brought().collect();
         repository.pool().forget(&ids);
     }
 }
