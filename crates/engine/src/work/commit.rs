@@ -3,14 +3,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use govc_git::object::tree::{MODE_SUBMODULE, canonical_mode};
+use govc_git::object::check::{Finding, Severity, check_object, check_special};
+use govc_git::object::tree::{MODE_SUBMODULE, canonical_mode, write_entry};
 use govc_git::object::{NewCommit, Signature, commit};
 use govc_git::object_id::{Collision, hash_object};
 use govc_git::{ObjectId, ObjectKind, message, path};
 use hashbrown::{HashMap, HashSet};
 
 use super::action::{Action, Content, FileMode, TextEdit};
-use super::tree_editor::{Found, TreeEditError, TreeEditor};
+use super::tree_editor::{Found, Placed, TreeEditError, TreeEditor};
 use super::view::View;
 use crate::pool::{Pool, PoolError};
 use crate::repository::publish::{Pending, Proposal, Refusal};
@@ -126,6 +127,14 @@ pub enum CommitError {
     BlobNotFound {
         /// The id.
         id: ObjectId,
+    },
+    /// Git would refuse the file: it reads it itself, and it could do harm.
+    #[error("{:?} is refused: {finding}", String::from_utf8_lossy(.name))]
+    FileRefused {
+        /// Its name in its folder.
+        name: Vec<u8>,
+        /// What `git fsck` says of it.
+        finding: Finding,
     },
     /// The commit would be the same as its parent.
     #[error("the actions change nothing")]
@@ -439,6 +448,9 @@ impl NewCommitOnBranch {
         self.apply(pool, &mut editor, &mut objects)?;
         let blobs = objects.len();
         let tree = editor.write(&mut objects)?;
+        for file in editor.special() {
+            check_special_file(pool, file, &objects)?;
+        }
         // Several steps may have had their way with one file: only what is left is brought.
         if self.steps.len() > 1 {
             let placed: HashSet<ObjectId> = editor.placed().iter().copied().collect();
@@ -625,15 +637,7 @@ fn edit_blob(
             why: "a submodule has no text to edit",
         });
     }
-    let made_here = new
-        .iter()
-        .copied()
-        .flatten()
-        .find(|object| object.id == file.id);
-    let mut text = match made_here.map(|object| &object.body) {
-        Some(ObjectBody::Whole(data)) => data.clone(),
-        _ => pool.get(&file.id)?.data,
-    };
+    let mut text = blob(pool, file.id, new)?;
     for (number, edit) in edits.iter().enumerate() {
         let bytes = edit
             .size_after(&text)
@@ -657,6 +661,59 @@ fn edit_blob(
         kind: ObjectKind::Blob,
         body: ObjectBody::Whole(text),
     })
+}
+
+/// Refuses what a push would be refused for: a `.gitmodules` that is a symbolic link, or names
+/// submodules that would leave the working tree or run something.
+fn check_special_file(pool: &Pool, file: &Placed, new: &[NewObject]) -> Result<(), CommitError> {
+    let mut tree = Vec::new();
+    write_entry(&mut tree, file.mode, &file.name, &file.id);
+    let mut finding = None;
+    let mut special = None;
+    let mut on_finding = |found: Finding| {
+        if found.severity == Severity::Error {
+            finding.get_or_insert(found);
+        }
+    };
+    let format = pool.format();
+    check_object(
+        ObjectKind::Tree,
+        &tree,
+        format,
+        &mut on_finding,
+        &mut |what, _| {
+            special = Some(what);
+        },
+    );
+    if let Some(special) = special {
+        match blob(pool, file.id, &[new]) {
+            Ok(data) => check_special(special, &data, &mut on_finding),
+            Err(PoolError::Missing { .. }) => on_finding(special.missing()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match finding {
+        None => Ok(()),
+        Some(finding) => Err(CommitError::FileRefused {
+            name: file.name.to_vec(),
+            finding,
+        }),
+    }
+}
+
+/// The content of a blob, which may be among `new`.
+fn blob(pool: &Pool, id: ObjectId, new: &[&[NewObject]]) -> Result<Bytes, PoolError> {
+    let new = new
+        .iter()
+        .copied()
+        .flatten()
+        .filter(|object| object.id == id);
+    for object in new {
+        if let ObjectBody::Whole(data) = &object.body {
+            return Ok(data.clone());
+        }
+    }
+    Ok(pool.get(&id)?.data)
 }
 
 fn is_submodule(mode: u32) -> bool {

@@ -86,6 +86,8 @@ pub struct TreeEditor {
     round: u32,
     /// Files that the last write put into trees.
     placed: Vec<ObjectId>,
+    /// Those of them whose names Git may read itself.
+    special: Vec<Placed>,
 }
 
 type FolderIndex = usize;
@@ -109,6 +111,22 @@ struct Folder {
     /// How many names there are, once somebody had to know.
     live: Option<usize>,
     round: u32,
+}
+
+/// A file that was put into a tree.
+#[derive(Debug)]
+pub(super) struct Placed {
+    /// Its name in its folder.
+    pub(super) name: Box<[u8]>,
+    pub(super) mode: u32,
+    pub(super) id: ObjectId,
+}
+
+/// Whether some file system may take `name` for `.gitmodules` or its like: HFS+ ignores some code
+/// points, NTFS has short names that begin with `gi`.
+fn may_be_special(name: &[u8]) -> bool {
+    name.first()
+        .is_some_and(|first| matches!(first, b'.' | b'g' | b'G') || !first.is_ascii())
 }
 
 /// What a name in a folder is.
@@ -168,6 +186,7 @@ impl TreeEditor {
             dead: 0,
             round: 0,
             placed: Vec::new(),
+            special: Vec::new(),
         }
     }
 
@@ -298,6 +317,7 @@ impl TreeEditor {
     /// [`TreeEditError::Collision`]; [`TreeEditError::Malformed`].
     pub fn write(&mut self, out: &mut Vec<NewObject>) -> Result<ObjectId, TreeEditError> {
         self.placed.clear();
+        self.special.clear();
         // Folder, and how many of its dirty children have been written.
         let mut open: Vec<(FolderIndex, usize)> = vec![(ROOT, 0)];
         while let Some((folder, written)) = open.last_mut() {
@@ -323,6 +343,11 @@ impl TreeEditor {
         &self.placed
     }
 
+    /// Those of them whose names may be those of files that Git itself reads, disguises included.
+    pub(super) fn special(&self) -> &[Placed] {
+        &self.special
+    }
+
     /// Writes one folder whose children are written.
     fn write_folder(
         &mut self,
@@ -331,9 +356,19 @@ impl TreeEditor {
     ) -> Result<(), TreeEditError> {
         let mut dirty_children = std::mem::take(&mut self.folders[at].dirty_children);
         let mut edits: Edits = self.folders[at].changes.drain().collect();
-        let files = edits.iter().filter_map(|(_, entry)| *entry);
-        let files = files.filter(|entry| !entry.is_folder());
-        self.placed.extend(files.map(|entry| entry.id));
+        for (name, entry) in &edits {
+            let Some(file) = entry.filter(|entry| !entry.is_folder()) else {
+                continue;
+            };
+            self.placed.push(file.id);
+            if may_be_special(name) {
+                self.special.push(Placed {
+                    name: name.clone(),
+                    mode: file.mode,
+                    id: file.id,
+                });
+            }
+        }
         for &child in &dirty_children {
             let child = &mut self.folders[child];
             if child.parent == at && child.dirty {
@@ -550,6 +585,7 @@ impl TreeEditor {
             dead: 0,
             round: self.round,
             placed: Vec::new(),
+            special: Vec::new(),
         };
         let mut new_index: HashMap<FolderIndex, FolderIndex> = HashMap::new();
         let mut waiting = vec![ROOT];

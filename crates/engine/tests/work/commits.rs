@@ -578,6 +578,57 @@ fn requests_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn what_git_fsck_refuses_is_not_committed() {
+    let mut bench = Bench::new(ObjectFormat::Sha1);
+    let bad = "[submodule \"../x\"]\n\turl = https://example.org/x\n";
+    let link = |path: &str| Action::Put {
+        path: path.into(),
+        content: Content::Bytes(Bytes::from_static(b"elsewhere")),
+        mode: Some(FileMode::Symlink),
+    };
+    bench
+        .commit(request(
+            "1",
+            vec![put("fine", bad), put(".gitmodules", "# fine\n")],
+        ))
+        .unwrap();
+    let name = "gitmodulesName: disallowed submodule name: ../x";
+    let symlink = "gitmodulesSymlink: .gitmodules is a symbolic link";
+    for (actions, expected) in [
+        (
+            vec![put("d/.gitmodules", bad)],
+            format!("\".gitmodules\" is refused: {name}"),
+        ),
+        (
+            vec![put("GITMOD~1", bad)],
+            format!("\"GITMOD~1\" is refused: {name}"),
+        ),
+        (
+            vec![rename("fine", "d/.GitModules")],
+            format!("\".GitModules\" is refused: {name}"),
+        ),
+        (
+            vec![edit(".gitmodules", "# fine\n", bad, 1)],
+            format!("\".gitmodules\" is refused: {name}"),
+        ),
+        (
+            vec![link(".gitmodules")],
+            format!("\".gitmodules\" is refused: {symlink}"),
+        ),
+        (
+            vec![chmod(".gitmodules", FileMode::Symlink)],
+            format!("\".gitmodules\" is refused: {symlink}"),
+        ),
+    ] {
+        let error = bench.commit(request("2", actions)).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
+    bench
+        .commit(request("2", vec![put(".gitignore", "x"), link("link")]))
+        .unwrap();
+}
+
+#[test]
 fn a_blob_that_is_known_is_put_by_its_id() {
     let mut bench = Bench::new(ObjectFormat::Sha1);
     let first = bench.commit(request("1", vec![put("a", "1")])).unwrap();

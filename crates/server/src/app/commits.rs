@@ -273,6 +273,10 @@ impl From<CommitError> for AppError {
                 code: "MODE_INVALID",
                 detail,
             },
+            CommitError::FileRefused { .. } => AppError::Impossible {
+                code: "FILE_REFUSED",
+                detail,
+            },
             CommitError::BlobNotFound { .. } => AppError::Impossible {
                 code: "OBJECT_NOT_FOUND",
                 detail,
