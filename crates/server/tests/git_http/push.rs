@@ -1,6 +1,9 @@
 //! Pushes.
 
-use govc_git::ObjectFormat;
+use std::io::{Read, Write};
+
+use govc_git::pack::{EntryKind, PackWriter, delta};
+use govc_git::{ObjectFormat, ObjectId, ObjectKind};
 use govc_server::Config;
 
 use crate::kit::Server;
@@ -366,4 +369,191 @@ fn a_siblings_private_object_cannot_be_named() {
         "{answer}"
     );
     assert_eq!(server.ref_at("refs/heads/theft"), "");
+}
+
+/// The answer to a push as text.
+fn answer_to(server: &Server, commands: &[(String, String, &str)], pack: &[u8]) -> String {
+    let (status, answer) = server.post("git-receive-pack", push_of(commands, pack));
+    assert_eq!(status, 200);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn commits_of_one_push_cannot_vouch_for_each_other() {
+    let server = Server::start();
+    let git = server.working("w");
+    git.write("f", "x");
+    git.commit("first");
+    git.run(&["push", "-q", &server.url(), "main"]);
+    let fork = server.engine.fork(
+        &server.repository,
+        govc_engine::RepoId::parse("sibling").unwrap(),
+        None,
+        crate::kit::cause(),
+        false,
+    );
+    server.runtime.block_on(fork).unwrap();
+    git.run(&["checkout", "-q", "-b", "private"]);
+    git.write("secret", "the private one\n");
+    git.commit("private");
+    let secret = git.id("HEAD:secret");
+    git.run(&["push", "-q", &server.url_of("sibling"), "private"]);
+
+    // Two folders that both hold the private blob, taking turns at one path: whoever looks at
+    // each of them once, beside its parent's, never looks at the blob.
+    let other = git.id("main:f");
+    let make = |entries: &str| git.feed(&["mktree"], entries.as_bytes()).trim().to_owned();
+    let one = make(&format!("100644 blob {secret}\tmine\n"));
+    let two = make(&format!(
+        "100644 blob {secret}\tmine\n100644 blob {other}\tmore\n"
+    ));
+    let roots = [&one, &two, &one].map(|folder| make(&format!("040000 tree {folder}\tdir\n")));
+    let mut tip = String::new();
+    let mut ids = format!("{one}\n{two}\n");
+    for root in &roots {
+        let parent = if tip.is_empty() { "main" } else { &tip };
+        let made = git.run(&["commit-tree", "-m", "x", "-p", parent, root]);
+        tip = made.trim().to_owned();
+        ids.push_str(&format!("{root}\n{tip}\n"));
+    }
+    let pack = git.feed_bytes(&["pack-objects", "--stdout", "-q"], ids.as_bytes());
+    let command = ("0".repeat(40), tip, "refs/heads/theft");
+    let answer = answer_to(&server, &[command], &pack);
+    assert!(
+        answer.contains("ng refs/heads/theft missing necessary objects"),
+        "{answer}"
+    );
+}
+
+#[test]
+fn a_delta_on_a_siblings_private_object_is_refused() {
+    let server = Server::start();
+    let git = server.working("w");
+    git.write("f", "x");
+    git.commit("first");
+    git.run(&["push", "-q", &server.url(), "main"]);
+    let fork = server.engine.fork(
+        &server.repository,
+        govc_engine::RepoId::parse("sibling").unwrap(),
+        None,
+        crate::kit::cause(),
+        false,
+    );
+    server.runtime.block_on(fork).unwrap();
+    let text: String = (0..500).map(|n| format!("private line {n}\n")).collect();
+    git.run(&["checkout", "-q", "-b", "private"]);
+    git.write("secret", &text);
+    git.commit("private");
+    git.run(&["push", "-q", &server.url_of("sibling"), "private"]);
+    git.run(&["checkout", "-q", "main"]);
+    git.write("mine", format!("{text}one more\n"));
+    let mine = git.commit("mine");
+    let id = |revision: &str| ObjectId::from_hex(git.id(revision).as_bytes()).unwrap();
+    let raw = |kind: &str, revision: &str| git.feed_bytes(&["cat-file", kind, revision], b"");
+    let mut pack = PackWriter::new(Vec::new(), ObjectFormat::Sha1, 3).unwrap();
+    let base = EntryKind::RefDelta {
+        base: id("private:secret"),
+    };
+    let difference = delta::between(&raw("blob", "private:secret"), &raw("blob", "main:mine"));
+    pack.whole(&id("main"), ObjectKind::Commit, &raw("commit", "main"), 1)
+        .unwrap();
+    pack.whole(
+        &id("main^{tree}"),
+        ObjectKind::Tree,
+        &raw("tree", "main^{tree}"),
+        1,
+    )
+    .unwrap();
+    pack.delta(&id("main:mine"), &base, &difference, 1).unwrap();
+    let pack = pack.finish().unwrap().out;
+    let old = git.id("main~1");
+    let answer = answer_to(&server, &[(old, mine, "refs/heads/main")], &pack);
+    assert!(answer.contains("unpack unresolved deltas"), "{answer}");
+    assert!(
+        answer.contains("ng refs/heads/main unpacker error"),
+        "{answer}"
+    );
+}
+
+#[test]
+fn hostile_packs_are_refused_and_leave_nothing() {
+    let server = Server::start();
+    let git = server.working("w");
+    git.write("f", "x");
+    let commit = git.commit("first");
+    let ids = git.run(&["rev-list", "--objects", "--no-object-names", "main"]);
+    let pack = git.feed_bytes(&["pack-objects", "--stdout", "-q"], ids.as_bytes());
+    let mut flipped = pack.clone();
+    flipped[20] ^= 0x40;
+    let mut miscounted = pack.clone();
+    miscounted[11] = 200;
+    let mut huge = pack.clone();
+    huge[8..12].copy_from_slice(&[0xff; 4]);
+    for (what, bad) in [
+        ("nothing", Vec::new()),
+        ("no pack", b"hello, this is not a pack at all".to_vec()),
+        ("cut off", pack[..pack.len() - 7].to_vec()),
+        ("flipped", flipped),
+        ("miscounted", miscounted),
+        ("huge count", huge),
+        ("more behind it", [&pack[..], b"more"].concat()),
+    ] {
+        let command = ("0".repeat(40), commit.clone(), "refs/heads/main");
+        let answer = answer_to(&server, &[command], &bad);
+        assert!(!answer.contains("unpack ok"), "{what}: {answer}");
+        assert!(
+            answer.contains("ng refs/heads/main unpacker error"),
+            "{what}: {answer}"
+        );
+    }
+    assert_eq!(server.repository.snapshot().seq, 0);
+    let command = ("0".repeat(40), commit, "refs/heads/main");
+    let answer = answer_to(&server, &[command], &pack);
+    assert!(answer.contains("ok refs/heads/main"), "{answer}");
+}
+
+#[test]
+fn a_client_that_goes_away_leaves_nothing() {
+    let server = Server::start();
+    let git = server.working("w");
+    git.write("f", "x");
+    let commit = git.commit("first");
+    let mut body = push_of(&[("0".repeat(40), commit, "refs/heads/main")], b"PACK");
+    body.resize(3 << 20, 7);
+    let mut stream = std::net::TcpStream::connect(&server.address).unwrap();
+    let head = format!(
+        "POST /hello.git/git-receive-pack HTTP/1.1\r\nhost: localhost\r\n\
+         content-type: application/x-git-receive-pack-request\r\ncontent-length: {}\r\n\r\n",
+        body.len() + 1
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&body).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    // The server hangs up, or says that the body is not whole.
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    assert!(!answer.contains("200 OK"), "{answer}");
+    assert_eq!(server.repository.snapshot().seq, 0);
+    assert!(server.repository.pool().packs().is_empty());
+    git.run(&["push", "-q", &server.url(), "main"]);
+}
+
+#[test]
+fn a_pack_over_the_limit_is_told_in_the_report() {
+    let server = Server::start();
+    let git = server.working("w");
+    git.write(
+        "noise",
+        (0..300_000u32)
+            .flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes())
+            .collect::<Vec<u8>>(),
+    );
+    git.commit("first");
+    server.set(|settings| settings.quotas.push_bytes = Some(100_000));
+    let refused = git.fails(&["push", &server.url(), "main"]);
+    assert!(
+        refused.contains("the pack exceeds the maximum allowed size of 100000 bytes"),
+        "{refused}"
+    );
+    assert_eq!(server.ref_at("refs/heads/main"), "");
 }

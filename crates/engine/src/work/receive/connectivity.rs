@@ -275,7 +275,9 @@ impl<'a, 'r> Walk<'a, 'r> {
                         id: *parent,
                         of: id,
                     })?;
-                    parent_trees.push((graph.tree(number), Parent::Visible));
+                    let tree = graph.tree(number);
+                    self.known.insert(tree);
+                    parent_trees.push((tree, Parent::Visible));
                 }
             }
         }
