@@ -321,6 +321,14 @@ impl HotMap {
         })
     }
 
+    /// Whether `id` is kept as a delta of `base`.
+    pub(super) fn is_delta_of(&self, id: &oid, base: &oid) -> bool {
+        let found = self.with(id, |record, _| {
+            record.flags() & DELTA != 0 && record.base() == base.as_bytes()
+        });
+        found == Some(true)
+    }
+
     /// The commit that is known to have introduced `id`, if it is hot.
     pub(super) fn introducer(&self, id: &oid) -> Option<Option<u32>> {
         self.with(id, |_, slot| {

@@ -176,7 +176,8 @@ impl<'p> SetBuilder<'p> {
     /// Notes what was at the path of the tree `id` before, if it is hot: its own delta may be of
     /// another tree, which is of no use here.
     pub(super) fn note_before(&mut self, id: &oid, before: &oid) {
-        if self.set.hot.places.contains_key(id) {
+        let is_hot = self.set.hot.places.contains_key(id);
+        if is_hot && !self.pool.hot.is_delta_of(id, before) {
             self.set.before.insert(id.to_owned(), before.to_owned());
         }
     }
