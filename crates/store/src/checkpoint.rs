@@ -415,7 +415,8 @@ impl Store {
     fn drop_segments(&self) -> io::Result<()> {
         let mut log = self.log();
         let oldest = |repo: &Arc<Repo>| repo.state().oldest_segment();
-        let needed = self.all().iter().filter_map(oldest).min();
+        let all = self.all();
+        let needed = all.iter().filter_map(oldest).chain(self.pinned).min();
         let needed = needed.unwrap_or_else(|| log.newest_segment());
         log.remove_before(needed)
     }

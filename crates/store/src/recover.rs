@@ -92,9 +92,15 @@ impl Store {
         }
         let log_dir = Path::new(directory::LOG);
         let mut replay = Replay {
+            skipped: scan
+                .stopped
+                .iter()
+                .filter_map(|stopped| stopped.key)
+                .collect(),
             scan: &mut scan,
             purged: &purged,
             unknown: HashSet::new(),
+            pinned: None,
         };
         let summary =
             log::read(&*disk, log_dir, |event| replay.event(event)).map_err(
@@ -107,7 +113,7 @@ impl Store {
                     },
                 },
             )?;
-        replay.finish();
+        let pinned = replay.finish();
         if let Some((at, bytes)) = summary.torn {
             let segment = summary.segments.last().map_or(0, |(number, _)| *number);
             scan.notes.push(format!(
@@ -159,7 +165,7 @@ impl Store {
             }
         }
         let repos = HashMap::new();
-        let store = Arc::new(Store::new(disk, options, log, epoch, repos, lock));
+        let store = Arc::new(Store::new(disk, options, log, epoch, pinned, repos, lock));
         let mut refs = HashMap::new();
         let mut outside = Vec::new();
         for (key, loading) in loading {
@@ -449,6 +455,10 @@ struct Replay<'a> {
     purged: &'a HashMap<RepoKey, u64>,
     /// Named by the log, and nowhere made.
     unknown: HashSet<RepoKey>,
+    /// Their directories cannot be read: what the log has of them is kept for who mends that.
+    skipped: HashSet<RepoKey>,
+    /// The oldest segment with changes of those.
+    pinned: Option<u64>,
 }
 
 impl Replay<'_> {
@@ -495,8 +505,12 @@ impl Replay<'_> {
                 for key in keys {
                     match self.scan.loading.get_mut(&key) {
                         Some(loading) => loading.suspicion = Some((why.clone(), segment)),
+                        None if self.skipped.contains(&key) => {
+                            self.pinned.get_or_insert(segment);
+                        }
                         None => {
                             self.unknown.insert(key);
+                            self.pinned.get_or_insert(segment);
                         }
                     }
                 }
@@ -520,6 +534,10 @@ impl Replay<'_> {
         if self.purged.contains_key(&key) {
             return;
         }
+        if self.skipped.contains(&key) {
+            self.pinned.get_or_insert(segment);
+            return;
+        }
         let decoded = format::decode_entry(bytes);
         if !self.scan.loading.contains_key(&key) {
             let record = decoded.as_ref().ok().filter(|entry| makes(entry));
@@ -531,6 +549,7 @@ impl Replay<'_> {
                     self.unknown.remove(&key);
                 }
                 None => {
+                    self.pinned.get_or_insert(segment);
                     if self.unknown.insert(key)
                         && let Err(error) = decoded
                     {
@@ -552,7 +571,8 @@ impl Replay<'_> {
         }
     }
 
-    fn finish(self) {
+    /// Returns the oldest segment that must stay.
+    fn finish(self) -> Option<u64> {
         for (key, loading) in &mut self.scan.loading {
             if let Some((why, segment)) = loading.suspicion.take() {
                 loading.damage(why, segment);
@@ -573,6 +593,7 @@ impl Replay<'_> {
                 why: why.to_owned(),
             });
         }
+        self.pinned
     }
 }
 

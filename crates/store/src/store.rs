@@ -29,6 +29,8 @@ pub struct Store {
     log: Mutex<Log>,
     /// How often numbers have jumped ahead.
     pub(crate) epoch: u64,
+    /// Segments from this one on stay: they have changes of repositories that are stopped.
+    pub(crate) pinned: Option<u64>,
     repos: RwLock<HashMap<RepoKey, Arc<Repo>>>,
     /// Held to move directories.
     pub(crate) moving: Mutex<()>,
@@ -159,6 +161,7 @@ impl Store {
         options: StoreOptions,
         log: Log,
         epoch: u64,
+        pinned: Option<u64>,
         repos: HashMap<RepoKey, Arc<Repo>>,
         lock: Box<dyn Send + Sync>,
     ) -> Store {
@@ -167,6 +170,7 @@ impl Store {
             options,
             log: Mutex::new(log),
             epoch,
+            pinned,
             repos: RwLock::new(repos),
             moving: Mutex::default(),
             listeners: Mutex::default(),

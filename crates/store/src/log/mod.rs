@@ -188,6 +188,7 @@ impl Log {
             number,
             previous: self.end.0,
             previous_end: self.durable_end,
+            first_record: self.durable + 1,
             epoch: self.epoch,
             acknowledged_early: self.early,
         };

@@ -144,6 +144,10 @@ pub(crate) fn read(
         if let Some(header) = header {
             summary.epoch = header.epoch;
             summary.acknowledged_early = header.acknowledged_early;
+            // Segments before it may be gone, and their records with them.
+            summary.last_record = summary
+                .last_record
+                .max(header.first_record.saturating_sub(1));
         } else {
             // Without its header nobody knows what came before it.
             event(Event::Damaged {
@@ -157,7 +161,7 @@ pub(crate) fn read(
         let mut at = HEADER_AREA_BYTES as usize;
         while at < limit {
             let found = record::find(&bytes, at)
-                .filter(|found| found.payload.end <= limit && found.number > summary.last_record);
+                .filter(|found| found.end <= limit && found.number > summary.last_record);
             match found {
                 Some(found) if found.payload_good => {
                     if let Some(damage) = pending.take() {
@@ -165,7 +169,7 @@ pub(crate) fn read(
                     }
                     summary.last_record = found.number;
                     summary.clean = found.kind == RecordKind::Closed;
-                    at = found.payload.end;
+                    at = found.end;
                     if found.kind == RecordKind::Batch {
                         event(Event::Batch {
                             segment: number,
@@ -176,7 +180,7 @@ pub(crate) fn read(
                 }
                 found => {
                     let expected = summary.last_record + 1;
-                    let own = found.map(|found| (found.own, (found.payload.end - at) as u64));
+                    let own = found.map(|found| (found.own, (found.end - at) as u64));
                     let good = next_good(&bytes, at + 1, limit, expected);
                     let is_newest = place == newest && end.is_none();
                     let next = match good {
@@ -256,7 +260,7 @@ fn next_good(segment: &Bytes, mut at: usize, limit: usize, least: u64) -> Option
         at += memchr::memmem::find(&segment[at..limit], RECORD_MAGIC)?;
         if let Some(found) = record::find(segment, at)
             && found.payload_good
-            && found.payload.end <= limit
+            && found.end <= limit
             && found.number >= least
         {
             return Some((at, found.durable));

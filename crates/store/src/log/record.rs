@@ -25,6 +25,8 @@ pub(super) struct SegmentHeader {
     pub(super) previous: u64,
     /// Up to which byte that one counts. What is beyond was never acknowledged.
     pub(super) previous_end: u64,
+    /// The number of its first record.
+    pub(super) first_record: u64,
     /// How often numbers have jumped ahead.
     pub(super) epoch: u64,
     /// Whether changes in it were acknowledged before they were durable.
@@ -47,7 +49,13 @@ impl SegmentHeader {
         header.extend_from_slice(SEGMENT_MAGIC);
         header.extend_from_slice(&VERSION.to_le_bytes());
         header.extend_from_slice(&u32::from(self.acknowledged_early).to_le_bytes());
-        for number in [self.number, self.previous, self.previous_end, self.epoch] {
+        for number in [
+            self.number,
+            self.previous,
+            self.previous_end,
+            self.first_record,
+            self.epoch,
+        ] {
             header.extend_from_slice(&number.to_le_bytes());
         }
         header.resize(HEADER_BYTES - 4, 0);
@@ -76,7 +84,8 @@ impl SegmentHeader {
                 number: u64_at(content, 16),
                 previous: u64_at(content, 24),
                 previous_end: u64_at(content, 32),
-                epoch: u64_at(content, 40),
+                first_record: u64_at(content, 40),
+                epoch: u64_at(content, 48),
             });
         }
         FoundHeader::Bad
@@ -94,6 +103,9 @@ pub(super) enum RecordKind {
 
 pub(super) const HEAD_BYTES: usize = 48;
 pub(super) const RECORD_MAGIC: &[u8; 4] = b"gvr\x01";
+/// What a record ends with. A payload may end in zeros, which is what is there before it is
+/// written: without this a record whose write failed could be whole.
+const END: u8 = 0xa5;
 /// The longest record; a longer batch is refused.
 pub(super) const RECORD_BYTES_MAX: usize = 1 << 30;
 
@@ -136,6 +148,7 @@ pub(super) fn encode(parts: &RecordParts<'_>) -> Vec<u8> {
     record.extend_from_slice(&crc32fast::hash(&record).to_le_bytes());
     record.extend_from_slice(&names);
     record.extend_from_slice(parts.payload);
+    record.push(END);
     record
 }
 
@@ -150,6 +163,9 @@ pub(super) struct Found {
     pub(super) recent_bytes: u64,
     /// Where its payload is, from the start of the segment.
     pub(super) payload: std::ops::Range<usize>,
+    /// Where the record ends.
+    pub(super) end: usize,
+    /// Its payload and its end are whole.
     pub(super) payload_good: bool,
 }
 
@@ -178,6 +194,7 @@ pub(super) fn find(segment: &Bytes, at: usize) -> Option<Found> {
         return None;
     }
     let payload = segment.get(payload_at..end)?;
+    let last = segment.get(end)?;
     Some(Found {
         kind,
         number: u64_at(head, 8),
@@ -186,7 +203,8 @@ pub(super) fn find(segment: &Bytes, at: usize) -> Option<Found> {
         recent,
         recent_bytes: u64::from(u32_at(head, 32)),
         payload: payload_at..end,
-        payload_good: crc32fast::hash(payload) == u32_at(head, 40),
+        end: end + 1,
+        payload_good: crc32fast::hash(payload) == u32_at(head, 40) && *last == END,
     })
 }
 

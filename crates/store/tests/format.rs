@@ -1,0 +1,294 @@
+//! What is written is read back, and bytes that make no sense are refused without a panic.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use govc_engine::journal::PackId;
+use govc_engine::repository::record::{Quotas, Retention};
+use govc_engine::{
+    Cause, CauseKind, Entry, EntryEdit, ForkedFrom, Idempotency, NewObject, NewObjects, ObjectBody,
+    RefName, RepoId, RepoKey, RepositoryRecord, Settings, Storage, Target, Time, Via,
+};
+use govc_git::{ObjectFormat, ObjectId, ObjectKind};
+use govc_store::format::{Encoder, FormatError, decode_entry, encode_entry, named_repository};
+use proptest::prelude::*;
+
+fn id(format: ObjectFormat) -> impl Strategy<Value = ObjectId> {
+    let bytes = prop::collection::vec(any::<u8>(), format.len_in_bytes());
+    bytes.prop_map(|bytes| ObjectId::try_from(&bytes[..]).unwrap())
+}
+
+fn name() -> impl Strategy<Value = RefName> {
+    prop::collection::vec(any::<u8>(), 0..40).prop_map(RefName::new)
+}
+
+fn target(format: ObjectFormat) -> impl Strategy<Value = Target> {
+    prop_oneof![
+        id(format).prop_map(Target::At),
+        name().prop_map(Target::Symbolic),
+        Just(Target::Gone),
+    ]
+}
+
+fn repo_id() -> impl Strategy<Value = RepoId> {
+    "z[a-z0-9_-]{0,20}(/z[a-z0-9]{0,9}){0,2}".prop_map(|text| RepoId::parse(&text).unwrap())
+}
+
+fn record(format: ObjectFormat) -> impl Strategy<Value = RepositoryRecord> {
+    let storage = prop_oneof![
+        Just(Storage::Memory),
+        Just(Storage::Hybrid),
+        Just(Storage::Disk)
+    ];
+    let forked =
+        (any::<[u8; 16]>(), repo_id(), any::<u64>()).prop_map(|(key, id, seq)| ForkedFrom {
+            key: RepoKey(key),
+            id,
+            seq,
+        });
+    let limit = || prop::option::of(any::<u64>());
+    let settings = (
+        any::<[bool; 3]>(),
+        prop::collection::vec(".{0,9}", 0..3),
+        (limit(), limit(), limit(), limit(), limit()),
+    );
+    let settings = settings.prop_map(|(flags, hide_refs, limits)| Settings {
+        deny_non_fast_forwards: flags[0],
+        deny_deletes: flags[1],
+        fsck_objects: flags[2],
+        hide_refs,
+        quotas: Quotas {
+            bytes: limits.0,
+            objects: limits.1,
+            refs: limits.2,
+            push_bytes: limits.3,
+        },
+        retention: Retention {
+            refs_seconds: limits.4,
+        },
+    });
+    let times = (
+        any::<i64>(),
+        prop::option::of(any::<i64>()),
+        prop::option::of(any::<i64>()),
+    );
+    (
+        repo_id(),
+        ".{0,30}",
+        storage,
+        any::<[u8; 16]>(),
+        prop::option::of(forked),
+        times,
+        settings,
+    )
+        .prop_map(
+            move |(id, description, storage, family, forked_from, times, settings)| {
+                RepositoryRecord {
+                    id,
+                    description,
+                    storage,
+                    object_format: format,
+                    family: RepoKey(family),
+                    forked_from,
+                    created_at: Time(times.0),
+                    deleted_at: times.1.map(Time),
+                    expires_at: times.2.map(Time),
+                    settings,
+                }
+            },
+        )
+}
+
+fn edit(format: ObjectFormat) -> impl Strategy<Value = EntryEdit> {
+    let moved = (name(), target(format), target(format));
+    prop_oneof![
+        moved.prop_map(|(name, before, after)| EntryEdit::Ref {
+            name,
+            before,
+            after
+        }),
+        (prop::option::of(record(format)), record(format)).prop_map(|(before, after)| {
+            EntryEdit::Repository {
+                before: before.map(Box::new),
+                after: Box::new(after),
+            }
+        }),
+    ]
+}
+
+fn object(format: ObjectFormat) -> impl Strategy<Value = NewObject> {
+    let bytes = || prop::collection::vec(any::<u8>(), 0..200).prop_map(Bytes::from);
+    let body = prop_oneof![
+        bytes().prop_map(ObjectBody::Whole),
+        (id(format), bytes()).prop_map(|(base, delta)| ObjectBody::Delta { base, delta }),
+        Just(ObjectBody::Elsewhere),
+    ];
+    let kind = prop_oneof![
+        Just(ObjectKind::Commit),
+        Just(ObjectKind::Tree),
+        Just(ObjectKind::Blob),
+        Just(ObjectKind::Tag)
+    ];
+    (id(format), kind, body).prop_map(|(id, kind, body)| NewObject { id, kind, body })
+}
+
+fn cause() -> impl Strategy<Value = Cause> {
+    let kind = prop_oneof![
+        Just(CauseKind::RepoCreated),
+        Just(CauseKind::Push),
+        Just(CauseKind::TagDeleted),
+        Just(CauseKind::External)
+    ];
+    let via = prop_oneof![Just(Via::Git), Just(Via::Rest), Just(Via::Job)];
+    let idempotency = (any::<[u8; 32]>(), any::<[u8; 32]>(), ".{0,50}");
+    let idempotency = idempotency.prop_map(|(key, request, answer)| {
+        Box::new(Idempotency {
+            key,
+            request,
+            answer: Bytes::from(answer),
+        })
+    });
+    (
+        kind,
+        via,
+        ".{0,20}",
+        ".{0,20}",
+        prop::option::of(".{0,20}"),
+        prop::option::of(idempotency),
+    )
+        .prop_map(
+            |(kind, via, actor, request_id, reason, idempotency)| Cause {
+                kind,
+                actor: actor.into(),
+                via,
+                request_id: request_id.into(),
+                reason: reason.map(Arc::from),
+                idempotency,
+            },
+        )
+}
+
+fn entry() -> impl Strategy<Value = Entry> {
+    let format = prop_oneof![Just(ObjectFormat::Sha1), Just(ObjectFormat::Sha256)];
+    format.prop_flat_map(|format| {
+        (
+            any::<([u8; 16], u64, u32, i64)>(),
+            cause(),
+            prop::collection::vec(edit(format), 0..5),
+            prop::collection::vec(object(format), 0..5),
+            prop::collection::vec(id(format).prop_map(PackId), 0..3),
+        )
+            .prop_map(
+                |((repo, seq, step, time), cause, edits, inline, packs)| Entry {
+                    repo: RepoKey(repo),
+                    seq,
+                    step,
+                    time: Time(time),
+                    cause,
+                    edits,
+                    objects: NewObjects { inline, packs },
+                },
+            )
+    })
+}
+
+fn encoded(entry: &Entry) -> Vec<u8> {
+    let mut out = Encoder::default();
+    encode_entry(&mut out, entry).unwrap();
+    out.bytes
+}
+
+proptest! {
+    #[test]
+    fn an_entry_is_read_back(entry in entry()) {
+        let bytes = encoded(&entry);
+        prop_assert_eq!(named_repository(&bytes), Some(entry.repo));
+        prop_assert_eq!(decode_entry(Bytes::from(bytes)).unwrap(), entry);
+    }
+
+    #[test]
+    fn a_cut_entry_is_refused(entry in entry(), at in any::<prop::sample::Index>()) {
+        let mut bytes = encoded(&entry);
+        bytes.truncate(at.index(bytes.len()));
+        prop_assert!(decode_entry(Bytes::from(bytes)).is_err());
+    }
+
+    #[test]
+    fn a_changed_entry_never_panics(entry in entry(), changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+        let mut bytes = encoded(&entry);
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let _ = decode_entry(Bytes::from(bytes));
+    }
+}
+
+#[test]
+fn an_unknown_kind_of_edit_is_named() {
+    let entry = Entry {
+        repo: RepoKey([7; 16]),
+        seq: 1,
+        step: 0,
+        time: Time(0),
+        cause: Cause {
+            kind: CauseKind::Ref,
+            actor: "".into(),
+            via: Via::Rest,
+            request_id: "".into(),
+            reason: None,
+            idempotency: None,
+        },
+        edits: vec![EntryEdit::Ref {
+            name: RefName::head(),
+            before: Target::Gone,
+            after: Target::Gone,
+        }],
+        objects: NewObjects::default(),
+    };
+    let mut bytes = encoded(&entry);
+    // The number and the version of the edit stand before its length and the name.
+    let name = bytes
+        .windows(4)
+        .position(|window| window == b"HEAD")
+        .unwrap();
+    bytes[name - 4] = 99;
+    assert_eq!(
+        decode_entry(Bytes::from(bytes)),
+        Err(FormatError::Unknown {
+            what: "kind of edit",
+            number: 99,
+            version: 1
+        })
+    );
+}
+
+#[test]
+fn ids_of_two_hashes_are_never_written() {
+    let mut out = Encoder::default();
+    let object = |format: ObjectFormat| NewObject {
+        id: ObjectId::null(format),
+        kind: ObjectKind::Blob,
+        body: ObjectBody::Elsewhere,
+    };
+    let entry = Entry {
+        repo: RepoKey([7; 16]),
+        seq: 1,
+        step: 0,
+        time: Time(0),
+        cause: Cause {
+            kind: CauseKind::Ref,
+            actor: "".into(),
+            via: Via::Rest,
+            request_id: "".into(),
+            reason: None,
+            idempotency: None,
+        },
+        edits: Vec::new(),
+        objects: NewObjects {
+            inline: vec![object(ObjectFormat::Sha1), object(ObjectFormat::Sha256)],
+            packs: Vec::new(),
+        },
+    };
+    assert!(encode_entry(&mut out, &entry).is_err());
+}
