@@ -1,0 +1,11 @@
+//! Short stories about the real server: each starts one, and asks git and HTTP what they see.
+
+mod clone;
+mod fork;
+mod program;
+mod push;
+mod refused;
+mod rest;
+mod restart;
+mod runners;
+mod writers;

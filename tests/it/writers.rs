@@ -1,0 +1,150 @@
+//! Many writers on one branch: whoever was told yes is in its history.
+
+use std::collections::BTreeSet;
+
+use govc_tests::{Git, Http, TestServer};
+use serde_json::json;
+
+const WRITERS: usize = 8;
+const COMMITS_EACH: usize = 6;
+
+/// One commit by REST: `None` when somebody was faster.
+fn commit(api: &Http, file: &str) -> Option<String> {
+    let body = json!({
+        "branch": "main", "message": format!("Add {file}"),
+        "actions": [{"op": "put", "path": file, "content": file}],
+    });
+    let answer = api.post("/repos/hello/commits", &body);
+    match answer.status {
+        201 => Some(answer.json()["oid"].as_str().expect("an id").to_owned()),
+        409 => None,
+        other => panic!("{other}: {}", answer.text()),
+    }
+}
+
+/// The commits of `main`, and that its tree has a file for each.
+fn check(server: &TestServer, answered: &BTreeSet<String>) {
+    let git = Git::new();
+    git.run(&format!("clone -q {} all", server.git_url("hello")));
+    let history: BTreeSet<String> = git
+        .run("-C all rev-list main")
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    let lost: Vec<&String> = answered.difference(&history).collect();
+    assert!(lost.is_empty(), "answered and lost: {lost:?}");
+    git.fsck("all");
+}
+
+#[test]
+fn eight_writers_by_rest_all_win() {
+    let mut server = TestServer::with_repo("hello");
+    assert!(commit(&server.api(), "first").is_some());
+    let api = server.api();
+    let answered: BTreeSet<String> = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| {
+                let api = api.clone();
+                scope.spawn(move || {
+                    (0..COMMITS_EACH)
+                        .map(|n| {
+                            let id = commit(&api, &format!("{writer}/{n}"));
+                            id.expect("without a belief nobody is too late")
+                        })
+                        .collect::<Vec<String>>()
+                })
+            })
+            .collect();
+        writers
+            .into_iter()
+            .flat_map(|writer| writer.join().expect("a writer ends"))
+            .collect()
+    });
+    assert_eq!(answered.len(), WRITERS * COMMITS_EACH);
+    server.kill_and_start_again();
+    check(&server, &answered);
+    let git = Git::new();
+    git.run(&format!("clone -q {} all", server.git_url("hello")));
+    let files = git.run("-C all ls-files");
+    assert_eq!(files.lines().count(), WRITERS * COMMITS_EACH + 1);
+    // One line of history: each commit's parent is the one before it.
+    assert_eq!(git.run("-C all rev-list --merges main"), "");
+}
+
+#[test]
+fn eight_writers_by_rest_and_push_lose_nothing() {
+    let mut server = TestServer::with_repo("hello");
+    assert!(commit(&server.api(), "first").is_some());
+    let url = server.git_url("hello");
+    let api = server.api();
+    let answered: BTreeSet<String> = std::thread::scope(|scope| {
+        let by_rest = (0..WRITERS / 2).map(|writer| {
+            let api = api.clone();
+            scope.spawn(move || {
+                (0..COMMITS_EACH)
+                    .filter_map(|n| commit(&api, &format!("rest-{writer}/{n}")))
+                    .collect::<Vec<String>>()
+            })
+        });
+        let by_rest: Vec<_> = by_rest.collect();
+        let by_push = (0..WRITERS / 2).map(|writer| {
+            let url = url.clone();
+            scope.spawn(move || {
+                let git = Git::new();
+                git.run(&format!("clone -q {url} work"));
+                let mut answered = Vec::new();
+                for n in 0..COMMITS_EACH {
+                    git.commit("work", &format!("push-{writer}/{n}"), "x\n");
+                    // Others are faster often enough; each round somebody gets through.
+                    while !git.attempt("-C work push -q origin main").status.success() {
+                        git.run("-C work pull -q --rebase origin main");
+                    }
+                    answered.push(git.run("-C work rev-parse HEAD"));
+                }
+                answered
+            })
+        });
+        let by_push: Vec<_> = by_push.collect();
+        by_rest
+            .into_iter()
+            .chain(by_push)
+            .flat_map(|writer| writer.join().expect("a writer ends"))
+            .collect()
+    });
+    assert_eq!(answered.len(), WRITERS * COMMITS_EACH);
+    check(&server, &answered);
+    server.kill_and_start_again();
+    check(&server, &answered);
+}
+
+#[test]
+fn eight_repositories_do_not_disturb_each_other() {
+    let mut server = TestServer::start();
+    let url = server.url();
+    for n in 0..WRITERS {
+        server.create(&format!("repo-{n}"));
+    }
+    std::thread::scope(|scope| {
+        for n in 0..WRITERS {
+            let url = format!("{url}/repo-{n}.git");
+            scope.spawn(move || {
+                let git = Git::new();
+                git.run(&format!("clone -q {url} work"));
+                for i in 0..3 {
+                    git.commit("work", &format!("{i}"), format!("{n}\n"));
+                    git.run("-C work push -q origin main");
+                }
+            });
+        }
+    });
+    server.kill_and_start_again();
+    let git = Git::new();
+    for n in 0..WRITERS {
+        git.run(&format!(
+            "clone -q {} r{n}",
+            server.git_url(&format!("repo-{n}"))
+        ));
+        assert_eq!(git.run(&format!("-C r{n} rev-list --count HEAD")), "3");
+        assert_eq!(git.read(&format!("r{n}/2")), format!("{n}\n"));
+    }
+}
