@@ -188,12 +188,6 @@ impl Store {
             }
         }
         store.hand_over(refs, &mut recovered);
-        for note in &recovered.notes {
-            tracing::warn!("{note}");
-        }
-        for stopped in &recovered.stopped {
-            tracing::error!(id = ?stopped.id, why = stopped.why, "a repository is stopped");
-        }
         Ok((store, recovered))
     }
 

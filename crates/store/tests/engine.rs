@@ -1,0 +1,233 @@
+//! The engine over the store: published, checkpointed, killed, loaded.
+
+mod support;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
+
+use futures_executor::block_on;
+use govc_engine::pool::PoolLimits;
+use govc_engine::{
+    CauseKind, Change, Clock, Edit, Engine, EngineParts, NewObjects, NewRepository, RefEdit,
+    RefName, RepoId, RepoKey, Repository, Storage, Time,
+};
+use govc_git::object_id::hash_object;
+use govc_git::{ObjectFormat, ObjectId, ObjectKind};
+use govc_store::{Disk, RealDisk, Store, StoreOptions};
+use support::*;
+
+struct Ticks(AtomicI64);
+
+impl Clock for Ticks {
+    fn now(&self) -> Time {
+        Time(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+fn start(root: &Path, keys: &Arc<AtomicU8>) -> (Arc<Store>, Arc<Engine>) {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk::new(root).unwrap());
+    let (store, recovered) = Store::open(disk, options()).unwrap();
+    let keys = Arc::clone(keys);
+    let engine = Engine::new(EngineParts {
+        journal: Arc::clone(&store) as _,
+        packs: Arc::clone(&store) as _,
+        clock: Arc::new(Ticks(AtomicI64::new(1_700_000_000_000_000))),
+        new_key: Arc::new(move || RepoKey([keys.fetch_add(1, Ordering::Relaxed); 16])),
+        turn_threads: 1,
+        pool_limits: PoolLimits::default(),
+    })
+    .unwrap();
+    assert_eq!(recovered.stopped, []);
+    engine.load(recovered.repositories);
+    store.attach(&engine);
+    (store, engine)
+}
+
+fn create(engine: &Engine, id: &str) -> Arc<Repository> {
+    let new = NewRepository {
+        id: RepoId::parse(id).unwrap(),
+        description: "a test".to_owned(),
+        default_branch: RefName::branch("main"),
+        storage: Storage::Hybrid,
+        object_format: ObjectFormat::Sha1,
+        expires_at: None,
+    };
+    block_on(engine.create(new, cause(CauseKind::RepoCreated), false))
+        .unwrap()
+        .0
+}
+
+fn commit(repo: &Arc<Repository>, content: &str) -> ObjectId {
+    let format = ObjectFormat::Sha1;
+    let parent = repo.snapshot().head();
+    let blob = object(format, ObjectKind::Blob, content);
+    let tree = object(
+        format,
+        ObjectKind::Tree,
+        [b"100644 file\0", blob.id.as_slice()].concat(),
+    );
+    let parent_line = parent.map_or(String::new(), |id| format!("parent {id}\n"));
+    let text = format!(
+        "tree {}\n{parent_line}author A <a@x> 1700000000 +0000\n\
+         committer A <a@x> 1700000000 +0000\n\n{content}\n",
+        tree.id
+    );
+    let commit = object(format, ObjectKind::Commit, text);
+    let id = commit.id;
+    let main = RefName::branch("main");
+    let edit = match parent {
+        Some(parent) => RefEdit::advance(main, parent, id),
+        None => RefEdit::create(main, id),
+    };
+    let change = Change {
+        objects: NewObjects {
+            inline: vec![blob, tree, commit],
+            packs: Vec::new(),
+        },
+        edits: vec![Edit::Ref(edit)],
+        cause: cause(CauseKind::Commit),
+    };
+    block_on(repo.publish(change)).unwrap();
+    id
+}
+
+#[test]
+fn what_was_published_is_served_after_a_kill() {
+    let root = tempfile::tempdir().unwrap();
+    let keys = Arc::new(AtomicU8::new(1));
+    let mut tips: Vec<ObjectId> = Vec::new();
+    let mut blobs: Vec<(ObjectId, String)> = Vec::new();
+    for life in 0..4 {
+        let (store, engine) = start(root.path(), &keys);
+        if life == 0 {
+            create(&engine, "a");
+        }
+        let a = engine.get("a").unwrap();
+        for tip in &tips {
+            assert!(a.pool().graph().number(tip).is_some());
+        }
+        for (id, content) in &blobs {
+            let object = a.pool().find(id).unwrap().unwrap();
+            assert_eq!(std::str::from_utf8(&object.data).unwrap(), content);
+        }
+        assert_eq!(a.snapshot().head(), tips.last().copied());
+        for n in 0..5 {
+            let content = format!("{life} {n}");
+            let id = hash_object(ObjectFormat::Sha1, ObjectKind::Blob, content.as_bytes()).unwrap();
+            tips.push(commit(&a, &content));
+            blobs.push((id, content));
+            if life != 2 && n == 2 {
+                let hot = a.pool().stats().memory_bytes;
+                store.checkpoint(a.key()).unwrap();
+                assert!(a.to_keep().unpacked.is_empty());
+                assert!(a.pool().find(&id).unwrap().is_some(), "{hot}");
+            }
+        }
+        engine.shut_down();
+    }
+    let dir = root.path().join("a.git");
+    let (store, engine) = start(root.path(), &keys);
+    store.close().unwrap();
+    engine.shut_down();
+    assert_eq!(git(&dir, &["rev-list", "--count", "main"]).trim(), "20");
+    assert_eq!(
+        git(&dir, &["fsck", "--strict", "--no-dangling", "--full"]),
+        ""
+    );
+}
+
+#[test]
+fn a_start_after_many_commits_reads_gits_commit_graph() {
+    let root = tempfile::tempdir().unwrap();
+    let keys = Arc::new(AtomicU8::new(1));
+    let (store, engine) = start(root.path(), &keys);
+    let a = create(&engine, "a");
+    for n in 0..300 {
+        commit(&a, &format!("{n}"));
+    }
+    // A fork's own commits are in the same pool, and not in the parent's directory.
+    let fork = RepoId::parse("fork").unwrap();
+    let cause = cause(CauseKind::RepoCreated);
+    let (fork, _) = block_on(engine.fork(&a, fork, None, cause, false)).unwrap();
+    commit(&fork, "of the fork");
+    store.checkpoint_all().unwrap();
+    engine.shut_down();
+    store.close().unwrap();
+    for (id, commits) in [("a", "300"), ("fork", "301")] {
+        let dir = root.path().join(format!("{id}.git"));
+        assert!(dir.join("objects/info/commit-graph").exists());
+        git(&dir, &["commit-graph", "verify"]);
+        assert_eq!(git(&dir, &["rev-list", "--count", "main"]).trim(), commits);
+        assert_eq!(
+            git(&dir, &["fsck", "--strict", "--no-dangling", "--full"]),
+            ""
+        );
+    }
+    drop((store, engine, a, fork));
+    let (_store, engine) = start(root.path(), &keys);
+    for (id, commits) in [("a", 300), ("fork", 301)] {
+        let repo = engine.get(id).unwrap();
+        let graph = repo.pool().graph();
+        let tip = graph.number(&repo.snapshot().head().unwrap()).unwrap();
+        assert_eq!(graph.count(&[tip]), commits);
+    }
+    engine.shut_down();
+}
+
+/// Bytes per entry, and what an append costs beside its sync. Run with `--ignored --nocapture`.
+#[test]
+#[ignore = "prints figures, asserts nothing"]
+fn figures() {
+    let root = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk::new(root.path()).unwrap());
+    let (store, _) = Store::open(disk, StoreOptions::default()).unwrap();
+    let mut model = Model::new(1, "a");
+    append(&store, vec![model.make()]).unwrap();
+    for per_batch in [1, 64] {
+        let batches: Vec<Vec<_>> = (0..200)
+            .map(|n| {
+                (0..per_batch)
+                    .map(|m| model.commit("main", &format!("{n} {m}")))
+                    .collect()
+            })
+            .collect();
+        let objects: usize = batches
+            .iter()
+            .flatten()
+            .map(|e| e.objects.inline_bytes())
+            .sum();
+        let before = store.stats();
+        let cpu = cpu_seconds();
+        let wall = std::time::Instant::now();
+        for batch in batches {
+            append(&store, batch).unwrap();
+        }
+        let (cpu, wall) = (cpu_seconds() - cpu, wall.elapsed().as_secs_f64());
+        let after = store.stats();
+        let entries = (after.entries - before.entries) as f64;
+        let bytes = (after.log_bytes_written - before.log_bytes_written) as f64;
+        eprintln!(
+            "{per_batch} entries a batch: {:.0} log bytes an entry, of them {:.0} objects; \
+             {:.1} us CPU an entry, {:.1} us an append; {:.2} ms wall an append",
+            bytes / entries,
+            objects as f64 / entries,
+            cpu * 1e6 / entries,
+            cpu * 1e6 / 200.0,
+            wall * 1e3 / 200.0,
+        );
+    }
+}
+
+/// User and system time of this process.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+    ticks / 100.0
+}
