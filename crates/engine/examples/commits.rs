@@ -20,12 +20,18 @@ fn main() {
     let commits = std::env::args()
         .nth(1)
         .map_or(100_000, |count| count.parse().unwrap());
+    let only = std::env::args().nth(2);
+    let measure = |name: &str, files, commits, path: &dyn Fn(usize) -> String| {
+        if only.as_ref().is_none_or(|only| name.starts_with(only)) {
+            measure(name, files, commits, path);
+        }
+    };
     let nested = |n: usize| format!("{}/{}/{}", n % 10, n / 10 % 10, n / 100 % 10);
-    measure("nested 1,000", 1_000, commits, nested);
-    measure("flat 1,000", 1_000, commits / 5, |n| {
+    measure("nested 1,000", 1_000, commits, &nested);
+    measure("flat 1,000", 1_000, commits / 5, &|n| {
         (n % 1_000).to_string()
     });
-    measure("flat 10,000", 10_000, commits / 50, |n| {
+    measure("flat 10,000", 10_000, commits / 50, &|n| {
         (n % 10_000).to_string()
     });
 }

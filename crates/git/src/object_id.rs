@@ -25,13 +25,24 @@ pub fn hash_object(
 
 /// A hasher that has seen the header of an object of `size` bytes and waits for its content.
 pub fn object_hasher(format: ObjectFormat, kind: ObjectKind, size: u64) -> Hasher {
+    // Twenty digits at most, and the longest word is `commit`.
     let mut header = [0u8; 32];
-    let mut cursor = std::io::Cursor::new(&mut header[..]);
-    use std::io::Write;
-    let written = write!(cursor, "{} {size}\0", kind.name());
-    debug_assert!(written.is_ok(), "the longest header is 28 bytes");
-    let length = cursor.position() as usize;
+    let mut at = header.len() - 1;
+    let mut rest = size;
+    loop {
+        at -= 1;
+        header[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    at -= 1;
+    header[at] = b' ';
+    let name = kind.name().as_bytes();
+    let start = at - name.len();
+    header[start..at].copy_from_slice(name);
     let mut hasher = gix_hash::hasher(format);
-    hasher.update(&header[..length]);
+    hasher.update(&header[start..]);
     hasher
 }

@@ -9,6 +9,7 @@ use govc_git::object::{NewCommit, Signature, commit};
 use govc_git::object_id::{Collision, hash_object};
 use govc_git::{ObjectId, ObjectKind, message, path};
 use hashbrown::{HashMap, HashSet};
+use smallvec::SmallVec;
 
 use super::action::{Action, Content, FileMode, TextEdit};
 use super::tree_editor::{Found, Placed, TreeEditError, TreeEditor};
@@ -190,8 +191,6 @@ pub struct CommitMade {
     pub data: Bytes,
     /// The parent's tree; `None` for a root commit.
     pub parent_tree: Option<ObjectId>,
-    /// All that it brought, itself included: after a rehearsal nobody else has it.
-    pub objects: Vec<NewObject>,
 }
 
 /// Where a [`NewCommitOnBranch`] says what it made, for whoever published it.
@@ -215,6 +214,8 @@ impl Receipt {
 /// in the files as they were then. In its turn it makes trees and the commit.
 pub struct NewCommitOnBranch {
     request: CommitRequest,
+    /// The commit behind its tree and parent: who, when, and the message.
+    tail: Vec<u8>,
     steps: Vec<Step>,
     /// The blobs that the actions bring.
     blobs: Vec<NewObject>,
@@ -260,9 +261,20 @@ impl NewCommitOnBranch {
         if request.message.is_empty() {
             return Err(CommitError::MessageEmpty);
         }
+        let whole = NewCommit {
+            tree: ObjectId::null(view.pool.format()),
+            parents: &[],
+            author: &request.author,
+            committer: &request.committer,
+            encoding: None,
+            message: &request.message,
+        }
+        .encode();
+        let tree_line = header_line(b"tree ", &ObjectId::null(view.pool.format())).len();
         let actions = std::mem::take(&mut request.actions);
         let mut proposal = NewCommitOnBranch {
             request,
+            tail: whole[tree_line..].to_vec(),
             steps: Vec::with_capacity(actions.len()),
             blobs: Vec::new(),
             edited: HashMap::new(),
@@ -474,15 +486,14 @@ impl NewCommitOnBranch {
                 });
             }
         }
-        let data = NewCommit {
-            tree,
-            parents: parent.as_slice(),
-            author: &self.request.author,
-            committer: &self.request.committer,
-            encoding: None,
-            message: &self.request.message,
-        }
-        .encode();
+        let tree_line = header_line(b"tree ", &tree);
+        let parent_line = parent.map(|parent| header_line(b"parent ", &parent));
+        let parent_line = parent_line.as_deref().unwrap_or_default();
+        let length = tree_line.len() + parent_line.len() + self.tail.len();
+        let mut data = Vec::with_capacity(length);
+        data.extend_from_slice(&tree_line);
+        data.extend_from_slice(parent_line);
+        data.extend_from_slice(&self.tail);
         let id = hash_object(format, ObjectKind::Commit, &data)?;
         let data = Bytes::from(data);
         objects.push(NewObject {
@@ -496,7 +507,6 @@ impl NewCommitOnBranch {
             parent,
             data,
             parent_tree,
-            objects: objects.clone(),
         }));
         let edit = RefEdit {
             name: branch,
@@ -725,6 +735,16 @@ fn check_path(path: &[u8]) -> Result<(), CommitError> {
         path: path.into(),
         source,
     })
+}
+
+/// A line of a commit's header that names an object.
+fn header_line(key: &[u8], id: &ObjectId) -> SmallVec<[u8; 96]> {
+    let mut line = SmallVec::from_slice(key);
+    let mut hex = [0; 64];
+    let hex = id.hex_to_buf(&mut hex);
+    line.extend_from_slice(hex.as_bytes());
+    line.push(b'\n');
+    line
 }
 
 /// Whether the repository has no refs but HEAD, and what the server keeps for itself.

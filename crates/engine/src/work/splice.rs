@@ -3,16 +3,19 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
+use smallvec::SmallVec;
+
 /// The longest text of one insert instruction, in bytes.
 const INSERT_BYTES_MAX: usize = 0x7f;
 /// The longest range of one copy instruction, in bytes.
 const COPY_BYTES_MAX: usize = 0xff_ffff;
 
 /// Replaces `range` of `bytes` with `new` in place, and answers the delta that does it.
-pub(super) fn splice(bytes: &mut Vec<u8>, range: Range<usize>, new: &[u8]) -> Vec<u8> {
+pub(super) fn splice(bytes: &mut Vec<u8>, range: Range<usize>, new: &[u8]) -> Bytes {
     let before = bytes.len();
     let after = before - range.len() + new.len();
-    let mut delta = Vec::with_capacity(DELTA_BYTES_SMALL + new.len());
+    let mut delta = Delta::new();
     put_size(&mut delta, before);
     put_size(&mut delta, after);
     put_copy(&mut delta, 0..range.start);
@@ -23,11 +26,11 @@ pub(super) fn splice(bytes: &mut Vec<u8>, range: Range<usize>, new: &[u8]) -> Ve
     } else {
         bytes.splice(range, new.iter().copied());
     }
-    delta
+    Bytes::copy_from_slice(&delta)
 }
 
-/// Two sizes, two copies, and the bytes of an insert's own.
-const DELTA_BYTES_SMALL: usize = 32;
+/// Most are the replacement of one id: two sizes, two copies and an insert.
+type Delta = SmallVec<[u8; 128]>;
 
 /// Replaces ranges of an object from front to back.
 pub(super) struct Splicer<'a> {
@@ -35,7 +38,7 @@ pub(super) struct Splicer<'a> {
     /// As much of `base` has been dealt with.
     done: usize,
     bytes: Vec<u8>,
-    instructions: Vec<u8>,
+    instructions: Delta,
     /// A range of `base` that is to be copied once it cannot grow any more.
     copy: Range<usize>,
     /// New bytes behind it.
@@ -48,7 +51,7 @@ impl<'a> Splicer<'a> {
             base,
             done: 0,
             bytes: Vec::with_capacity(base.len() + base.len() / 8),
-            instructions: Vec::new(),
+            instructions: Delta::new(),
             copy: 0..0,
             insert: Vec::new(),
         }
@@ -63,14 +66,14 @@ impl<'a> Splicer<'a> {
     }
 
     /// The object as it is now, and the delta that makes it.
-    pub(super) fn finish(mut self) -> (Vec<u8>, Vec<u8>) {
+    pub(super) fn finish(mut self) -> (Vec<u8>, Bytes) {
         self.keep_until(self.base.len());
         self.flush();
-        let mut delta = Vec::with_capacity(DELTA_BYTES_SMALL + self.instructions.len());
+        let mut delta = Delta::new();
         put_size(&mut delta, self.base.len());
         put_size(&mut delta, self.bytes.len());
         delta.extend_from_slice(&self.instructions);
-        (self.bytes, delta)
+        (self.bytes, Bytes::copy_from_slice(&delta))
     }
 
     fn keep_until(&mut self, end: usize) {
@@ -97,7 +100,7 @@ impl<'a> Splicer<'a> {
 }
 
 /// A size as deltas have it: seven bits a byte, lowest first.
-fn put_size(delta: &mut Vec<u8>, mut size: usize) {
+fn put_size(delta: &mut Delta, mut size: usize) {
     while size >= 0x80 {
         delta.push(size as u8 | 0x80);
         size >>= 7;
@@ -105,7 +108,7 @@ fn put_size(delta: &mut Vec<u8>, mut size: usize) {
     delta.push(size as u8);
 }
 
-fn put_copy(delta: &mut Vec<u8>, mut range: Range<usize>) {
+fn put_copy(delta: &mut Delta, mut range: Range<usize>) {
     while !range.is_empty() {
         let size = range.len().min(COPY_BYTES_MAX);
         let at = delta.len();
@@ -129,7 +132,7 @@ fn put_copy(delta: &mut Vec<u8>, mut range: Range<usize>) {
     }
 }
 
-fn put_insert(delta: &mut Vec<u8>, new: &[u8]) {
+fn put_insert(delta: &mut Delta, new: &[u8]) {
     for part in new.chunks(INSERT_BYTES_MAX) {
         delta.push(part.len() as u8);
         delta.extend_from_slice(part);

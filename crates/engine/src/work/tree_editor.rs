@@ -6,6 +6,7 @@
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use govc_git::object::tree::{TreeEntry, compare_names, entries, write_entry};
 use govc_git::object_id::{Collision, hash_object};
 use govc_git::{ObjectFormat, ObjectId, ObjectKind, oid};
 use hashbrown::HashMap;
+use smallvec::{SmallVec, smallvec};
 
 use super::splice::{Splicer, splice};
 use crate::pool::{Pool, PoolError};
@@ -111,6 +113,12 @@ struct Folder {
     /// How many names there are, once somebody had to know.
     live: Option<usize>,
     round: u32,
+    /// Counts how often entries of `tree` got other places.
+    layout: u32,
+    /// The entry of `tree` that was found last.
+    found: Option<Range<usize>>,
+    /// The folder's entry in its parent's tree, and the layout in which it is there.
+    place: Option<(Range<usize>, u32)>,
 }
 
 /// A file that was put into a tree.
@@ -356,6 +364,9 @@ impl TreeEditor {
     ) -> Result<(), TreeEditError> {
         let mut dirty_children = std::mem::take(&mut self.folders[at].dirty_children);
         let mut edits: Edits = self.folders[at].changes.drain().collect();
+        let layout = self.folders[at].layout;
+        let mut place = self.folders[at].found.take();
+        let mut single_child = None;
         for (name, entry) in &edits {
             let Some(file) = entry.filter(|entry| !entry.is_folder()) else {
                 continue;
@@ -369,8 +380,8 @@ impl TreeEditor {
                 });
             }
         }
-        for &child in &dirty_children {
-            let child = &mut self.folders[child];
+        for &index in &dirty_children {
+            let child = &mut self.folders[index];
             if child.parent == at && child.dirty {
                 child.dirty = false;
                 let entry = Entry {
@@ -378,6 +389,9 @@ impl TreeEditor {
                     id: child.id,
                 };
                 edits.push((child.name.clone(), Some(entry)));
+                let child_place = child.place.take().filter(|(_, then)| *then == layout);
+                place = child_place.map(|(place, _)| place);
+                single_child = Some(index);
             }
         }
         dirty_children.clear();
@@ -394,12 +408,19 @@ impl TreeEditor {
         let base = folder.id;
         let malformed = |_| TreeEditError::Malformed(base);
         let change = match &edits[..] {
-            [(name, entry)] => folder.splice(name, *entry, format).map_err(malformed)?,
+            [(name, entry)] => folder
+                .splice(name, *entry, place, format)
+                .map_err(malformed)?,
             _ => folder.merge(edits, format).map_err(malformed)?,
         };
+        let found = folder.found.clone().map(|place| (place, folder.layout));
+        if let (Some(child), Some(_)) = (single_child, &found) {
+            self.folders[child].place = found;
+        }
         let Some(change) = change else {
             return Ok(());
         };
+        let folder = &mut self.folders[at];
         let id = hash_object(format, ObjectKind::Tree, &folder.tree)?;
         self.bytes = self.bytes + folder.tree.len() - bytes_before;
         if id == base {
@@ -478,6 +499,7 @@ impl TreeEditor {
     fn adopt(&mut self, parent: FolderIndex, name: &[u8], child: FolderIndex) {
         self.folders[child].parent = parent;
         self.folders[child].name = name.into();
+        self.folders[child].place = None;
         self.folders[child].dirty = true;
         let parent_folder = &mut self.folders[parent];
         parent_folder.changes.remove(name);
@@ -539,11 +561,13 @@ impl TreeEditor {
         let child = self.load(pool, &entry.id, parent, name.into())?;
         let folder = &mut self.folders[parent];
         let was_moved_here = folder.changes.remove(name).is_some();
+        let place = folder.found.clone().map(|place| (place, folder.layout));
         folder.children.insert(name.into(), child);
         if was_moved_here {
             folder.dirty_children.push(child);
             self.folders[child].dirty = true;
         }
+        self.folders[child].place = place;
         Ok(child)
     }
 
@@ -632,10 +656,13 @@ impl Folder {
             dirty: false,
             live: None,
             round: 0,
+            layout: 0,
+            found: None,
+            place: None,
         }
     }
 
-    fn child(&self, name: &[u8], format: ObjectFormat) -> Result<Child, TreeEditError> {
+    fn child(&mut self, name: &[u8], format: ObjectFormat) -> Result<Child, TreeEditError> {
         if let Some(&child) = self.children.get(name) {
             return Ok(Child::Loaded(child));
         }
@@ -651,14 +678,24 @@ impl Folder {
     }
 
     /// What the stored tree says of `name`.
-    fn stored(&self, name: &[u8], format: ObjectFormat) -> Result<Option<Entry>, TreeEditError> {
-        for entry in entries(&self.tree, format) {
+    fn stored(
+        &mut self,
+        name: &[u8],
+        format: ObjectFormat,
+    ) -> Result<Option<Entry>, TreeEditError> {
+        let mut walk = entries(&self.tree, format);
+        loop {
+            let start = walk.offset();
+            let Some(entry) = walk.next() else {
+                return Ok(None);
+            };
             let entry = entry.map_err(|_| TreeEditError::Malformed(self.id))?;
             if entry.name == name {
-                return Ok(Some(Entry::of(&entry)));
+                let entry = Entry::of(&entry);
+                self.found = Some(start..walk.offset());
+                return Ok(Some(entry));
             }
         }
-        Ok(None)
     }
 
     fn set(&mut self, name: &[u8], entry: Option<Entry>, is_new: bool) {
@@ -689,51 +726,82 @@ impl Folder {
         Ok(live + usize::from(!is_counted))
     }
 
-    /// Applies one edit to the tree's bytes; answers the delta, or `None` when nothing changed.
-    fn splice(
-        &mut self,
+    /// The entry at `place`, if it is `name`'s. The place must be one of an entry.
+    fn at_place(
+        &self,
+        place: Option<Range<usize>>,
         name: &[u8],
-        entry: Option<Entry>,
         format: ObjectFormat,
-    ) -> Result<Option<Bytes>, ParseError> {
-        let mut found = None;
+    ) -> Option<(Range<usize>, Entry)> {
+        let place = place?;
+        let entry = entries(self.tree.get(place.clone())?, format)
+            .next()?
+            .ok()?;
+        (entry.name == name).then(|| (place, Entry::of(&entry)))
+    }
+
+    /// Where the entry of `name` is, or where it would go.
+    #[allow(clippy::type_complexity)]
+    fn search(
+        &self,
+        name: &[u8],
+        is_folder: bool,
+        format: ObjectFormat,
+    ) -> Result<(Option<(usize, usize, Entry)>, usize), ParseError> {
         let mut insert_at = None;
-        let is_folder = entry.is_some_and(Entry::is_folder);
         let mut walk = entries(&self.tree, format);
         loop {
             let start = walk.offset();
             let Some(here) = walk.next().transpose()? else {
-                break;
+                return Ok((None, insert_at.unwrap_or(self.tree.len())));
             };
             let old = Entry::of(&here);
             if here.name == name {
-                found = Some((start, walk.offset(), old));
-                break;
+                return Ok((Some((start, walk.offset(), old)), start));
             }
             if insert_at.is_none() && order((here.name, old.is_folder()), (name, is_folder)).is_gt()
             {
                 insert_at = Some(start);
             }
         }
-        let insert_at = insert_at.unwrap_or(self.tree.len());
+    }
+
+    /// Applies one edit to the tree's bytes; answers the delta, or `None` when nothing changed.
+    /// `place` is where the entry was seen last, if that still holds.
+    fn splice(
+        &mut self,
+        name: &[u8],
+        entry: Option<Entry>,
+        place: Option<Range<usize>>,
+        format: ObjectFormat,
+    ) -> Result<Option<Bytes>, ParseError> {
+        let (found, insert_at) = match self.at_place(place, name, format) {
+            Some((place, old)) => (Some((place.start, place.end, old)), place.start),
+            None => self.search(name, entry.is_some_and(Entry::is_folder), format)?,
+        };
+        let length = self.tree.len();
         let change = match (found, entry) {
             (None, None) => return Ok(None),
             (Some((_, _, old)), Some(new)) if old == new => return Ok(None),
-            (Some((_, end, old)), Some(new)) if old.mode == new.mode => {
-                let start = end - format.len_in_bytes();
-                splice(&mut self.tree, start..end, new.id.as_slice())
+            (Some((start, end, old)), Some(new)) if old.mode == new.mode => {
+                let id_start = end - format.len_in_bytes();
+                self.found = Some(start..end);
+                splice(&mut self.tree, id_start..end, new.id.as_slice())
             }
             (Some((start, end, old)), Some(new)) if old.is_folder() == new.is_folder() => {
                 splice(&mut self.tree, start..end, &encode(name, new))
             }
             (Some(_), Some(new)) => {
-                let edits = vec![(name.into(), Some(new))];
+                let edits = smallvec![(name.into(), Some(new))];
                 return self.merge(edits, format);
             }
             (Some((start, end, _)), None) => splice(&mut self.tree, start..end, &[]),
             (None, Some(new)) => splice(&mut self.tree, insert_at..insert_at, &encode(name, new)),
         };
-        Ok(Some(change.into()))
+        if self.tree.len() != length {
+            self.layout = self.layout.wrapping_add(1);
+        }
+        Ok(Some(change))
     }
 
     /// Applies many edits to the tree's bytes in one pass; answers the delta, or `None` when
@@ -800,12 +868,14 @@ impl Folder {
         }
         let (tree, change) = splicer.finish();
         self.tree = tree;
-        Ok(Some(change.into()))
+        self.layout = self.layout.wrapping_add(1);
+        self.found = None;
+        Ok(Some(change))
     }
 }
 
 /// Names, and what they become.
-type Edits = Vec<(Box<[u8]>, Option<Entry>)>;
+type Edits = SmallVec<[(Box<[u8]>, Option<Entry>); 1]>;
 
 /// Compares two names as trees are sorted: folders as if their names ended in a slash.
 fn order(a: (&[u8], bool), b: (&[u8], bool)) -> Ordering {

@@ -9,7 +9,8 @@ use govc_engine::work::View;
 use govc_engine::work::action::{Action, Content, FileMode, TextEdit};
 use govc_engine::work::commit::{CommitError, CommitMade, CommitRequest, NewCommitOnBranch, Start};
 use govc_engine::{
-    Cause, CauseKind, Edit, Expected, ObjectBody, RefEdit, RefName, Refs, Target, Time, Via,
+    Cause, CauseKind, Edit, Expected, NewObject, ObjectBody, RefEdit, RefName, Refs, Target, Time,
+    Via,
 };
 use govc_git::object::{GitTime, Signature};
 use govc_git::{ObjectFormat, ObjectId};
@@ -41,6 +42,8 @@ fn ada(seconds: i64) -> Signature {
 struct Bench {
     pool: Arc<Pool>,
     refs: Refs,
+    /// What the last commit brought.
+    brought: Vec<NewObject>,
 }
 
 impl Bench {
@@ -50,6 +53,7 @@ impl Bench {
         Bench {
             pool: empty_pool(format),
             refs,
+            brought: Vec::new(),
         }
     }
 
@@ -69,6 +73,7 @@ impl Bench {
         assert_eq!((&edit.name, &edit.target), (&branch, &Target::At(made.id)));
         self.pool.insert(&change.objects.inline).unwrap();
         self.refs.set(branch, Target::At(made.id));
+        self.brought = change.objects.inline;
         Ok(made)
     }
 }
@@ -372,11 +377,11 @@ fn a_large_folder_is_edited_by_small_deltas() {
     let mut bytes = 0;
     for n in 0..200 {
         let path = format!("flat/{}", n * 7);
-        let made = bench
+        bench
             .commit(request("one", vec![put(&path, &format!("{n} x"))]))
             .unwrap();
-        bytes += made
-            .objects
+        bytes += bench
+            .brought
             .iter()
             .map(|object| match &object.body {
                 ObjectBody::Whole(data) => data.len(),
@@ -485,7 +490,7 @@ fn nothing_is_committed_only_when_asked_for() {
 #[test]
 fn what_the_same_request_took_away_is_not_brought() {
     let mut bench = Bench::new(ObjectFormat::Sha1);
-    let made = bench
+    bench
         .commit(request(
             "1",
             vec![
@@ -498,8 +503,8 @@ fn what_the_same_request_took_away_is_not_brought() {
             ],
         ))
         .unwrap();
-    let blobs: Vec<_> = made
-        .objects
+    let blobs: Vec<_> = bench
+        .brought
         .iter()
         .filter(|object| object.kind == govc_git::ObjectKind::Blob)
         .map(|object| object.body.clone())
@@ -631,8 +636,8 @@ fn what_git_fsck_refuses_is_not_committed() {
 #[test]
 fn a_blob_that_is_known_is_put_by_its_id() {
     let mut bench = Bench::new(ObjectFormat::Sha1);
-    let first = bench.commit(request("1", vec![put("a", "1")])).unwrap();
-    let blob = first.objects[0].id;
+    bench.commit(request("1", vec![put("a", "1")])).unwrap();
+    let blob = bench.brought[0].id;
     let put_known = |path: &str, mode| Action::Put {
         path: path.into(),
         content: Content::Object(blob),
@@ -653,7 +658,8 @@ fn a_blob_that_is_known_is_put_by_its_id() {
         start: Start::Unrelated,
         ..request("3", vec![put("x", "secret")])
     };
-    let secret = bench.commit(other).unwrap().objects[0].id;
+    bench.commit(other).unwrap();
+    let secret = bench.brought[0].id;
     bench.refs.set(RefName::branch("other"), Target::Gone);
     let steal = Action::Put {
         path: b"stolen".to_vec(),
