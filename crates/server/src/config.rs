@@ -1,7 +1,7 @@
 //! The configuration: `config/govc.yaml` is the documented default and is compiled in, a file of
 //! the operator's is laid over it.
 
-mod units;
+pub mod units;
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -55,7 +55,7 @@ const BACKLOG: u32 = 4096;
 /// How long to wait when the system has no more descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// More than the limit of a request's head, so that it is us who refuse it.
-const HEAD_BUFFER_FACTOR: usize = 2;
+const HEAD_BUFFER_FACTOR: usize = 8;
 const HTTP2_PING: Duration = Duration::from_secs(30);
 
 /// Serves until `stop` is done, then drains and makes a last checkpoint. `listening` is told the

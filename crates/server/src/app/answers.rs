@@ -1,13 +1,14 @@
 //! Answers that are found again in the log: a write with an `Idempotency-Key` has in its entry
 //! what gives the same answer again.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use govc_api::repos::Size;
 use govc_engine::journal::Moment;
-use govc_engine::{Entry, Repository, Seq, Time};
+use govc_engine::{Entry, Listener, RepoKey, Repository, Seq, Time};
 use hashbrown::HashMap;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
@@ -61,53 +62,118 @@ impl Logged {
         }
     }
 
+    /// The answer that says where what was made is.
+    #[must_use]
+    pub fn at(mut self, location: String) -> Logged {
+        self.location = Some(location);
+        self
+    }
+
     /// As an entry keeps it.
     pub fn to_bytes(&self) -> Bytes {
         serde_json::to_vec(self).unwrap_or_default().into()
     }
 }
 
-/// The entries of the last day that have an answer in them, by key. Made once: later ones are
-/// kept as they are given.
-pub type LoggedAnswers = HashMap<[u8; 32], (Arc<Repository>, Arc<Entry>)>;
+/// Where the writes of the last day are that have an answer in them, by key.
+#[derive(Debug, Default)]
+pub struct LoggedAnswers(Mutex<Index>);
+
+#[derive(Debug, Default)]
+struct Index {
+    places: HashMap<[u8; 32], (RepoKey, Seq)>,
+    /// Keys with the time of their writes, about in their order.
+    order: VecDeque<(Time, [u8; 32])>,
+}
+
+impl LoggedAnswers {
+    fn lock(&self) -> MutexGuard<'_, Index> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn place(&self, key: &Key) -> Option<(RepoKey, Seq)> {
+        self.lock().places.get(&key.key).copied()
+    }
+}
+
+impl Listener for LoggedAnswers {
+    fn known(&self, entry: &Arc<Entry>) {
+        let Some(kept) = &entry.cause.idempotency else {
+            return;
+        };
+        let mut index = self.lock();
+        index.places.insert(kept.key, (entry.repo, entry.seq));
+        index.order.push_back((entry.time, kept.key));
+        let oldest = Time(entry.time.0 - micros(KEPT));
+        while let Some((_, key)) = index.order.pop_front_if(|(time, _)| *time < oldest) {
+            index.places.remove(&key);
+        }
+    }
+}
 
 /// How many entries are read at once.
 const CHUNK: usize = 1024;
 
 impl App {
-    /// The answer of a write that was logged by a run of the server before this one.
+    /// The answer of a write that was logged, by this run of the server or one before.
     pub async fn logged_answer(&self, key: &Key) -> Option<Result<Answer, AppError>> {
-        let logged = match self.logged_answers().await {
-            Ok(logged) => logged,
-            Err(error) => return Some(Err(error)),
-        };
-        let (repository, entry) = logged.get(&key.key)?;
-        let kept = entry.cause.idempotency.as_ref()?;
-        if kept.request != key.request {
-            return Some(Err(AppError::IdempotencyKeyReused));
+        match self.find_logged(key).await {
+            Ok(found) => found.map(Ok),
+            Err(error) => Some(Err(error)),
         }
-        let logged: Logged = serde_json::from_slice(&kept.answer).ok()?;
-        Some(again(repository, entry, &logged))
     }
 
-    async fn logged_answers(&self) -> Result<&LoggedAnswers, AppError> {
+    async fn find_logged(&self, key: &Key) -> Result<Option<Answer>, AppError> {
+        self.read_logged().await?;
+        let Some((repo, seq)) = self.0.logged.place(key) else {
+            return Ok(None);
+        };
+        let Some(repository) = self.engine()?.by_key(repo) else {
+            return Ok(None);
+        };
+        let key = key.clone();
+        self.offload(move || {
+            let entries = repository
+                .entries(seq.checked_sub(1), 1)
+                .map_err(AppError::internal)?;
+            let Some(entry) = entries.first().filter(|entry| entry.seq == seq) else {
+                return Ok(None);
+            };
+            let Some(kept) = entry
+                .cause
+                .idempotency
+                .as_ref()
+                .filter(|kept| kept.key == key.key)
+            else {
+                return Ok(None);
+            };
+            if kept.request != key.request {
+                return Err(AppError::IdempotencyKeyReused);
+            }
+            let logged: Logged =
+                serde_json::from_slice(&kept.answer).map_err(AppError::internal)?;
+            again(&repository, entry, &logged).map(Some)
+        })
+        .await?
+    }
+
+    /// Looks once for what runs before this one logged.
+    async fn read_logged(&self) -> Result<(), AppError> {
         let engine = Arc::clone(self.engine()?);
-        self.0
-            .logged
-            .get_or_try_init(|| async move {
-                let since = Time(engine.clock().now().0 - micros(KEPT));
-                self.offload(move || {
-                    let mut found = LoggedAnswers::new();
-                    for repository in engine.all() {
-                        if repository.snapshot().time >= since {
-                            collect(&repository, since, &mut found).map_err(AppError::internal)?;
-                        }
+        let answers = Arc::clone(&self.0.logged);
+        let read = || async move {
+            let since = Time(engine.clock().now().0 - micros(KEPT));
+            self.offload(move || {
+                for repository in engine.all() {
+                    if repository.snapshot().time >= since {
+                        collect(&repository, since, &answers).map_err(AppError::internal)?;
                     }
-                    Ok(found)
-                })
-                .await?
+                }
+                Ok(())
             })
-            .await
+            .await?
+        };
+        self.0.logged_read.get_or_try_init(read).await.copied()
     }
 }
 
@@ -115,11 +181,7 @@ fn micros(span: Duration) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
-fn collect(
-    repository: &Arc<Repository>,
-    since: Time,
-    found: &mut LoggedAnswers,
-) -> std::io::Result<()> {
+fn collect(repository: &Repository, since: Time, found: &LoggedAnswers) -> std::io::Result<()> {
     let mut after: Option<Seq> = repository
         .refs_at(Moment::Time(since))?
         .map(|past| past.seq);
@@ -129,12 +191,7 @@ fn collect(
             return Ok(());
         };
         after = Some(last.seq);
-        for entry in entries {
-            if let Some(kept) = &entry.cause.idempotency {
-                let key = kept.key;
-                found.insert(key, (Arc::clone(repository), entry));
-            }
-        }
+        entries.iter().for_each(|entry| found.known(entry));
     }
 }
 

@@ -19,6 +19,7 @@ use super::answers::Logged;
 use super::error::AppError;
 use super::files::check_path;
 use super::publish::{Answering, cause};
+use super::repos::location;
 use super::state::{State, commit};
 use super::{Action, App};
 use crate::http::ask::Terms;
@@ -76,7 +77,11 @@ impl App {
         let format = repository.pool().format();
         let answer = {
             let made = Arc::clone(&made);
-            move |_: &Change, _: &Pending<'_>| Logged::body(201, render(&made, format).ok())
+            let repo = id.clone();
+            move |_: &Change, _: &Pending<'_>| match render(&made, format) {
+                Ok(commit) => Logged::body(201, Some(&commit)).at(place(&repo, &commit)),
+                Err(_) => Logged::empty(201),
+            }
         };
         let answering = Answering::about(vec![branch], answer);
         let published = self
@@ -180,6 +185,11 @@ impl App {
             }
         }
     }
+}
+
+/// Where a commit is in the API.
+pub fn place(repo: &RepoId, commit: &Commit) -> String {
+    format!("{}/commits/{}", location(repo), commit.oid)
 }
 
 /// How long an action takes to prepare, as bytes to hash. What an edit reads is not known yet.

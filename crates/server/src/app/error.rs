@@ -107,7 +107,7 @@ pub enum AppError {
         path: String,
     },
     /// The id is taken.
-    #[error("the repository {id:?} exists already")]
+    #[error("the repository \"{id}\" exists already")]
     RepoExists {
         /// The id.
         id: RepoId,

@@ -14,7 +14,7 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use govc_engine::{Engine, RepoId, Repository};
+use govc_engine::{Engine, Listener, RepoId, Repository};
 use hashbrown::HashMap;
 use tokio::sync::{OnceCell, Semaphore};
 
@@ -41,8 +41,10 @@ struct Inner {
     /// Set when the server is about to stop.
     draining: AtomicBool,
     answers: Answers,
-    /// Answers that were given before this run, read when somebody first asks.
-    logged: OnceCell<LoggedAnswers>,
+    /// Where answers are in the log.
+    logged: Arc<LoggedAnswers>,
+    /// Set once those of runs before this one are among them.
+    logged_read: OnceCell<()>,
     /// How much is computed at once beside the threads that serve.
     desks: Semaphore,
 }
@@ -81,7 +83,8 @@ impl App {
             served: OnceLock::new(),
             draining: AtomicBool::new(false),
             answers,
-            logged: OnceCell::new(),
+            logged: Arc::default(),
+            logged_read: OnceCell::new(),
             desks: Semaphore::new(DESKS_PER_PROCESSOR * processors),
         }))
     }
@@ -97,6 +100,9 @@ impl App {
             keeps: storage.store.is_some(),
             stopped: stopped.collect(),
         };
+        storage
+            .engine
+            .listen(Arc::clone(&self.0.logged) as Arc<dyn Listener>);
         // Only the first one counts; there is no second.
         let _ = self.0.served.set(served);
     }

@@ -16,11 +16,13 @@ use govc_git::{ObjectId, ObjectKind};
 use super::answers::Logged;
 use super::error::{AppError, SaidIn};
 use super::publish::{Answering, cause};
+use super::repos::location;
 use super::state::{State, commit};
 use super::{Action, App};
 use crate::http::ask::Terms;
 use crate::http::caller::Caller;
 use crate::http::page::{Cursor, Page, PageQuery};
+use crate::http::path::encode;
 
 /// Which refs a list is of, and by which part of their names they are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +51,16 @@ impl Namespace {
     /// The full name of what is called `name` in a path.
     pub fn full(self, name: &[u8]) -> Name {
         Name::new([self.prefix(), name].concat())
+    }
+
+    /// Where what is called `name` is in the API.
+    pub fn place(self, repo: &RepoId, name: &[u8]) -> String {
+        let noun = match self {
+            Namespace::Branches => "branches",
+            Namespace::Tags => "tags",
+            Namespace::Refs => "refs",
+        };
+        format!("{}/{noun}/{}", location(repo), encode(name, true))
     }
 
     /// What `full` is called in answers.
@@ -166,7 +178,9 @@ impl App {
         let cause = cause(caller, CauseKind::BranchCreated, Via::Rest);
         let new = NewRef::new(order.name.clone(), target, cause);
         let body = Ref::new(order.short.as_bytes(), Some(target));
-        self.make_ref(&repository, order, new, body, terms).await
+        let place = Namespace::Branches.place(id, order.short.as_bytes());
+        let made = (body, place);
+        self.make_ref(&repository, order, new, made, terms).await
     }
 
     /// Makes a tag; with a message it is annotated.
@@ -213,7 +227,9 @@ impl App {
                 (new, body)
             }
         };
-        self.make_ref(&repository, order, new, body, terms).await
+        let place = Namespace::Tags.place(id, order.short.as_bytes());
+        let made = (body, place);
+        self.make_ref(&repository, order, new, made, terms).await
     }
 
     async fn make_ref(
@@ -221,10 +237,10 @@ impl App {
         repository: &Arc<Repository>,
         order: RefOrder,
         new: NewRef,
-        body: Ref,
+        (body, place): (Ref, String),
         terms: &Terms,
     ) -> Result<(Ref, Seq), AppError> {
-        let logged = Logged::body(201, Some(&body));
+        let logged = Logged::body(201, Some(&body)).at(place);
         let answering = Answering::about(vec![order.name.clone()], move |_, _| logged.clone());
         let proposal = Believing {
             inner: new,
@@ -299,9 +315,18 @@ impl App {
         };
         let name = edit.name.clone();
         let (logged_body, logged_name) = (body.clone(), name.clone());
+        let short = name
+            .as_bytes()
+            .strip_prefix(b"refs/")
+            .unwrap_or(name.as_bytes());
+        let place = Namespace::Refs.place(id, short);
         let answering = Answering::about(vec![name.clone()], move |_, now: &Pending<'_>| {
             let there = now.snapshot.refs.get(logged_name.as_bytes()).is_some();
-            Logged::body(if there { 200 } else { 201 }, Some(&logged_body))
+            if there {
+                Logged::body(200, Some(&logged_body))
+            } else {
+                Logged::body(201, Some(&logged_body)).at(place.clone())
+            }
         });
         let cause = cause(caller, CauseKind::Ref, Via::Rest);
         let proposal = batch(edits, cause);

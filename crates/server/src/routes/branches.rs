@@ -8,10 +8,8 @@ use http::StatusCode;
 use super::refs::{list_of, one_of, remove_from};
 use crate::app::App;
 use crate::app::refs::Namespace;
-use crate::app::repos::location;
 use crate::http::ask::Ask;
 use crate::http::json::{Json, OptionalJson};
-use crate::http::path::encode;
 use crate::http::problem::ApiError;
 use crate::http::reply::{located, written};
 
@@ -33,11 +31,7 @@ pub async fn create(
     let repo = ask.repo()?;
     let order = body.try_into()?;
     let (branch, seq) = app.create_branch(&ask.caller, &repo, order, &terms).await?;
-    let place = format!(
-        "{}/branches/{}",
-        location(&repo),
-        encode(branch.name.as_bytes(), true)
-    );
+    let place = Namespace::Branches.place(&repo, branch.name.as_bytes());
     Ok(located(
         written(StatusCode::CREATED, &branch, seq, &terms),
         &place,

@@ -7,9 +7,8 @@ use govc_api::rfc3339;
 use http::StatusCode;
 
 use crate::app::App;
-use crate::app::commits::CommitsQuery;
+use crate::app::commits::{CommitsQuery, place};
 use crate::app::error::AppError;
-use crate::app::repos::location;
 use crate::http::ask::Ask;
 use crate::http::etag::{self, ETag};
 use crate::http::json::{self, Json};
@@ -29,7 +28,7 @@ pub async fn create(
     let repo = ask.repo()?;
     let order = body.try_into()?;
     let (commit, seq) = app.create_commit(&ask.caller, &repo, order, &terms).await?;
-    let place = format!("{}/commits/{}", location(&repo), commit.oid);
+    let place = place(&repo, &commit);
     Ok(located(
         written(StatusCode::CREATED, &commit, seq, &terms),
         &place,

@@ -9,12 +9,10 @@ use http::StatusCode;
 use crate::app::App;
 use crate::app::error::AppError;
 use crate::app::refs::{Namespace, Updates};
-use crate::app::repos::location;
 use crate::http::ask::Ask;
 use crate::http::etag::{self, ETag};
 use crate::http::json::{self, Json, OptionalJson};
 use crate::http::page;
-use crate::http::path::encode;
 use crate::http::problem::ApiError;
 use crate::http::reply::{as_of, done, located, written};
 
@@ -125,7 +123,7 @@ pub async fn put(
     if !made {
         return Ok(written(StatusCode::OK, &body, seq, &terms));
     }
-    let place = format!("{}/refs/{}", location(&repo), encode(ask.rest(), true));
+    let place = Namespace::Refs.place(&repo, ask.rest());
     Ok(located(
         written(StatusCode::CREATED, &body, seq, &terms),
         &place,

@@ -8,10 +8,8 @@ use http::StatusCode;
 use super::refs::{list_of, one_of, remove_from};
 use crate::app::App;
 use crate::app::refs::Namespace;
-use crate::app::repos::location;
 use crate::http::ask::Ask;
 use crate::http::json::{Json, OptionalJson};
-use crate::http::path::encode;
 use crate::http::problem::ApiError;
 use crate::http::reply::{located, written};
 
@@ -33,11 +31,7 @@ pub async fn create(
     let repo = ask.repo()?;
     let order = body.try_into()?;
     let (tag, seq) = app.create_tag(&ask.caller, &repo, order, &terms).await?;
-    let place = format!(
-        "{}/tags/{}",
-        location(&repo),
-        encode(tag.name.as_bytes(), true)
-    );
+    let place = Namespace::Tags.place(&repo, tag.name.as_bytes());
     Ok(located(
         written(StatusCode::CREATED, &tag, seq, &terms),
         &place,

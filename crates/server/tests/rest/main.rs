@@ -1,0 +1,10 @@
+//! The API, in process: one file for each noun, and one for the manners that all share.
+
+mod commits;
+mod files;
+mod history;
+mod idempotency;
+mod kit;
+mod manners;
+mod refs;
+mod repos;
