@@ -32,6 +32,9 @@ const CHECKPOINT_BYTES_MAX: u64 = 8 << 30;
 /// libdeflate's fastest: nearly as small, and a compaction packs it again.
 const DEFLATE_LEVEL: u8 = 1;
 
+/// The pack that a checkpoint made, if there was anything to pack.
+type MadePack = Option<(PackId, PackBytes)>;
+
 /// Reads the checkpoint in the repository's directory `dir`.
 ///
 /// # Errors
@@ -70,7 +73,7 @@ impl Store {
         if let Some(from) = from.filter(|_| is_first && is_due)
             && let Ok(parent) = self.repo(from.key)
         {
-            let behind = |saved: &Option<Saved>| !saved.as_ref().is_some_and(|s| s.seq >= from.seq);
+            let behind = |saved: &Option<Saved>| saved.as_ref().is_none_or(|s| s.seq < from.seq);
             let must = behind(&parent.state().saved);
             if must {
                 self.checkpoint(from.key)?;
@@ -139,11 +142,7 @@ impl Store {
     }
 
     /// Steps 1 to 3. Returns the number that was reached and the pack that was made.
-    fn save(
-        &self,
-        repo: &Repo,
-        dir: &Path,
-    ) -> io::Result<Option<(Seq, Option<(PackId, PackBytes)>)>> {
+    fn save(&self, repo: &Repo, dir: &Path) -> io::Result<Option<(Seq, MadePack)>> {
         let (recent, record, mut packs, saved, anew, epoch, last) = {
             let mut state = repo.state();
             if state.recent.is_empty() && !state.packs_due {
@@ -213,7 +212,7 @@ impl Store {
         anew: Option<u64>,
         epoch: u64,
         (seq, step, time): (Seq, u32, govc_engine::Time),
-    ) -> io::Result<(Option<(PackId, PackBytes)>, Saved)> {
+    ) -> io::Result<(MadePack, Saved)> {
         let disk = &*self.disk;
         let before = match saved {
             Some(_) => Some(read(disk, dir)?),
@@ -583,7 +582,7 @@ pub(crate) fn write_pack(
     dir: &Path,
     objects: &Objects<'_>,
     format: ObjectFormat,
-) -> io::Result<Option<(PackId, PackBytes)>> {
+) -> io::Result<MadePack> {
     let pending = objects.pending();
     if pending.len() == 0 {
         return Ok(None);

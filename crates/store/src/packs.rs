@@ -87,6 +87,8 @@ impl Packs for Store {
 }
 
 const BUFFER_BYTES: usize = 256 << 10;
+/// An arriving pack is read when it is this small, and mapped when it is larger.
+const COPIED_BYTES: u64 = 1 << 20;
 
 /// A pack that is arriving.
 struct Spool {
@@ -151,7 +153,13 @@ impl PackSpool for Spool {
 
     fn bytes(&mut self) -> io::Result<Bytes> {
         self.flush()?;
-        self.file.map()
+        if self.len > COPIED_BYTES {
+            return self.file.map();
+        }
+        let mut bytes = vec![0; self.len as usize];
+        let got = self.file.read_at(0, &mut bytes)?;
+        bytes.truncate(got);
+        Ok(Bytes::from(bytes))
     }
 
     fn keep(mut self: Box<Self>, pack: PackId, index: &[u8]) -> io::Result<PackBytes> {

@@ -183,9 +183,13 @@ impl DiskFile for RealFile {
             return Ok(Bytes::new());
         }
         // SAFETY: a mapping is undefined behaviour only when somebody changes or cuts the file
-        // while it lives. What is mapped are packs and their indexes: they are written under a
-        // temporary name, renamed once they are whole, and never opened for writing again, by us
-        // or by git, which treats them the same way. Removing one leaves the mapping whole.
+        // while it lives. What is mapped are packs, their indexes and commit-graphs, and, while
+        // the store opens, segments of the log, to which nobody writes again. Packs are written
+        // under a temporary name, renamed once they are whole, and never opened for writing again,
+        // by us or by git, which treats them the same way. Removing one leaves the mapping whole.
+        // The exception is a large pack that is arriving: it is mapped to be indexed, by the one who
+        // receives it, and completed afterwards by the same: the bytes that change then (the
+        // count in its header, its trailer) are not read through the mapping any more.
         let map = unsafe { memmap2::Mmap::map(&self.0)? };
         Ok(Bytes::from_owner(map))
     }

@@ -603,9 +603,8 @@ impl DiskFile for SimFile {
             Err(_) => inner.random.below(bytes.len() as u64) as usize,
         };
         let offset = offset as usize;
-        let file = match inner.nodes.get_mut(self.node) {
-            Some(Node::File(file)) => file,
-            _ => return Err(io::ErrorKind::IsADirectory.into()),
+        let Some(Node::File(file)) = inner.nodes.get_mut(self.node) else {
+            return Err(io::ErrorKind::IsADirectory.into());
         };
         write_into(&mut file.current, offset, &bytes[..part]);
         file.unsynced.push(FileChange::Write {
