@@ -40,7 +40,7 @@ fn measure(name: &str, files: usize, commits: usize, path: impl Fn(usize) -> Str
     let pool = Pool::new(ObjectFormat::Sha1, PoolLimits::default());
     let mut refs = Refs::default();
     let branch = RefName::branch("main");
-    refs.set(RefName::head(), Target::Symbolic(branch.clone()));
+    refs.set(RefName::head(), Target::Symbolic(branch));
     let mut costs = [0u64; 3];
     let mut kept = 0;
     let first: Vec<Action> = (0..files).map(|n| put(&path(n), n)).collect();

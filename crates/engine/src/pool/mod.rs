@@ -40,7 +40,7 @@ pub use tags::Peeled;
 pub use visibility::Visibility;
 
 use crate::journal::{PackBytes, PackId};
-use crate::work::tree_editor::TipTrees;
+use crate::work::tip_trees::TipTrees;
 use crate::{NewObject, ObjectBody};
 use cache::ReadCache;
 use hot::{Hot, HotDelta, HotMap, HotSize};

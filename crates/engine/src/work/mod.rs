@@ -8,6 +8,7 @@ pub mod receive;
 pub mod refs;
 pub mod revision;
 mod splice;
+pub mod tip_trees;
 pub mod tree;
 pub mod tree_editor;
 pub mod upload;

@@ -2,12 +2,10 @@
 //!
 //! Folders are loaded when a path first leads into them, edited as raw bytes, and written bottom
 //! up. An editor that was written can be used again for the next change on top: the folders it
-//! holds are those of the tree that it made. [`TipTrees`] keeps such editors.
+//! holds are those of the tree that it made. [`TipTrees`](super::tip_trees::TipTrees) keeps such editors.
 
 use std::cmp::Ordering;
-use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use govc_git::object::ParseError;
@@ -592,8 +590,18 @@ impl TreeEditor {
         Ok(self.folders.len() - 1)
     }
 
+    /// Whether there are no edits that were not written.
+    pub(super) fn is_written(&self) -> bool {
+        !self.folders[ROOT].dirty
+    }
+
+    /// Bytes of the trees that it holds.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Lets go of what is not worth keeping for the next change; `false` when nothing is.
-    fn shrink(&mut self) -> bool {
+    pub(super) fn shrink(&mut self) -> bool {
         if self.dead > DEAD_MAX {
             return false;
         }
@@ -902,81 +910,4 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
 fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.split(|byte| *byte == b'/')
         .filter(|name| !name.is_empty())
-}
-
-/// The trees of the newest commits, open for editing: the next commit on one of them does not
-/// make its folders anew from deltas.
-///
-/// An editor is taken out by the id of its root and put back under the id of the root that it
-/// made. It is content: whichever branch or repository of the pool asks gets what it would have
-/// loaded.
-#[derive(Default)]
-pub struct TipTrees {
-    kept: Mutex<Kept>,
-}
-
-/// Editors by the id of their root.
-#[derive(Default)]
-struct Kept {
-    editors: HashMap<ObjectId, (u64, TreeEditor), foldhash::fast::RandomState>,
-    /// In the order in which they were put in; those that were taken since are skipped.
-    order: VecDeque<(ObjectId, u64)>,
-    next: u64,
-    bytes: usize,
-}
-
-const TIPS_MAX: usize = 256;
-const TIPS_BYTES_MAX: usize = 32 << 20;
-
-impl TipTrees {
-    /// An editor of the tree `root`, taken out of those that are kept, or made.
-    ///
-    /// # Errors
-    /// As [`TreeEditor::open`].
-    pub fn take(&self, pool: &Pool, root: &oid) -> Result<TreeEditor, TreeEditError> {
-        {
-            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some((_, editor)) = kept.editors.remove(root) {
-                kept.bytes -= editor.bytes;
-                return Ok(editor);
-            }
-        }
-        TreeEditor::open(pool, root)
-    }
-
-    /// Keeps an editor that has no edits which are not written.
-    pub fn put(&self, mut editor: TreeEditor) {
-        if editor.folders[ROOT].dirty || !editor.shrink() {
-            return;
-        }
-        let root = editor.id();
-        let bytes = editor.bytes;
-        let mut guard = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = &mut *guard;
-        let number = kept.next;
-        kept.next += 1;
-        kept.bytes += bytes;
-        if let Some((_, old)) = kept.editors.insert(root, (number, editor)) {
-            kept.bytes -= old.bytes;
-        }
-        kept.order.push_back((root, number));
-        while let Some((oldest, number)) = kept.order.front().copied() {
-            let is_there =
-                matches!(kept.editors.get(&oldest), Some((there, _)) if *there == number);
-            let is_over = kept.editors.len() > TIPS_MAX || kept.bytes > TIPS_BYTES_MAX;
-            if is_there && !is_over {
-                break;
-            }
-            if is_there && let Some((_, editor)) = kept.editors.remove(&oldest) {
-                kept.bytes -= editor.bytes;
-            }
-            kept.order.pop_front();
-        }
-        if kept.order.len() > 4 * TIPS_MAX {
-            let editors = &kept.editors;
-            kept.order.retain(
-                |(root, number)| matches!(editors.get(root), Some((there, _)) if there == number),
-            );
-        }
-    }
 }
