@@ -125,7 +125,7 @@ fn questions_may_be_gzipped() {
     git.run("-C work fetch -q origin");
 
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    let question = b"0014command=ls-refs\n0015object-format=sha100010009peel\n0000";
+    let question = b"0014command=ls-refs\n0016object-format=sha100010009peel\n0000";
     gzip.write_all(question).expect("written");
     let request = server
         .http()

@@ -1,5 +1,7 @@
 //! What is pushed is there, for everybody, at once.
 
+use std::io::Write;
+
 use govc_tests::{Dice, Git, History, TestServer};
 use serde_json::json;
 
@@ -230,4 +232,53 @@ fn a_delta_chain_and_its_thin_pack_arrive() {
     assert_eq!(git.run("-C bob rev-list --count HEAD"), "12");
     assert_eq!(git.read("bob/long.txt"), text.join("\n"));
     git.fsck("bob");
+}
+
+/// JGit gzips its pushes, pack and all.
+#[test]
+fn a_push_may_be_gzipped() {
+    let server = TestServer::with_repo("hello");
+    let git = Git::new();
+    let head = ada(&server, &git);
+    let pack = git.feed("-C ada pack-objects --stdout -q --all", b"");
+    let line = format!("{} {head} refs/heads/main\0 report-status", "0".repeat(40));
+    let mut body = format!("{:04x}{line}0000", line.len() + 4).into_bytes();
+    body.extend_from_slice(&pack);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    gzip.write_all(&body).expect("written");
+    let request = server
+        .http()
+        .request("POST", "/hello.git/git-receive-pack")
+        .header("content-type", "application/x-git-receive-pack-request")
+        .header("content-encoding", "gzip")
+        .body(gzip.finish().expect("written"));
+    let answer = server.http().send(request).expect(200).text();
+    assert!(answer.contains("ok refs/heads/main"), "{answer}");
+    git.run(&format!("clone -q {} bob", server.git_url("hello")));
+    assert_eq!(git.run("-C bob rev-parse HEAD"), head);
+}
+
+/// A client that goes away in the middle leaves nothing, and disturbs nobody.
+#[test]
+fn half_a_push_is_none() {
+    let mut server = TestServer::with_repo("hello");
+    let git = Git::new();
+    let head = ada(&server, &git);
+    let line = format!("{} {head} refs/heads/main\0 report-status", "0".repeat(40));
+    let command = format!("{:04x}{line}0000", line.len() + 4);
+    let address = server.url().replace("http://", "");
+    for promised in [10_000_000, command.len() + 100] {
+        let mut stream = std::net::TcpStream::connect(&address).expect("it listens");
+        write!(
+            stream,
+            "POST /hello.git/git-receive-pack HTTP/1.1\r\nhost: {address}\r\n\
+             content-type: application/x-git-receive-pack-request\r\n\
+             content-length: {promised}\r\n\r\n{command}PACK\0\0\0\x02\0\0\0\x03"
+        )
+        .expect("sent");
+        drop(stream);
+    }
+    assert_eq!(git.run("-C ada ls-remote origin"), "");
+    git.run("-C ada push -q origin main");
+    server.stop_well();
 }

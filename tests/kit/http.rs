@@ -46,10 +46,21 @@ impl Http {
     /// # Panics
     /// When no answer comes.
     pub fn send(&self, request: reqwest::blocking::RequestBuilder) -> Answer {
+        self.try_send(request)
+            .unwrap_or_else(|error| panic!("no answer: {error:?}"))
+    }
+
+    /// Sends a request that the server may not live to answer.
+    ///
+    /// # Errors
+    /// When no whole answer comes.
+    pub fn try_send(
+        &self,
+        request: reqwest::blocking::RequestBuilder,
+    ) -> Result<Answer, reqwest::Error> {
         let request = request.build().expect("a request");
         let asked = format!("{} {}", request.method(), request.url().path());
-        let answer = self.client.execute(request);
-        let answer = answer.unwrap_or_else(|error| panic!("{asked}: {error:?}"));
+        let answer = self.client.execute(request)?;
         let status = answer.status().as_u16();
         let headers = answer
             .headers()
@@ -59,14 +70,13 @@ impl Http {
                 (name.as_str().to_owned(), value)
             })
             .collect();
-        let body = answer.bytes();
-        let body = body.unwrap_or_else(|error| panic!("{asked}: {error:?}"));
-        Answer {
+        let body = answer.bytes()?.to_vec();
+        Ok(Answer {
             status,
             headers,
-            body: body.to_vec(),
+            body,
             asked,
-        }
+        })
     }
 
     /// `GET path`.
