@@ -98,6 +98,10 @@ fn a_sha256_repository_survives_too() {
     history.make(&git, "source");
     git.run(&format!("-C source push -q --mirror {url}"));
     server.kill_and_start_again();
+    assert_eq!(
+        git.run(&format!("ls-remote {url} HEAD")).len(),
+        64 + "\tHEAD".len()
+    );
     server.stop_well();
     server.start_again();
     git.run(&format!("clone -q --mirror {url} copy"));

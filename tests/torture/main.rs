@@ -87,14 +87,15 @@ fn nothing_that_was_answered_is_lost() {
         for told in told {
             known.take(told);
         }
-        // Now and then the other way to end: a checkpoint of everything, and exit code 0.
         server.start_again();
+        let context = format!("seed {seed}, round {round}, {answers} answers");
+        check(&server, &mirror, &mut known, &context);
+        // Now and then the other way to end: a checkpoint of everything, and exit code 0.
         if dice.below(8) == 0 {
             server.stop_well();
             server.start_again();
+            check(&server, &mirror, &mut known, &format!("{context}, a stop"));
         }
-        let context = format!("seed {seed}, round {round}, {answers} answers");
-        check(&server, &mirror, &mut known, &context);
     }
     mirror.fsck("mirror");
     server.stop_well();
