@@ -15,6 +15,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::MissedTickBehavior;
 
 use crate::app::App;
 use crate::config::{Config, ConfigError};
@@ -56,6 +57,8 @@ const BACKLOG: u32 = 4096;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// More than the limit of a request's head, so that it is us who refuse it.
 const HEAD_BUFFER_FACTOR: usize = 8;
+/// How often the server looks for what is to be done.
+const JOBS_EVERY: Duration = Duration::from_secs(5);
 const HTTP2_PING: Duration = Duration::from_secs(30);
 
 /// Serves until `stop` is done, then drains and makes a last checkpoint. `listening` is told the
@@ -89,7 +92,9 @@ pub async fn serve(
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
     listening(address);
 
+    let jobs = tokio::spawn(jobs(app.clone()));
     let connections = accept(&app, listener, stop).await;
+    jobs.abort();
     tracing::info!("stopping");
     drain(&app, connections).await;
     // Closing waits for the disk: off the threads that serve.
@@ -164,6 +169,18 @@ async fn accept(
                 tracing::warn!(%error, "a connection was not accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
+        }
+    }
+}
+
+/// What is to be done now and then.
+async fn jobs(app: App) {
+    let mut now_and_then = tokio::time::interval(JOBS_EVERY);
+    now_and_then.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        now_and_then.tick().await;
+        if let Err(error) = app.expire_repositories().await {
+            tracing::warn!(%error, "expired repositories stay for now");
         }
     }
 }

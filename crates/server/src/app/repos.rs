@@ -376,6 +376,43 @@ impl App {
     }
 }
 
+impl App {
+    /// Deletes the repositories whose time to live is over.
+    ///
+    /// # Errors
+    /// [`AppError::Unavailable`] while the server is starting. A repository that cannot be deleted
+    /// now is told to the log, and tried again the next time.
+    pub async fn expire_repositories(&self) -> Result<(), AppError> {
+        let engine = self.engine()?;
+        let now = engine.clock().now();
+        let job = Caller {
+            name: "govc".into(),
+            email: "".into(),
+            administrator: true,
+            request_id: "".into(),
+        };
+        for repository in engine.all() {
+            let record = Arc::clone(&repository.snapshot().record);
+            let over = record.expires_at.is_some_and(|at| at <= now);
+            if !over || record.deleted_at.is_some() {
+                continue;
+            }
+            let mut cause = cause(&job, CauseKind::RepoDeleted, Via::Job);
+            cause.reason = Some("its time to live is over".into());
+            let delete = move |record: &mut RepositoryRecord| {
+                record.deleted_at.get_or_insert(now);
+            };
+            let deleted = engine
+                .update(&repository, delete, Vec::new(), cause, false)
+                .await;
+            if let Err(error) = deleted {
+                tracing::warn!(repository = %record.id, %error, "an expired repository stays");
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Where a repository is in the API.
 pub fn location(id: &RepoId) -> String {
     format!(

@@ -13,14 +13,15 @@ async fn a_commit_is_what_git_would_have_made() {
         "  Say hello  \n\n\n\nmore\n",
         json!([put("hello.txt", "hello\n")]),
     );
-    // git commit-tree says the same id for this tree, these people and this message.
     assert_snapshot!(server.post(COMMITS, body).await.showing(&["govc-seq", "location"]), @r#"
     201 Created
     govc-seq: 1
     location: /api/v1/repos/hello/commits/d1a52225aed2bfd78688f72881b19bdb7e4e7b0b
     {"oid":"d1a52225aed2bfd78688f72881b19bdb7e4e7b0b","tree":"aaa96ced2d9a1c8e72c56b253a0e2fe78393feb7","parents":[],"message":"  Say hello\n\nmore\n","author":{"name":"Ada","email":"ada@example.org","time":"2024-05-01T10:00:00+02:00"},"committer":{"name":"Ada","email":"ada@example.org","time":"2024-05-01T10:00:00+02:00"}}
     "#);
-    assert_snapshot!(server.get("/api/v1/repos/hello/commits/main").await, @r#"
+    let made = server.get("/api/v1/repos/hello/commits/main").await;
+    assert_eq!(made.json()["oid"], gits_own("  Say hello  \n\n\n\nmore\n"));
+    assert_snapshot!(made, @r#"
     200 OK
     {"oid":"d1a52225aed2bfd78688f72881b19bdb7e4e7b0b","tree":"aaa96ced2d9a1c8e72c56b253a0e2fe78393feb7","parents":[],"message":"  Say hello\n\nmore\n","author":{"name":"Ada","email":"ada@example.org","time":"2024-05-01T10:00:00+02:00"},"committer":{"name":"Ada","email":"ada@example.org","time":"2024-05-01T10:00:00+02:00"}}
     "#);
@@ -312,4 +313,30 @@ async fn the_log_goes_on_where_it_stopped_whatever_is_committed_meanwhile() {
             .await;
         assert_eq!(answer.status, 400, "{wrong}");
     }
+}
+
+/// The id of the commit that git makes of `hello.txt` with this message, by Ada at her moment.
+fn gits_own(message: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("hello.txt"), "hello\n").unwrap();
+    let git = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("git");
+        command.args(arguments).current_dir(folder.path());
+        for who in ["AUTHOR", "COMMITTER"] {
+            command.env(format!("GIT_{who}_NAME"), "Ada");
+            command.env(format!("GIT_{who}_EMAIL"), "ada@example.org");
+            command.env(format!("GIT_{who}_DATE"), "2024-05-01T10:00:00+02:00");
+        }
+        let output = command.output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    git(&["init", "-q"]);
+    git(&["add", "hello.txt"]);
+    git(&["commit", "-q", "--cleanup=whitespace", "-m", message]);
+    git(&["rev-parse", "HEAD"])
 }

@@ -31,6 +31,7 @@ impl Clock for Ticks {
 pub(crate) struct Server {
     engine: Arc<Engine>,
     config: Config,
+    app: App,
     router: Router,
 }
 
@@ -69,11 +70,12 @@ impl Server {
             pool_limits: PoolLimits::default(),
         })
         .unwrap();
-        let router = serving(&engine, &config);
+        let app = serving(&engine, &config);
         Server {
             engine,
             config,
-            router,
+            router: router(app.clone()),
+            app,
         }
     }
 
@@ -92,9 +94,17 @@ impl Server {
         server
     }
 
+    /// As many seconds pass.
+    pub(crate) async fn wait(&self, seconds: i64) {
+        let until = Time(self.engine.clock().now().0 + seconds * 1_000_000);
+        while self.engine.clock().now() < until {}
+        self.app.expire_repositories().await.unwrap();
+    }
+
     /// What a restart forgets is forgotten.
     pub(crate) fn restart(&mut self) {
-        self.router = serving(&self.engine, &self.config);
+        self.app = serving(&self.engine, &self.config);
+        self.router = router(self.app.clone());
     }
 
     pub(crate) async fn call(
@@ -169,14 +179,14 @@ impl Server {
     }
 }
 
-fn serving(engine: &Arc<Engine>, config: &Config) -> Router {
+fn serving(engine: &Arc<Engine>, config: &Config) -> App {
     let app = App::new(config.clone());
     app.ready(&Storage {
         engine: Arc::clone(engine),
         store: None,
         stopped: Vec::new(),
     });
-    router(app)
+    app
 }
 
 pub(crate) fn put(path: &str, content: &str) -> Value {

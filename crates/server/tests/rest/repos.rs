@@ -189,3 +189,21 @@ async fn a_fork_is_its_parent_as_it_was() {
         "hello\n"
     );
 }
+
+#[tokio::test]
+async fn a_repository_goes_when_its_time_is_over() {
+    let server = Server::new();
+    server
+        .post("/api/v1/repos", json!({ "id": "brief", "ttl_seconds": 10 }))
+        .await;
+    server
+        .post("/api/v1/repos", json!({ "id": "lasting" }))
+        .await;
+    server.wait(5).await;
+    assert_eq!(
+        server.get("/api/v1/repos").await.items("id"),
+        ["brief", "lasting"]
+    );
+    server.wait(5).await;
+    assert_eq!(server.get("/api/v1/repos").await.items("id"), ["lasting"]);
+}
