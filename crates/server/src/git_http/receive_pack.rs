@@ -22,7 +22,7 @@ use tokio::time::timeout;
 
 use super::answer::{Refused, answer as answer_as, error_line, our_fault};
 use super::body::RequestBody;
-use super::{KEEP_ALIVE, LARGE_PACKS};
+use super::{KEEP_ALIVE, LARGE_PACKS, aside};
 use crate::app::App;
 use crate::app::error::AppError;
 use crate::app::publish::cause;
@@ -254,9 +254,10 @@ impl Push {
             _ => None,
         };
         let cause = cause(&caller, CauseKind::Push, Via::Git);
+        let long = !is_quick(&repository, &incoming);
         let prepared = {
             let (repository, request) = (Arc::clone(&repository), Arc::clone(&request));
-            tokio::task::spawn_blocking(move || {
+            aside::run(long, move || {
                 let note = |now: Progress| progress.store(packed(now), Ordering::Relaxed);
                 receive::prepare(&repository, &request, incoming, cause, &limits, &note)
             })
@@ -292,6 +293,19 @@ impl Push {
         }
         outcome
     }
+}
+
+/// Whether a push is taken apart in less time than it takes to wake another thread: its pack is
+/// small, and so is all that may have to be looked through to see what it builds on.
+fn is_quick(repository: &Repository, incoming: &Incoming) -> bool {
+    const PACK_BYTES: usize = 16 << 10;
+    const COMMITS: u32 = 10_000;
+    let small = match incoming {
+        Incoming::Nothing => true,
+        Incoming::Memory(pack) => pack.len() <= PACK_BYTES,
+        Incoming::Spool(_) => false,
+    };
+    small && repository.pool().graph().len() <= COMMITS
 }
 
 /// What became of a push.
