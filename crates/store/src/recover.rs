@@ -641,3 +641,95 @@ fn packs_in(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<PackId>> {
     }
     Ok(packs)
 }
+
+#[cfg(test)]
+mod tests {
+    use govc_engine::{
+        Cause, CauseKind, EntryEdit, NewObjects, RefName, Settings, Storage, Target, Time, Via,
+    };
+    use govc_git::ObjectFormat;
+
+    use super::*;
+    use crate::disk::SimDisk;
+
+    fn made(n: u8) -> Entry {
+        let key = RepoKey([n; 16]);
+        let record = RepositoryRecord {
+            id: RepoId::parse(&format!("r{n}")).unwrap(),
+            description: String::new(),
+            storage: Storage::Hybrid,
+            object_format: ObjectFormat::Sha1,
+            family: key,
+            forked_from: None,
+            created_at: Time(1),
+            deleted_at: None,
+            expires_at: None,
+            settings: Settings::default(),
+        };
+        Entry {
+            repo: key,
+            seq: 0,
+            step: 0,
+            time: Time(1),
+            cause: Cause {
+                kind: CauseKind::RepoCreated,
+                actor: "".into(),
+                via: Via::Rest,
+                request_id: "".into(),
+                reason: None,
+                idempotency: None,
+            },
+            edits: vec![EntryEdit::Repository {
+                before: None,
+                after: Box::new(record),
+            }],
+            objects: NewObjects::default(),
+        }
+    }
+
+    #[test]
+    fn a_kind_of_edit_from_the_future_stops_its_repository_and_no_other() {
+        let disk: Arc<dyn Disk> = Arc::new(SimDisk::new(1));
+        let options = StoreOptions {
+            segment_bytes: 64 << 10,
+            ..StoreOptions::default()
+        };
+        let (store, _) = Store::open(Arc::clone(&disk), options.clone()).unwrap();
+        let entries = [Arc::new(made(1)), Arc::new(made(2))];
+        store.append_now(&entries).unwrap();
+        let next = Entry {
+            seq: 1,
+            edits: vec![EntryEdit::Ref {
+                name: RefName::new("refs/heads/unmistakable"),
+                before: Target::Gone,
+                after: Target::Symbolic(RefName::head()),
+            }],
+            ..made(1)
+        };
+        let other = Entry {
+            repo: RepoKey([2; 16]),
+            ..next.clone()
+        };
+        let mut payload = log::encode_batch(&[Arc::new(next), Arc::new(other)]).unwrap();
+        let name = payload
+            .windows(11)
+            .position(|window| window == b"refs/heads/");
+        // Before the name: the edit's number, its version, its length, the name's length.
+        payload[name.unwrap() - 4] = 77;
+        let keys = vec![RepoKey([1; 16]), RepoKey([2; 16])];
+        store.log().append(keys, &payload).unwrap();
+        drop(store);
+        for _ in 0..2 {
+            let (store, recovered) = Store::open(Arc::clone(&disk), options.clone()).unwrap();
+            let [one, two] = &recovered.repositories[..] else {
+                panic!("{recovered:?}");
+            };
+            let damage = one.damage.as_deref();
+            let why = "in its log kind of edit 77 (version 1) is unknown to this program";
+            assert_eq!(damage, Some(why));
+            assert_eq!((one.snapshot.seq, two.snapshot.seq), (0, 1));
+            assert_eq!(two.damage, None);
+            store.checkpoint_all().unwrap();
+        }
+    }
+}

@@ -36,14 +36,21 @@ pub struct Store {
     pub(crate) moving: Mutex<()>,
     listeners: Mutex<Vec<Arc<dyn Checkpointed>>>,
     pub(crate) counts: Counts,
-    background: Mutex<Background>,
-    wake: Condvar,
+    background: Arc<Background>,
     /// Another server is kept out while this lives.
     _lock: Box<dyn Send + Sync>,
 }
 
+/// What the background threads wait on: they hold the store itself only while they work, so that
+/// it goes when its users let go of it.
 #[derive(Default)]
 struct Background {
+    state: Mutex<BackgroundState>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct BackgroundState {
     threads: Vec<JoinHandle<()>>,
     /// There is something to do before the time is up.
     wanted: bool,
@@ -175,8 +182,7 @@ impl Store {
             moving: Mutex::default(),
             listeners: Mutex::default(),
             counts: Counts::default(),
-            background: Mutex::default(),
-            wake: Condvar::new(),
+            background: Arc::default(),
             _lock: lock,
         }
     }
@@ -244,43 +250,16 @@ impl Store {
     /// # Errors
     /// Whatever starting a thread met.
     pub fn start_checkpointer(self: &Arc<Self>) -> io::Result<()> {
-        let mut background = lock(&self.background);
-        let store = Arc::downgrade(self);
-        background.threads.push(
-            thread::Builder::new()
-                .name("checkpointer".to_owned())
-                .spawn(move || run_checkpointer(&store))?,
-        );
+        let mut threads = Vec::new();
+        let start = |name: &str| thread::Builder::new().name(name.to_owned());
+        let (store, background) = (Arc::downgrade(self), Arc::clone(&self.background));
+        threads.push(start("checkpointer").spawn(move || run_checkpointer(&store, &background))?);
         if let Durability::Async { within } = self.options.durability {
-            let store = Arc::downgrade(self);
-            background.threads.push(
-                thread::Builder::new()
-                    .name("log-sync".to_owned())
-                    .spawn(move || run_sync(&store, within))?,
-            );
+            let (store, background) = (Arc::downgrade(self), Arc::clone(&self.background));
+            threads.push(start("log-sync").spawn(move || run_sync(&store, &background, within))?);
         }
+        lock(&self.background.state).threads.extend(threads);
         Ok(())
-    }
-
-    /// Waits until there is something to do or the time is up. `false`: the store is closing.
-    fn wait(&self, patience: Duration, wakes: bool) -> bool {
-        let mut background = lock(&self.background);
-        let until = Instant::now() + patience;
-        loop {
-            if background.closing {
-                return false;
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || (wakes && background.wanted) {
-                background.wanted &= !wakes;
-                return true;
-            }
-            background = self
-                .wake
-                .wait_timeout(background, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
     }
 
     /// Makes durable what was answered early.
@@ -344,11 +323,11 @@ impl Store {
     /// Whatever the disk met; the log then recovers what has no checkpoint.
     pub fn close(&self) -> io::Result<()> {
         let threads = {
-            let mut background = lock(&self.background);
+            let mut background = lock(&self.background.state);
             background.closing = true;
             std::mem::take(&mut background.threads)
         };
-        self.wake.notify_all();
+        self.background.wake.notify_all();
         for thread in threads {
             // One that panicked has said so.
             let _ = thread.join();
@@ -433,35 +412,61 @@ impl Store {
         drop(log);
         self.counts.lock().entries += entries.len() as u64;
         if wanted {
-            lock(&self.background).wanted = true;
-            self.wake.notify_all();
+            lock(&self.background.state).wanted = true;
+            self.background.wake.notify_all();
         }
         Ok(Position(record))
     }
 }
 
-fn run_checkpointer(store: &Weak<Store>) {
-    const PATIENCE: Duration = Duration::from_secs(1);
-    loop {
-        let Some(store) = store.upgrade() else { return };
-        if !store.wait(PATIENCE, true) {
-            return;
+impl Drop for Store {
+    fn drop(&mut self) {
+        lock(&self.background.state).closing = true;
+        self.background.wake.notify_all();
+    }
+}
+
+impl Background {
+    /// Waits until there is something to do or the time is up. `false`: the store is closing.
+    fn wait(&self, patience: Duration, wakes: bool) -> bool {
+        let mut state = lock(&self.state);
+        let until = Instant::now() + patience;
+        loop {
+            if state.closing {
+                return false;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || (wakes && state.wanted) {
+                state.wanted &= !wakes;
+                return true;
+            }
+            state = self
+                .wake
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
-        if let Err(error) = store.checkpoint_due() {
+    }
+}
+
+fn run_checkpointer(store: &Weak<Store>, background: &Background) {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    while background.wait(PATIENCE, true) {
+        let Some(store) = store.upgrade() else { return };
+        let made = store.checkpoint_due();
+        drop(store);
+        if let Err(error) = made {
             tracing::warn!(%error, "a checkpoint failed; the log still has what it would have saved");
-            if !store.wait(PATIENCE, false) {
+            if !background.wait(PATIENCE, false) {
                 return;
             }
         }
     }
 }
 
-fn run_sync(store: &Weak<Store>, within: Duration) {
-    loop {
+fn run_sync(store: &Weak<Store>, background: &Background, within: Duration) {
+    while background.wait(within / 2, false) {
         let Some(store) = store.upgrade() else { return };
-        if !store.wait(within / 2, false) {
-            return;
-        }
         if let Err(error) = store.sync() {
             tracing::error!(%error, "changes that were answered could not be made durable yet");
         }

@@ -144,10 +144,27 @@ impl Log {
             closed: false,
         };
         log.roll(0)?;
+        if summary.torn.is_none() {
+            log.give_back(newest, summary.end);
+        }
         for number in &summary.void {
             log.disk.remove(&log.path(*number))?;
         }
         Ok(log)
+    }
+
+    /// Gives back what was preallocated for a segment and never written: a server that is started
+    /// often must not fill the disk. What is torn stays, for whoever wants to look at it.
+    fn give_back(&mut self, number: u64, end: u64) {
+        let Some(segment) = self.segments.iter_mut().find(|(n, _)| *n == number) else {
+            return;
+        };
+        let path = self.dir.join(segment_name(number));
+        let cut = self.disk.open(&path, Open::Write);
+        // It is of no use, and of no harm where it fails.
+        if cut.and_then(|file| file.truncate(end)).is_ok() {
+            segment.1 = end;
+        }
     }
 
     fn path(&self, number: u64) -> PathBuf {
