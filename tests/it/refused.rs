@@ -325,3 +325,38 @@ fn a_deleted_repository_takes_no_push() {
     let said = git.refused("-C ada push origin main");
     assert!(said.contains("not found"), "{said}");
 }
+
+/// The content came before, as a file that nobody minds; now a tree calls it `.gitmodules`.
+#[test]
+#[ignore = "a push looks at special files only when they come with it, and by one name"]
+fn a_gitmodules_that_was_there_under_another_name() {
+    let (_server, git, _) = begin();
+    git.commit(
+        "ada",
+        "innocent",
+        "[submodule \"a\"]\n\tpath = a\n\turl = -oProxyCommand=x\n",
+    );
+    git.run("-C ada push -q origin main");
+    git.run("-C ada mv innocent .gitmodules");
+    git.run("-C ada commit -q -m Rename");
+    let said = git.refused("-C ada push origin main");
+    assert!(said.contains("gitmodulesUrl"), "{said}");
+    // One content under both special names is checked as both.
+    git.run("-C ada reset -q --hard HEAD~1");
+    git.write(
+        "ada/.gitattributes",
+        "[submodule \"b\"]\n\turl = -oProxyCommand=y\n",
+    );
+    git.commit(
+        "ada",
+        ".gitmodules",
+        "[submodule \"b\"]\n\turl = -oProxyCommand=y\n",
+    );
+    let said = git.refused("-C ada push origin main");
+    assert!(said.contains("gitmodulesUrl"), "{said}");
+    // What is a folder under that name is refused as well.
+    git.run("-C ada reset -q --hard HEAD~1");
+    git.commit("ada", ".gitmodules/file", "x\n");
+    let said = git.refused("-C ada push origin main");
+    assert!(said.contains("gitmodulesBlob"), "{said}");
+}
