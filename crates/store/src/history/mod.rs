@@ -322,9 +322,8 @@ pub(crate) fn refs_at(
         return Ok(None);
     };
     let mut reader = Reader::new(disk, dir, index, *point);
-    let mut refs = match reader.next()? {
-        Some(Frame::Table(refs)) => refs,
-        _ => return Err(unreadable(&path_of(dir, point.file), "a table is missing")),
+    let Some(Frame::Table(mut refs)) = reader.next()? else {
+        return Err(unreadable(&path_of(dir, point.file), "a table is missing"));
     };
     let mut found = None;
     while let Some(Frame::Entry(entry)) = reader.next()? {
