@@ -26,6 +26,9 @@ pub struct FileFound {
     pub id: ObjectId,
 }
 
+/// The commit that a folder was read from, and the folder's tree.
+pub type Folder = (ObjectId, ObjectId);
+
 /// Which part of a folder to list, and what to tell of each entry.
 #[derive(Debug)]
 pub struct TreeQuery {
@@ -113,7 +116,7 @@ impl State {
         &self,
         reference: Option<&str>,
         query: TreeQuery,
-    ) -> Result<(Page<TreeEntry>, Option<(ObjectId, ObjectId)>), AppError> {
+    ) -> Result<(Page<TreeEntry>, Option<Folder>), AppError> {
         let path = query.path.strip_suffix(b"/").unwrap_or(&query.path);
         if !path.is_empty() {
             check_path(path)?;

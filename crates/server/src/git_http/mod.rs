@@ -34,7 +34,7 @@ static LARGE_PACKS: Semaphore = Semaphore::const_new(4);
 /// What Git asks for; anything else is for people.
 pub async fn serve_or_page(state: State<App>, request: Request) -> Response {
     let Some(place) = Place::of(request.uri().path()) else {
-        return pages::repository_or_nothing(state, request).await;
+        return pages::repository_or_nothing(state, request);
     };
     match serve(&state.0, place, request).await {
         Ok(response) => response,

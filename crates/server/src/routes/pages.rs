@@ -3,7 +3,7 @@
 use axum::extract::{Request, State};
 use axum::response::{Html, IntoResponse, Response};
 use govc_engine::RepoId;
-use http::{HeaderMap, HeaderValue, Method, Uri, header};
+use http::{HeaderValue, Method, Uri, header};
 
 use crate::app::error::AppError;
 use crate::app::{Action, App};
@@ -32,7 +32,7 @@ pub async fn welcome(State(app): State<App>, request: Request) -> Response {
 }
 
 /// `GET /{repo}` in a browser: where its clone is. Anything else: there is nothing.
-pub async fn repository_or_nothing(State(app): State<App>, request: Request) -> Response {
+pub fn repository_or_nothing(State(app): State<App>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     let nothing = || {
         ApiError(AppError::RouteNotFound {
@@ -97,13 +97,6 @@ pub async fn other_method(method: Method) -> Response {
         method: method.to_string(),
     })
     .into_response()
-}
-
-/// Whether the client is a browser that wants to show a page.
-pub fn wants_page(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::ACCEPT)
-        .is_some_and(|value| value.to_str().is_ok_and(|text| text.contains("text/html")))
 }
 
 fn html(page: String) -> Response {
