@@ -1,5 +1,7 @@
 //! Imports go down only: cli → server → {store, api} → engine → git.
 
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use std::process::Command;
 
 /// Which of our crates each of our crates may use.

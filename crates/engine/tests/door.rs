@@ -1,5 +1,7 @@
 //! The door: who wins, who is told what, and what is left when the journal fails.
 
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use std::io;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

@@ -6,6 +6,11 @@
 //! /usr/bin/time -f '%U %S %M' git index-pack --threads=1 -o OTHER.idx FILE.pack
 //! ```
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "an example reads files and the clock"
+)]
+
 use std::process::ExitCode;
 
 use bytes::Bytes;

@@ -1,6 +1,10 @@
 //! Packs, as git makes them and as git takes them.
 
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::write_with_newline
+)]
 
 mod kit;
 

@@ -1,5 +1,7 @@
 //! Bad disks: what is damaged is told, and who is not hit is served.
 
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 mod support;
 
 use std::path::{Path, PathBuf};

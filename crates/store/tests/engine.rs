@@ -1,5 +1,7 @@
 //! The engine over the store: published, checkpointed, killed, loaded.
 
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 mod support;
 
 use std::path::Path;

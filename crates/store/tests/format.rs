@@ -1,5 +1,7 @@
 //! What is written is read back, and bytes that make no sense are refused without a panic.
 
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use std::sync::Arc;
 
 use bytes::Bytes;

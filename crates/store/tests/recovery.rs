@@ -1,5 +1,7 @@
 //! A store is opened, written, left without a word, and opened again.
 
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 mod support;
 
 use std::path::Path;

@@ -2,6 +2,8 @@
 //!
 //! `GOVC_SIM_SEEDS=10000` runs so many; `GOVC_SIM_SEED=4711` runs that one.
 
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 mod support;
 
 use std::collections::BTreeMap;

@@ -5,6 +5,8 @@
 //! `GOVC_WRITE_FIXTURE=1 cargo test -p govc-store --test versions`, and is not made again: a new
 //! version of a format gets a new fixture beside the old ones.
 
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 mod support;
 
 use std::fs;

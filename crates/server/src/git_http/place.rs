@@ -41,7 +41,7 @@ mod tests {
         let nested = RepoId::parse("a/b/c").unwrap();
         for (path, expected) in [
             ("/hello.git/info/refs", Some(Place::InfoRefs(hello.clone()))),
-            ("/hello/info/refs", Some(Place::InfoRefs(hello.clone()))),
+            ("/hello/info/refs", Some(Place::InfoRefs(hello))),
             (
                 "/a/b/c.git/git-upload-pack",
                 Some(Place::Service(nested.clone(), Service::UploadPack)),
