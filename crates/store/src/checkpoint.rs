@@ -492,9 +492,7 @@ impl Store {
         let has_checkpoint = self.disk.kind(&path.join(directory::CHECKPOINT))?.is_some();
         match key {
             Some(key) if !has_checkpoint && self.repo(key).is_err() => {
-                let aside = directory::aside(key);
-                directory::rename_dir(&*self.disk, path, &aside)?;
-                self.disk.remove_dir_all(&aside)
+                directory::remove(&*self.disk, key, path)
             }
             _ => {
                 let why = format!("{} is in the way", path.display());
@@ -534,8 +532,7 @@ impl Store {
             // The log may still have entries of it; they are all before its checkpoint, and
             // without a directory they would bring it back. So they go first.
             self.log_must_forget(&repo)?;
-            self.disk.remove_dir_all(&dir)?;
-            self.disk.sync_dir(dir.parent().unwrap_or(Path::new("")))?;
+            directory::remove(&*self.disk, key, &dir)?;
         }
         drop(place);
         self.forget(key);

@@ -37,6 +37,20 @@ pub(crate) fn aside(key: RepoKey) -> PathBuf {
     Path::new(NEW).join(format!("{key}.moved.git"))
 }
 
+/// Removes a directory for good. It loses its place first: what a crash leaves of it there is
+/// nobody's, and goes when the store opens.
+///
+/// # Errors
+/// Whatever the disk met.
+pub(crate) fn remove(disk: &dyn Disk, key: RepoKey, dir: &Path) -> io::Result<()> {
+    let gone = Path::new(NEW).join(format!("{key}.gone.git"));
+    if disk.kind(&gone)?.is_some() {
+        disk.remove_dir_all(&gone)?;
+    }
+    rename_dir(disk, dir, &gone)?;
+    disk.remove_dir_all(&gone)
+}
+
 /// The file that holds a key.
 pub(crate) fn key_text(key: RepoKey) -> String {
     format!("{key}\n")

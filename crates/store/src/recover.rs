@@ -158,9 +158,7 @@ impl Store {
         for (key, dir) in fresh {
             // It was made for a repository that was never answered for.
             if !loading.contains_key(&key) {
-                let aside = directory::aside(key);
-                directory::rename_dir(&*disk, &dir, &aside)
-                    .and_then(|()| disk.remove_dir_all(&aside))
+                directory::remove(&*disk, key, &dir)
                     .map_err(io_error(format!("removing {}", dir.display())))?;
             }
         }
@@ -312,7 +310,7 @@ fn scan(disk: &dyn Disk) -> io::Result<Scan> {
                 disk.remove_dir_all(&path)?;
                 continue;
             }
-            scan.repository(disk, &path)?;
+            scan.repository(disk, &path);
         }
     }
     Ok(scan)
@@ -327,7 +325,7 @@ impl Scan {
             }
             let path = folder.join(&entry.name);
             if name.ends_with(".git") {
-                self.repository(disk, &path)?;
+                self.repository(disk, &path);
             } else if depth + 1 < DEPTH_MAX {
                 self.folder(disk, &path, depth + 1)?;
             }
@@ -335,7 +333,18 @@ impl Scan {
         Ok(())
     }
 
-    fn repository(&mut self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    /// A directory that cannot be read stops its repository, not the server.
+    fn repository(&mut self, disk: &dyn Disk, dir: &Path) {
+        if let Err(error) = self.try_repository(disk, dir) {
+            self.stopped.push(StoppedRepository {
+                key: None,
+                id: id_of(dir),
+                why: format!("{}: {error}", dir.display()),
+            });
+        }
+    }
+
+    fn try_repository(&mut self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
         let key = disk::read_if_any(disk, &dir.join(directory::KEY), 1024)?;
         let key = key.as_deref().and_then(directory::parse_key);
         match checkpoint::read(disk, dir) {

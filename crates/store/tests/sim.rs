@@ -254,7 +254,10 @@ fn run(seed: u64) -> (usize, usize) {
         if random.one_in(5) {
             disk.crash_after(1 + random.below(60));
         }
+        let mut tries = 0;
         let opened = loop {
+            tries += 1;
+            assert!(tries <= 3, "it does not open though the power is on");
             match Store::open(Arc::new(disk.clone()) as Arc<dyn Disk>, options.clone()) {
                 Ok(opened) if !disk.is_off() => break opened,
                 // The power went while it opened. Whatever it had begun, nothing is lost.
