@@ -112,6 +112,9 @@ async fn take_pack(
     let mut block = BytesMut::from(begun);
     let mut spool: Option<Box<dyn PackSpool>> = None;
     let mut total = block.len() as u64;
+    if total > limit {
+        return skip(body, limit).await.map(Err);
+    }
     while let Some(piece) = body.next().await? {
         total += piece.len() as u64;
         if total > limit {

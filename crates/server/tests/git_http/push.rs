@@ -557,3 +557,18 @@ fn a_pack_over_the_limit_is_told_in_the_report() {
     );
     assert_eq!(server.ref_at("refs/heads/main"), "");
 }
+
+#[test]
+fn a_small_pack_over_the_limit_is_refused_too() {
+    let server = Server::start();
+    let git = server.working("w");
+    git.write("small", b"small\n".to_vec());
+    git.commit("first");
+    server.set(|settings| settings.quotas.push_bytes = Some(10));
+    let refused = git.fails(&["push", &server.url(), "main"]);
+    assert!(
+        refused.contains("the pack exceeds the maximum allowed size of 10 bytes"),
+        "{refused}"
+    );
+    assert_eq!(server.ref_at("refs/heads/main"), "");
+}
