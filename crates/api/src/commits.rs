@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::people::{NewPerson, Person};
 use crate::text::{bytes, text};
-use crate::{Invalid, belief, object_id, present, ref_name};
+use crate::{Invalid, belief, no_nul, object_id, present, ref_name};
 
 /// A commit.
 #[derive(Debug, Clone, Serialize)]
@@ -167,6 +167,7 @@ impl TryFrom<NewCommit> for CommitOrder {
 
     fn try_from(new: NewCommit) -> Result<CommitOrder, Invalid> {
         ref_name(&new.branch, refname::check_branch)?;
+        no_nul("message", &new.message)?;
         if new.on_conflict == Some(OnConflict::Merge) {
             return Err(Invalid::field("on_conflict", "\"merge\" is not served yet"));
         }
@@ -212,7 +213,14 @@ impl NewAction {
                     (Some(content), None) => {
                         Content::Bytes(bytes(at, content, self.encoding.as_deref())?)
                     }
-                    (None, Some(id)) => Content::Object(object_id(&format!("{at}oid"), &id)?),
+                    (None, Some(id)) => {
+                        let field = format!("{at}oid");
+                        let id = object_id(&field, &id)?;
+                        if id.is_null() {
+                            return Err(Invalid::field(field, "names nothing"));
+                        }
+                        Content::Object(id)
+                    }
                     (Some(_), Some(_)) => {
                         return Err(Invalid::field(
                             format!("{at}oid"),

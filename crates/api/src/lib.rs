@@ -88,6 +88,17 @@ pub fn object_id(field: &str, text: &str) -> Result<ObjectId, Invalid> {
         .map_err(|_| Invalid::field(field, "an object id is 40 hex digits, or 64 for SHA-256"))
 }
 
+/// Refuses a message that Git would cut off where it has a NUL.
+///
+/// # Errors
+/// [`Invalid::Field`] when it has one.
+pub fn no_nul(field: &str, message: &str) -> Result<(), Invalid> {
+    if message.contains('\0') {
+        return Err(Invalid::field(field, "a message has no NUL"));
+    }
+    Ok(())
+}
+
 /// What a writer believes a ref to be: nothing said, that it does not exist, or where it is.
 ///
 /// # Errors

@@ -62,7 +62,7 @@ impl NewPerson {
     /// The person in field `field`, at the moment they say, or `now`.
     ///
     /// # Errors
-    /// [`Invalid::Field`] when nothing is left of the name, or the time cannot be read.
+    /// [`Invalid::Field`] when nothing is left of the name, or Git cannot have the time.
     pub fn signature(&self, field: &str, now: Time) -> Result<Signature, Invalid> {
         let time = match &self.time {
             None => GitTime::utc(now.seconds()),
@@ -73,6 +73,13 @@ impl NewPerson {
                         format!("a time as of RFC 3339, 2024-05-01T10:00:00+02:00, not {text:?}"),
                     )
                 })?;
+                // `git fsck` takes a time before 1970 for a damaged one.
+                if moment.seconds < 0 {
+                    return Err(Invalid::field(
+                        format!("{field}.time"),
+                        "Git has no times before 1970",
+                    ));
+                }
                 GitTime {
                     seconds: moment.seconds,
                     offset_minutes: moment.offset_minutes,

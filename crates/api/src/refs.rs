@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::people::{NewPerson, Person};
 use crate::text::text;
-use crate::{Invalid, belief, nullable, object_id, present, ref_name};
+use crate::{Invalid, belief, no_nul, nullable, object_id, present, ref_name};
 
 /// A branch, a tag or a ref.
 #[derive(Debug, Clone, Serialize)]
@@ -113,7 +113,10 @@ impl TryFrom<NewTag> for RefOrder {
     fn try_from(new: NewTag) -> Result<RefOrder, Invalid> {
         ref_name(&new.name, refname::check_tag)?;
         let annotation = match (new.message, new.tagger) {
-            (Some(message), tagger) => Some((message, tagger)),
+            (Some(message), tagger) => {
+                no_nul("message", &message)?;
+                Some((message, tagger))
+            }
             (None, None) => None,
             (None, Some(_)) => {
                 return Err(Invalid::field(

@@ -340,6 +340,10 @@ impl NewCommitOnBranch {
                         });
                         (id, true)
                     }
+                    // Another hash's id would make a tree that nobody can read.
+                    Content::Object(id) if id.kind() != view.pool.format() => {
+                        return Err(CommitError::BlobNotFound { id });
+                    }
                     Content::Object(id) if mode == Some(FileMode::Submodule) => (id, false),
                     Content::Object(id) => {
                         let is_blob = view.visibility().sees(&id)?

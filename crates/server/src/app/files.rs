@@ -117,7 +117,11 @@ impl State {
         reference: Option<&str>,
         query: TreeQuery,
     ) -> Result<(Page<TreeEntry>, Option<Folder>), AppError> {
-        let path = query.path.strip_suffix(b"/").unwrap_or(&query.path);
+        let path = match query.path.strip_suffix(b"/") {
+            // One slash may end a folder's path, and none makes the root's.
+            Some(folder) if !folder.is_empty() => folder,
+            _ => &query.path,
+        };
         if !path.is_empty() {
             check_path(path)?;
         }

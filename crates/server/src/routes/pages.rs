@@ -40,15 +40,23 @@ pub fn repository_or_nothing(State(app): State<App>, request: Request) -> Respon
         })
         .into_response()
     };
-    let reads = matches!(parts.method, Method::GET | Method::HEAD);
     let Some(caller) = parts.extensions.get::<Caller>() else {
         return nothing();
     };
-    let Some(id) = repository_id(&parts.uri).filter(|_| reads) else {
+    let Some(id) = repository_id(&parts.uri) else {
         return nothing();
     };
     match app.repository(caller, &id, Action::Read) {
         Err(error) => ApiError(error).into_response(),
+        Ok(_) if !matches!(parts.method, Method::GET | Method::HEAD) => {
+            let mut response = ApiError(AppError::Method {
+                method: parts.method.to_string(),
+            })
+            .into_response();
+            let allow = HeaderValue::from_static("GET, HEAD");
+            response.headers_mut().insert(header::ALLOW, allow);
+            response
+        }
         Ok(repository) => {
             let snapshot = repository.snapshot();
             let record = &snapshot.record;

@@ -5,6 +5,7 @@
 mod commits;
 mod files;
 mod history;
+mod hostile;
 mod idempotency;
 mod kit;
 mod manners;

@@ -355,6 +355,20 @@ async fn quotas_and_settings_are_kept() {
 }
 
 #[tokio::test]
+async fn a_page_says_how_it_may_be_asked_for() {
+    let server = Server::with_repo().await;
+    let options = server.call("OPTIONS", "/hello", &[], "").await;
+    assert_eq!(options.status, 204);
+    assert_eq!(options.header("allow"), "GET, HEAD, OPTIONS");
+    let posted = server.call("POST", "/hello.git", &[], "").await;
+    assert_eq!(posted.status, 405);
+    assert_eq!(posted.header("allow"), "GET, HEAD, OPTIONS");
+    assert_eq!(posted.code(), "METHOD_NOT_ALLOWED");
+    let nobody = server.call("POST", "/nobody", &[], "").await;
+    assert_eq!(nobody.code(), "REPO_NOT_FOUND");
+}
+
+#[tokio::test]
 async fn a_browser_gets_a_page() {
     let server = Server::with_repo().await;
     for (path, text) in [
