@@ -17,7 +17,6 @@ fn it_says_where_it_listens_and_ends_well_when_told_to() {
 
 /// From its first line on, a stop is a graceful one.
 #[test]
-#[ignore = "govc serve catches its signals only after it has printed the line"]
 fn told_to_stop_as_soon_as_it_listens_it_ends_well() {
     let mut server = TestServer::start();
     for _ in 0..20 {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use govc_server::config::{ConfigError, StorageType};
 use govc_server::{Config, ServeError};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{EXIT_USAGE, logs};
 
@@ -60,7 +60,11 @@ impl Serve {
             Ok(runtime) => runtime,
             Err(error) => return complain(&error, 1),
         };
-        let served = runtime.block_on(govc_server::serve(config, say_where, told_to_stop()));
+        let served = runtime.block_on(async {
+            // Before the first line is out: whoever reads it may say stop at once.
+            let stop = StopSignals::catch();
+            govc_server::serve(config, say_where, told_to_stop(stop)).await
+        });
         match served {
             Ok(()) => ExitCode::SUCCESS,
             Err(error @ ServeError::Config(_)) => complain(&error, EXIT_USAGE),
@@ -107,24 +111,47 @@ fn say_where(address: std::net::SocketAddr) {
     let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
 }
 
-/// Done at the first SIGTERM or SIGINT. The second one ends the process at once.
-async fn told_to_stop() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        tracing::warn!("signals cannot be caught: a stop will not be graceful");
+/// What tells the server to stop. From when they are caught on, they no longer end the process.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// Catches SIGTERM and SIGINT; `None` where the system does not let us.
+    fn catch() -> Option<StopSignals> {
+        let caught = signal(SignalKind::terminate()).and_then(|terminate| {
+            let interrupt = signal(SignalKind::interrupt())?;
+            Ok(StopSignals {
+                terminate,
+                interrupt,
+            })
+        });
+        match caught {
+            Ok(signals) => Some(signals),
+            Err(error) => {
+                tracing::warn!(%error, "signals cannot be caught: a stop will not be graceful");
+                None
+            }
+        }
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Done at the first signal. The second one ends the process at once.
+async fn told_to_stop(signals: Option<StopSignals>) {
+    let Some(mut signals) = signals else {
         return std::future::pending().await;
     };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    signals.next().await;
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        signals.next().await;
         tracing::warn!("told to stop twice: stopping without draining");
         std::process::exit(1);
     });
