@@ -328,7 +328,6 @@ fn a_deleted_repository_takes_no_push() {
 
 /// The content came before, as a file that nobody minds; now a tree calls it `.gitmodules`.
 #[test]
-#[ignore = "a push looks at special files only when they come with it, and by one name"]
 fn a_gitmodules_that_was_there_under_another_name() {
     let (_server, git, _) = begin();
     git.commit(

@@ -174,6 +174,12 @@ impl<'a, 'r> Walk<'a, 'r> {
         Ok(self.known.contains(id) || self.seen.sees(id)?)
     }
 
+    /// The objects of the push that were looked into. After a good [`Walk::check`] all that they
+    /// name is in the push or may be seen.
+    pub(super) fn into_done(self) -> HashSet<ObjectId> {
+        self.done
+    }
+
     /// Notes that `link` is to be looked into, or to be asked for.
     fn follow(&mut self, link: Link) -> Result<(), Broken> {
         match self.arrived.kind(&link.id) {

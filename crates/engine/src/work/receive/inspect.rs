@@ -1,13 +1,13 @@
 //! Looking at every object of a push once: what git's `receive.fsckObjects` would say, and what
 //! the commit graph needs to know.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use govc_git::object::check::{self, Finding, Severity, SpecialFile};
 use govc_git::object::commit;
 use govc_git::pack::{PackVisitor, Stage, VisitedObject};
-use govc_git::{ObjectFormat, ObjectId, ObjectKind, oid};
+use govc_git::{Object, ObjectFormat, ObjectId, ObjectKind, oid};
 
 use super::Progress;
 use super::links::Links;
@@ -25,8 +25,9 @@ pub(super) struct Inspector<'a> {
     pub(super) commits: Vec<(ObjectId, CommitFacts)>,
     /// What the objects name; `None` where that is not asked.
     pub(super) links: Option<Links>,
-    /// Blobs that Git itself reads, whose content is to be checked.
-    special: HashMap<ObjectId, SpecialFile>,
+    /// Files that Git itself reads, whose content is to be checked, and the trees that name them.
+    /// One content may be several of them.
+    special: BTreeMap<(ObjectId, SpecialFile), Vec<ObjectId>>,
     /// What is wrong with objects, as git says it.
     pub(super) messages: String,
     /// Whether something is so wrong that the push is refused.
@@ -46,7 +47,7 @@ impl<'a> Inspector<'a> {
             fsck,
             commits: Vec::new(),
             links: links.then(|| Links::new(format)),
-            special: HashMap::new(),
+            special: BTreeMap::new(),
             messages: String::new(),
             refused: false,
             progress,
@@ -74,8 +75,9 @@ impl<'a> Inspector<'a> {
                 data,
                 self.format,
                 &mut |finding| say(messages, refused, id, &finding),
-                &mut |file, id| {
-                    special.insert(id.to_owned(), file);
+                &mut |file, blob| {
+                    let trees = special.entry((blob.to_owned(), file)).or_default();
+                    trees.push(id.to_owned());
                 },
             );
         }
@@ -89,23 +91,28 @@ impl<'a> Inspector<'a> {
         }
     }
 
-    /// Checks the content of files that Git itself reads; `find` has those that came with the
-    /// push. The others were checked when they came.
-    pub(super) fn look_at_special(
+    /// Checks the content of files that Git itself reads. `find` has what the trees name, where
+    /// it came with the push and where it was there before: as another file, perhaps, that nobody
+    /// looked into.
+    ///
+    /// # Errors
+    /// Whatever `find` met.
+    pub(super) fn look_at_special<E>(
         &mut self,
-        mut find: impl FnMut(&oid) -> Option<(ObjectKind, bytes::Bytes)>,
-    ) {
-        for (id, file) in std::mem::take(&mut self.special) {
-            let Some((kind, data)) = find(&id) else {
-                continue;
-            };
-            if kind == ObjectKind::Blob {
-                let (messages, refused) = (&mut self.messages, &mut self.refused);
-                check::check_special(file, &data, &mut |finding| {
-                    say(messages, refused, &id, &finding);
-                });
+        mut find: impl FnMut(&oid, &[ObjectId]) -> Result<Option<Object>, E>,
+    ) -> Result<(), E> {
+        for ((id, file), trees) in std::mem::take(&mut self.special) {
+            let (messages, refused) = (&mut self.messages, &mut self.refused);
+            let mut say = |finding| say(messages, refused, &id, &finding);
+            match find(&id, &trees)? {
+                Some(object) if object.kind == ObjectKind::Blob => {
+                    check::check_special(file, &object.data, &mut say);
+                }
+                Some(_) => say(file.not_a_blob()),
+                None => say(file.missing()),
             }
         }
+        Ok(())
     }
 }
 

@@ -324,12 +324,9 @@ impl Push<'_> {
                 .map_err(|reason| refused(object.id, object.kind, reason))?;
         }
         let small = Small::new(objects);
-        inspector.look_at_special(|id| {
-            let object = small.get(id)?;
-            Some((object.kind, object.data.clone()))
-        });
         let bases = small.outside_bases();
-        self.connect(&small, &bases)?;
+        let connected = self.connect(&small, &bases)?;
+        self.look_at_special(&mut inspector, &small, &connected)?;
         if inspector.refused {
             return Err(TakeError::Fsck(inspector.messages));
         }
@@ -363,15 +360,13 @@ impl Push<'_> {
         let is_whole = bases.is_empty() && links.is_some_and(|links| links.are_all_in(&parsed));
         let pack = Pack::new(indexed.checksum, spool.bytes()?, parsed)?;
         let large = Large::new(&pack, &bases);
-        inspector.look_at_special(|id| {
-            let object = large.find(id).ok()??;
-            Some((object.kind, object.data))
-        });
-        if is_whole {
+        let connected = if is_whole {
             self.connect_whole(&large)?;
+            HashSet::new()
         } else {
-            self.connect(&large, &bases)?;
-        }
+            self.connect(&large, &bases)?
+        };
+        self.look_at_special(&mut inspector, &large, &connected)?;
         if inspector.refused {
             return Err(TakeError::Fsck(inspector.messages));
         }
@@ -401,14 +396,43 @@ impl Push<'_> {
             .collect()
     }
 
+    /// Looks at the files that Git itself reads, where a tree of the push names one. What came
+    /// before is looked at too, where it may be seen: the trees that are `connected` name nothing
+    /// else, and for others it is asked. What may not be seen is missing, whatever it is.
+    fn look_at_special(
+        &self,
+        inspector: &mut Inspector<'_>,
+        arrived: &dyn Arrived,
+        connected: &HashSet<ObjectId>,
+    ) -> Result<(), TakeError> {
+        let repository = Arc::clone(self.repository);
+        let mut seen = self.seen_in(&repository);
+        inspector.look_at_special(|id, trees| {
+            if let Some(object) = arrived.find(id)? {
+                return Ok(Some(object));
+            }
+            let is_connected = trees.iter().any(|tree| connected.contains(tree));
+            if is_connected || seen.sees(id)? {
+                return Ok(repository.pool().find(id)?);
+            }
+            Ok(None)
+        })
+    }
+
     /// Looks for all that the pushed tips reach, and refuses those that reach something that is
-    /// not there. `bases` are what the pack's deltas start from, outside it.
-    fn connect(&mut self, arrived: &dyn Arrived, bases: &[ObjectId]) -> Result<(), TakeError> {
+    /// not there. `bases` are what the pack's deltas start from, outside it. Returns the objects
+    /// of the push that name nothing which is not there.
+    fn connect(
+        &mut self,
+        arrived: &dyn Arrived,
+        bases: &[ObjectId],
+    ) -> Result<HashSet<ObjectId>, TakeError> {
         let repository = Arc::clone(self.repository);
         let mut seen = self.seen_in(&repository);
         let format = self.format();
         let open = self.open();
         let tips = || open.iter().map(|at| self.request.commands[*at].new);
+        let mut connected = HashSet::new();
         let mut walk = Walk::new(arrived, &mut seen, format);
         match walk.check(tips()) {
             Ok(()) => {
@@ -417,6 +441,7 @@ impl Push<'_> {
                         return Err(TakeError::Base(*base));
                     }
                 }
+                connected = walk.into_done();
             }
             Err(Broken::Pool(error)) => return Err(error.into()),
             Err(_) => {
@@ -438,7 +463,8 @@ impl Push<'_> {
                 }
             }
         }
-        self.refuse_targets(arrived)
+        self.refuse_targets(arrived)?;
+        Ok(connected)
     }
 
     /// What `repository` may see, where the client's view of its refs is right to begin with.
