@@ -478,10 +478,9 @@ fn fill(
     commit_graph: Option<Bytes>,
     unpacked: Vec<(Seq, NewObject)>,
 ) -> Result<(), PoolError> {
-    let there = pool.packs();
     let mut graph = commit_graph.map_or(GraphSource::Scan, GraphSource::CommitGraph);
     for (id, bytes) in packs {
-        if !there.contains(&id) {
+        if !pool.hold_pack(id) {
             pool.add_pack(id, bytes, graph.clone())?;
             // Once it is read, what it lacks is in the other packs.
             graph = GraphSource::Scan;

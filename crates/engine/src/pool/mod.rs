@@ -22,7 +22,7 @@ mod tags;
 mod visibility;
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -103,8 +103,8 @@ pub struct Pool {
     hot: HotMap,
     /// Swapped whole: readers never wait.
     packs: ArcSwap<PackList>,
-    /// Held to swap `packs`.
-    packs_writer: Mutex<()>,
+    /// Held to swap `packs`: for each pack how often it was added and not removed.
+    packs_writer: Mutex<HashMap<PackId, usize>>,
     /// Numbers packs in the order in which they came.
     next_serial: AtomicU32,
     read_cache: ReadCache,
@@ -497,6 +497,9 @@ impl Pool {
     /// Takes a pack in. It is safe to add a pack before its push was accepted: nothing in it is
     /// visible before a ref reaches it. A refused one leaves by [`Pool::remove_pack`].
     ///
+    /// Repositories of the family may bring the same pack: it is kept once, and leaves when it
+    /// was removed as often as it was added.
+    ///
     /// # Errors
     /// [`PoolError::PackUnreadable`]; nothing was taken in then.
     pub fn add_pack(
@@ -523,24 +526,45 @@ impl Pool {
                 }
             },
         };
-        self.swap_packs(|list| {
-            if list.iter().all(|other| other.id != id) {
-                list.push(pack);
-            }
-        });
+        let mut holders = self.pack_holders();
+        let count = holders.entry(id).or_default();
+        *count += 1;
+        if *count == 1 {
+            self.swap_packs(|list| list.push(pack));
+        }
+        drop(holders);
         self.append_commits(&commits);
         Ok(())
     }
 
-    /// Drops a pack whose objects nobody needs, or that other packs hold by now. Readers that
-    /// have begun keep it until they are done.
+    /// Adds a pack once more that is here already; whether it is.
+    pub fn hold_pack(&self, id: PackId) -> bool {
+        match self.pack_holders().get_mut(&id) {
+            Some(count) => {
+                *count += 1;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Drops a pack whose objects nobody needs, or that other packs hold by now, if nobody else
+    /// added it too. Readers that have begun keep it until they are done.
     pub fn remove_pack(&self, id: PackId) {
         let mut removed = None;
-        self.swap_packs(|list| {
-            if let Some(at) = list.iter().position(|pack| pack.id == id) {
-                removed = Some(list.remove(at));
+        let mut holders = self.pack_holders();
+        match holders.get_mut(&id) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => {
+                holders.remove(&id);
+                self.swap_packs(|list| {
+                    if let Some(at) = list.iter().position(|pack| pack.id == id) {
+                        removed = Some(list.remove(at));
+                    }
+                });
             }
-        });
+        }
+        drop(holders);
         let Some(pack) = removed else { return };
         self.introduced.forget_lists(self.graph.len());
         self.ready.clear();
@@ -549,11 +573,14 @@ impl Pool {
         }
     }
 
-    fn swap_packs(&self, edit: impl FnOnce(&mut PackList)) {
-        let _turn = self
-            .packs_writer
+    fn pack_holders(&self) -> MutexGuard<'_, HashMap<PackId, usize>> {
+        self.packs_writer
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To be called while the holders of packs are locked.
+    fn swap_packs(&self, edit: impl FnOnce(&mut PackList)) {
         let mut list = PackList::clone(&self.packs.load());
         edit(&mut list);
         self.packs.store(Arc::new(list));

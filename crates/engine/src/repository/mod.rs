@@ -261,9 +261,10 @@ impl Repository {
         *lock(&self.quarantined).entry(pack).or_default() += 1;
     }
 
-    /// One push that brought `pack` is over. Whether nobody needs the pack any more: two pushes
-    /// may have brought the same one.
-    fn leave_quarantine(&self, pack: PackId) -> bool {
+    /// One push that brought `pack` is over. Whether it stays, because an entry names it; where
+    /// none does and no other push brought it too, `remove` is called. Nobody enters meanwhile:
+    /// a file that has just arrived under the same name is never the one that is removed.
+    fn leave_quarantine(&self, pack: PackId, remove: impl FnOnce()) -> bool {
         let mut quarantined = lock(&self.quarantined);
         let last = match quarantined.get_mut(&pack) {
             Some(count) if *count > 1 => {
@@ -272,7 +273,11 @@ impl Repository {
             }
             _ => quarantined.remove(&pack).is_some(),
         };
-        last && !lock(&self.to_keep).packs.contains(&pack)
+        let stays = lock(&self.to_keep).packs.contains(&pack);
+        if last && !stays {
+            remove();
+        }
+        stays
     }
 
     fn door(&self) -> MutexGuard<'_, Door> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use govc_git::ObjectKind;
 use govc_git::pack::{PackError, PackWriter};
 
-use crate::journal::{PackBytes, PackId, PackSpool};
+use crate::journal::{PackId, PackSpool};
 use crate::pool::{GraphSource, PoolError};
 use crate::{NewObject, NewObjects, ObjectBody, Repository};
 
@@ -22,6 +22,8 @@ const DEFLATE_LEVEL: u8 = 1;
 pub struct Quarantined {
     repository: Arc<Repository>,
     pack: PackId,
+    /// Whether the pool took it, on behalf of this push.
+    in_pool: bool,
 }
 
 /// Why objects could not be put aside.
@@ -47,36 +49,43 @@ impl Quarantined {
 
 impl Drop for Quarantined {
     fn drop(&mut self) {
-        if self.repository.leave_quarantine(self.pack) {
-            self.repository.pool().remove_pack(self.pack);
-            if let Err(error) = self
-                .repository
-                .packs()
-                .remove(self.repository.key(), self.pack)
-            {
-                tracing::warn!(pack = %self.pack.0, %error, "a refused pack could not be removed");
+        let Quarantined {
+            repository, pack, ..
+        } = self;
+        let stays = repository.leave_quarantine(*pack, || {
+            if let Err(error) = repository.packs().remove(repository.key(), *pack) {
+                tracing::warn!(pack = %pack.0, %error, "a refused pack could not be removed");
             }
+        });
+        if self.in_pool && !stays {
+            repository.pool().remove_pack(*pack);
         }
     }
 }
 
 impl Repository {
-    /// Takes a pack that was [kept](PackSpool::keep) into the pool, until an entry names it.
+    /// Makes the pack that arrived in `spool` durable under the name `pack`, and takes it into
+    /// the pool, until an entry names it. Blocks on the disk.
     ///
     /// # Errors
-    /// [`PoolError::PackUnreadable`]; the pack is removed then.
-    pub fn quarantine(
+    /// [`QuarantineError::Write`] and [`QuarantineError::Pool`]; nothing of it stays then.
+    pub fn keep(
         self: &Arc<Self>,
+        spool: Box<dyn PackSpool>,
         pack: PackId,
-        bytes: PackBytes,
+        index: &[u8],
         graph: GraphSource,
-    ) -> Result<Quarantined, PoolError> {
+    ) -> Result<Quarantined, QuarantineError> {
+        // First: from here on nobody removes a pack of that name.
         self.enter_quarantine(pack);
-        let quarantined = Quarantined {
+        let mut quarantined = Quarantined {
             repository: Arc::clone(self),
             pack,
+            in_pool: false,
         };
+        let bytes = spool.keep(pack, index)?;
         self.pool().add_pack(pack, bytes, graph)?;
+        quarantined.in_pool = true;
         Ok(quarantined)
     }
 
@@ -107,17 +116,14 @@ impl Repository {
         }
         let written = writer.finish()?;
         let pack = PackId(written.checksum);
-        let bytes = written
-            .out
-            .0
-            .keep(pack, &written.entries.write_index(&written.checksum))?;
         let has_commits = whole.iter().any(|object| object.kind == ObjectKind::Commit);
         let graph = if has_commits {
             GraphSource::Scan
         } else {
             GraphSource::Commits(Vec::new())
         };
-        let quarantined = self.quarantine(pack, bytes, graph)?;
+        let index = written.entries.write_index(&written.checksum);
+        let quarantined = self.keep(written.out.0, pack, &index, graph)?;
         for object in &mut objects.inline {
             if matches!(object.body, ObjectBody::Whole(_)) {
                 object.body = ObjectBody::Elsewhere;

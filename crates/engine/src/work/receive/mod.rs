@@ -28,7 +28,7 @@ pub use proposal::{Decision, PushProposal};
 use super::hidden::HiddenRefs;
 use crate::journal::{PackId, PackSpool};
 use crate::pool::{GraphSource, PoolError};
-use crate::{Cause, NewObject, NewObjects, ObjectBody, Quarantined, Repository};
+use crate::{Cause, NewObject, NewObjects, ObjectBody, QuarantineError, Quarantined, Repository};
 use connectivity::{Arrived, Broken, Seen, Walk};
 use inspect::Inspector;
 
@@ -210,6 +210,16 @@ impl From<PackError> for TakeError {
     }
 }
 
+impl From<QuarantineError> for TakeError {
+    fn from(error: QuarantineError) -> TakeError {
+        match error {
+            QuarantineError::Write(error) => TakeError::Io(error),
+            QuarantineError::Pack(error) => error.into(),
+            QuarantineError::Pool(error) => TakeError::Pool(error),
+        }
+    }
+}
+
 impl From<io::Error> for TakeError {
     fn from(error: io::Error) -> TakeError {
         TakeError::Io(error)
@@ -376,9 +386,8 @@ impl Push<'_> {
         }
         let id = PackId(indexed.checksum);
         drop(pack);
-        let bytes = spool.keep(id, &index)?;
         let graph = GraphSource::Commits(std::mem::take(&mut inspector.commits));
-        let quarantined = self.repository.quarantine(id, bytes, graph)?;
+        let quarantined = self.repository.keep(spool, id, &index, graph)?;
         let objects = NewObjects {
             inline: Vec::new(),
             packs: vec![id],
