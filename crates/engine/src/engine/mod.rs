@@ -368,7 +368,7 @@ impl Engine {
                     .map(|(seq, object)| (*seq, object.id))
                     .collect(),
             };
-            let filled = fill(pool, packs, commit_graph, unpacked);
+            let filled = fill(pool, packs, commit_graph, unpacked, &snapshot.refs);
             let start = Start {
                 key,
                 pool: Arc::clone(pool),
@@ -471,21 +471,35 @@ impl Engine {
     }
 }
 
-/// Puts packs and inline objects into a pool.
+/// Puts packs and inline objects into a pool, and what `refs` reach into its graph.
 fn fill(
     pool: &Pool,
     packs: Vec<(PackId, PackBytes)>,
     commit_graph: Option<Bytes>,
     unpacked: Vec<(Seq, NewObject)>,
+    refs: &Refs,
 ) -> Result<(), PoolError> {
-    let mut graph = commit_graph.map_or(GraphSource::Scan, GraphSource::CommitGraph);
+    // With a commit-graph file no pack is searched for commits: those that the file lacks are
+    // found from the refs.
+    let (mut graph, then) = match commit_graph {
+        Some(file) => (
+            GraphSource::CommitGraph(file),
+            GraphSource::Commits(Vec::new()),
+        ),
+        None => (GraphSource::Scan, GraphSource::Scan),
+    };
     for (id, bytes) in packs {
         if !pool.hold_pack(id) {
-            pool.add_pack(id, bytes, graph.clone())?;
-            // Once it is read, what it lacks is in the other packs.
-            graph = GraphSource::Scan;
+            pool.add_pack(id, bytes, std::mem::replace(&mut graph, then.clone()))?;
         }
     }
     let objects: Vec<NewObject> = unpacked.into_iter().map(|(_, object)| object).collect();
-    pool.insert(&objects)
+    pool.insert(&objects)?;
+    let mut tips = Vec::new();
+    for id in refs.objects() {
+        if pool.graph().number(&id).is_none() {
+            tips.extend(pool.peel(&id)?.map(|peeled| peeled.target));
+        }
+    }
+    pool.learn(&tips)
 }

@@ -212,7 +212,7 @@ impl Committer {
         let mut door = repository.door();
         door.generation += 1;
         door.next = if repository.is_made() {
-            current.seq + 1
+            door.lowest.max(current.seq + 1)
         } else {
             0
         };

@@ -18,6 +18,9 @@ pub(crate) struct Door {
     pub(super) pending: Snapshot,
     /// The number of the next change. 0 while the repository is still to be made.
     pub(super) next: Seq,
+    /// No change gets a number below this: after an unclean stop numbers jump ahead of what may
+    /// have been answered and lost.
+    pub(super) lowest: Seq,
     /// Submissions that the committer has not answered.
     pub(super) in_flight: usize,
     /// Counts how often pending decisions were dropped.
@@ -30,6 +33,7 @@ impl Door {
         Door {
             pending: snapshot,
             next,
+            lowest: next,
             in_flight: 0,
             generation: 0,
         }
