@@ -32,7 +32,7 @@ pub struct Commit {
     pub author: Person,
     /// Who made the commit.
     pub committer: Person,
-    /// How many files differ from the first parent's, where that was counted.
+    /// How many files differ from the first parent's, without renames, where that was counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub files_changed: Option<u64>,
     /// Its signature, where it is signed.

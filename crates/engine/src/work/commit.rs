@@ -7,11 +7,13 @@ use govc_git::object::check::{Finding, Severity, check_object, check_special};
 use govc_git::object::tree::{MODE_SUBMODULE, canonical_mode, write_entry};
 use govc_git::object::{NewCommit, Signature, commit};
 use govc_git::object_id::{Collision, hash_object};
-use govc_git::{ObjectId, ObjectKind, message, path};
+use govc_git::pack::delta;
+use govc_git::{ObjectId, ObjectKind, message, oid, path};
 use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 
 use super::action::{Action, Content, FileMode, TextEdit};
+use super::tree;
 use super::tree_editor::{Found, Placed, TreeEditError, TreeEditor};
 use super::view::View;
 use crate::pool::{Pool, PoolError};
@@ -191,6 +193,9 @@ pub struct CommitMade {
     pub data: Bytes,
     /// The parent's tree; `None` for a root commit.
     pub parent_tree: Option<ObjectId>,
+    /// How many files differ from the parent's, without renames; `None` where that could not be
+    /// counted.
+    pub files_changed: Option<u64>,
 }
 
 /// Where a [`NewCommitOnBranch`] says what it made, for whoever published it.
@@ -461,6 +466,7 @@ impl NewCommitOnBranch {
             None => TreeEditor::empty(format),
         };
         let mut objects = self.blobs.clone();
+        let touched = self.files_touched(pool, &mut editor)?;
         self.apply(pool, &mut editor, &mut objects)?;
         let blobs = objects.len();
         let tree = editor.write(&mut objects)?;
@@ -490,6 +496,11 @@ impl NewCommitOnBranch {
                 });
             }
         }
+        let files_changed = match touched {
+            _ if tree == parent_tree.unwrap_or(empty_tree) => Some(0),
+            Some(files) => Some(files),
+            None => count_changed(pool, &objects, parent_tree, tree),
+        };
         let tree_line = header_line(b"tree ", &tree);
         let parent_line = parent.map(|parent| header_line(b"parent ", &parent));
         let parent_line = parent_line.as_deref().unwrap_or_default();
@@ -511,6 +522,7 @@ impl NewCommitOnBranch {
             parent,
             data,
             parent_tree,
+            files_changed,
         }));
         let edit = RefEdit {
             name: branch,
@@ -518,6 +530,23 @@ impl NewCommitOnBranch {
             target: Target::At(id),
         };
         Ok(self.change(edit, objects))
+    }
+
+    /// How many files change if the tree does, where that can be said without comparing trees.
+    fn files_touched(
+        &self,
+        pool: &Pool,
+        editor: &mut TreeEditor,
+    ) -> Result<Option<u64>, CommitError> {
+        let (path, files) = match &self.steps[..] {
+            [Step::Put { .. } | Step::Edit { .. } | Step::Chmod { .. }] => return Ok(Some(1)),
+            [Step::Delete { path }] => (path, 1),
+            // One that goes and one that comes.
+            [Step::Move { from, .. }] => (from, 2),
+            _ => return Ok(None),
+        };
+        let is_file = matches!(editor.find(pool, path)?, Some(Found::File { .. }));
+        Ok(is_file.then_some(files))
     }
 
     fn change(&self, edit: RefEdit, inline: Vec<NewObject>) -> Change {
@@ -595,6 +624,44 @@ impl Proposal for NewCommitOnBranch {
     fn decide(&mut self, now: &Pending<'_>) -> Result<Option<Change>, Refusal> {
         Ok(Some(self.propose(&now.snapshot.refs, now.pool)?))
     }
+}
+
+/// How many files differ between two trees, the newer of which may be among `objects`.
+fn count_changed(
+    pool: &Pool,
+    objects: &[NewObject],
+    old: Option<ObjectId>,
+    new: ObjectId,
+) -> Option<u64> {
+    let trees = objects.iter().filter(|o| o.kind == ObjectKind::Tree);
+    let made: HashMap<&oid, &ObjectBody> = trees.map(|o| (&*o.id, &o.body)).collect();
+    let read = |id: &oid| -> Result<Bytes, PoolError> {
+        let mut deltas = Vec::new();
+        let mut at = id.to_owned();
+        let mut data = loop {
+            match made.get(&*at) {
+                Some(ObjectBody::Whole(data)) => break data.clone(),
+                Some(ObjectBody::Delta { base, delta }) if deltas.len() <= made.len() => {
+                    deltas.push(delta);
+                    at = *base;
+                }
+                _ => break tree::read(pool, &at)?,
+            }
+        };
+        for step in deltas.into_iter().rev() {
+            let made = delta::apply(&data, step, u64::MAX);
+            data = made
+                .map_err(|error| PoolError::Damaged {
+                    id: at,
+                    pack: None,
+                    what: error.to_string(),
+                })?
+                .into();
+        }
+        Ok(data)
+    };
+    // Nothing but an answer depends on it.
+    tree::count_changed_files(pool.format(), &read, old, Some(new)).ok()
 }
 
 /// The mode of a file that is put without one: that which is there, if it fits.

@@ -1,19 +1,21 @@
 //! Commits: made by actions, read, listed.
 
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use govc_api::commits::{Commit, CommitOrder};
 use govc_api::people::NewPerson;
-use govc_engine::pool::Pool;
+use govc_engine::pool::{Pool, PoolError};
 use govc_engine::work::View;
 use govc_engine::work::action::{Action as FileAction, Content};
 use govc_engine::work::commit::{
     CommitError, CommitMade, CommitRequest, NewCommitOnBranch, Receipt, Start,
 };
 use govc_engine::work::log::{Log, LogQuery};
+use govc_engine::work::tree;
 use govc_engine::{CauseKind, Change, Pending, Proposal, Refusal, RepoId, Repository, Seq, Via};
-use govc_git::ObjectId;
 use govc_git::object::{GitTime, Signature};
+use govc_git::{ObjectId, oid};
 
 use super::answers::Logged;
 use super::error::AppError;
@@ -230,7 +232,11 @@ fn render(
     let made = made
         .as_ref()
         .ok_or_else(|| AppError::Internal("no commit was made".into()))?;
-    Commit::read(made.id, &made.data, format).map_err(AppError::internal)
+    let commit = Commit::read(made.id, &made.data, format).map_err(AppError::internal)?;
+    Ok(Commit {
+        files_changed: made.files_changed,
+        ..commit
+    })
 }
 
 impl From<CommitError> for AppError {
@@ -321,7 +327,29 @@ impl State {
     /// As [`State::commit`].
     pub fn commit_body(&self, revision: &str) -> Result<(ObjectId, Commit), AppError> {
         let id = commit(&self.view, revision)?;
-        Ok((id, read(&self.view.pool, id)?))
+        let commit = Commit {
+            files_changed: self.files_changed(id),
+            ..read(&self.view.pool, id)?
+        };
+        Ok((id, commit))
+    }
+
+    /// How many files a commit changes, if that is told without reading many trees.
+    fn files_changed(&self, id: ObjectId) -> Option<u64> {
+        const TREES_MAX: u32 = 1000;
+        let (pool, graph) = (&self.view.pool, self.view.pool.graph());
+        let number = graph.number(&id)?;
+        let parent = graph.parents(number).first().copied();
+        let trees = Cell::new(0);
+        let read = |id: &oid| {
+            trees.set(trees.get() + 1);
+            if trees.get() > TREES_MAX {
+                return Err(PoolError::Missing { id: id.to_owned() });
+            }
+            Ok(pool.get(id)?.data)
+        };
+        let old = parent.map(|parent| graph.tree(parent));
+        tree::count_changed_files(pool.format(), &read, old, Some(graph.tree(number))).ok()
     }
 
     /// Commits in the order of `git log`, and the commit that the list begins at, if it begins at

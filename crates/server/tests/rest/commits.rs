@@ -17,13 +17,13 @@ async fn a_commit_is_what_git_would_have_made() {
     201 Created
     govc-seq: 1
     location: /api/v1/repos/hello/commits/d1a52225aed2bfd78688f72881b19bdb7e4e7b0b
-    {"oid":"d1a52225aed2bfd78688f72881b19bdb7e4e7b0b","tree":"aaa96ced2d9a1c8e72c56b253a0e2fe78393feb7","parents":[],"message":"  Say hello\n\nmore\n","author":{"name":"Ada","email":"ada@example.org","time":"2024-05-01T10:00:00+02:00"},"committer":{"name":"Ada","email":"ada@example.org","time":"2024-05-01T10:00:00+02:00"}}
+    {"oid":"d1a52225aed2bfd78688f72881b19bdb7e4e7b0b","tree":"aaa96ced2d9a1c8e72c56b253a0e2fe78393feb7","parents":[],"message":"  Say hello\n\nmore\n","author":{"name":"Ada","email":"ada@example.org","time":"2024-05-01T10:00:00+02:00"},"committer":{"name":"Ada","email":"ada@example.org","time":"2024-05-01T10:00:00+02:00"},"files_changed":1}
     "#);
     let made = server.get("/api/v1/repos/hello/commits/main").await;
     assert_eq!(made.json()["oid"], gits_own("  Say hello  \n\n\n\nmore\n"));
     assert_snapshot!(made, @r#"
     200 OK
-    {"oid":"d1a52225aed2bfd78688f72881b19bdb7e4e7b0b","tree":"aaa96ced2d9a1c8e72c56b253a0e2fe78393feb7","parents":[],"message":"  Say hello\n\nmore\n","author":{"name":"Ada","email":"ada@example.org","time":"2024-05-01T10:00:00+02:00"},"committer":{"name":"Ada","email":"ada@example.org","time":"2024-05-01T10:00:00+02:00"}}
+    {"oid":"d1a52225aed2bfd78688f72881b19bdb7e4e7b0b","tree":"aaa96ced2d9a1c8e72c56b253a0e2fe78393feb7","parents":[],"message":"  Say hello\n\nmore\n","author":{"name":"Ada","email":"ada@example.org","time":"2024-05-01T10:00:00+02:00"},"committer":{"name":"Ada","email":"ada@example.org","time":"2024-05-01T10:00:00+02:00"},"files_changed":1}
     "#);
 }
 
@@ -339,4 +339,56 @@ fn gits_own(message: &str) -> String {
     git(&["add", "hello.txt"]);
     git(&["commit", "-q", "--cleanup=whitespace", "-m", message]);
     git(&["rev-parse", "HEAD"])
+}
+
+#[tokio::test]
+async fn changed_files_are_counted() {
+    let server = Server::with_commit().await;
+    let put_all = |folder: &str, count: usize| -> Vec<Value> {
+        (0..count)
+            .map(|n| put(&format!("{folder}/{n}"), "x\n"))
+            .collect()
+    };
+    let mut mixed = put_all("a", 2);
+    mixed.push(put("README", "hello\n"));
+    mixed.push(put("b", ""));
+    mixed.push(json!({ "op": "delete", "path": "b" }));
+    let cases = [
+        (json!([put("README", "one\n")]), 1),
+        (json!([put("README", "hello\n")]), 1),
+        (Value::from(put_all("a", 3)), 3),
+        // What becomes what it was, or goes again, is no change.
+        (Value::from(mixed), 0),
+        (
+            json!([{ "op": "chmod", "path": "a/0", "mode": "100755" }]),
+            1,
+        ),
+        (json!([{ "op": "move", "from": "a/0", "path": "c/0" }]), 2),
+        (json!([{ "op": "move", "from": "a", "path": "d/a" }]), 4),
+        (json!([{ "op": "delete", "path": "c/0" }]), 1),
+        (
+            json!([{ "op": "delete", "path": "d" }, put("d", "file")]),
+            3,
+        ),
+        (json!([]), 0),
+    ];
+    for (actions, files) in cases {
+        let mut body = commit("main", "m", actions);
+        body["allow_empty"] = json!(true);
+        let rehearsal = format!("{COMMITS}?dry_run=true");
+        let rehearsed = server.post(&rehearsal, body.clone()).await.json();
+        let key = [("idempotency-key", body.to_string())];
+        let key: Vec<_> = key
+            .iter()
+            .map(|(k, v)| (*k, &v[..v.len().min(255)]))
+            .collect();
+        let made = server.send_with("POST", COMMITS, &key, body).await;
+        let made = made.json();
+        assert_eq!(made["files_changed"], files, "{made}");
+        assert_eq!(made, rehearsed);
+        let oid = made["oid"].as_str().unwrap();
+        assert_eq!(server.get(&format!("{COMMITS}/{oid}")).await.json(), made);
+    }
+    let root = server.get(&format!("{COMMITS}/main~10")).await.json();
+    assert_eq!(root["files_changed"], 1);
 }
