@@ -21,16 +21,19 @@ lint:            ## formatting and clippy, warnings are errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
-bench:           ## the table of ratios beside git, in one run (apache2 is used where it is installed)
+bench:           ## the table of ratios beside git, in one run
+	@command -v apache2 >/dev/null || { apt-get update -qq && apt-get install -y -qq apache2; } \
+		|| echo "apache2 is not here: pushes are measured without their peer"
 	$(CARGO) build --release --workspace --bins
 	$(CARGO) run --release -p govc-bench
 
 sim:             ## power loss on the simulated disk: SEEDS=10000, or SEED=4711 for one
-	GOVC_SIM_SEEDS=$(SEEDS) GOVC_SIM_SEED=$(SEED) $(CARGO) test --release -p govc-store --test sim -- --nocapture
+	GOVC_SIM_SEEDS=$(SEEDS) GOVC_SIM_SEED=$(SEED) $(CARGO) test --workspace --test sim -- --nocapture
 
 torture:         ## kill -9 in the middle of everything: KILLS=300
 	$(CARGO) build --release --bin govc
-	GOVC_KILLS=$(KILLS) GOVC_BIN=$(CURDIR)/target/release/govc $(CARGO) test --release -p govc-tests --test torture -- --nocapture
+	GOVC_KILLS=$(KILLS) GOVC_BIN=$(CURDIR)/target/release/govc \
+		$(CARGO) test --workspace --test torture -- --nocapture
 
 fmt:             ## format the code
 	$(CARGO) fmt --all
