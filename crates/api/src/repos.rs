@@ -53,14 +53,14 @@ pub struct ForkedFrom {
     pub seq: Seq,
 }
 
-/// How large a repository is, with all that its fork family shares.
+/// How large a repository is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Size {
-    /// Objects.
+    /// Objects of its own changes, and those that it was forked with.
     pub objects: u64,
-    /// Bytes of packs.
+    /// Bytes of the packs that they are in.
     pub packed_bytes: u64,
-    /// Bytes in memory.
+    /// Bytes in memory, with all that its fork family shares.
     pub memory_bytes: u64,
 }
 

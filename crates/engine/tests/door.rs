@@ -367,9 +367,14 @@ fn a_deleted_repository_frees_its_id_refuses_changes_and_can_come_back() {
     let node = node();
     let repo = make(&node, "a").unwrap();
     let update = |change: fn(&mut govc_engine::RepositoryRecord)| {
-        let updated =
-            node.engine
-                .update(&repo, change, vec![], cause(CauseKind::RepoDeleted), false);
+        let updated = node.engine.update(
+            &repo,
+            change,
+            |_: &Pending<'_>| Ok(()),
+            vec![],
+            cause(CauseKind::RepoDeleted),
+            false,
+        );
         block_on(updated)
     };
     update(|record| record.deleted_at = Some(Time(5))).unwrap();

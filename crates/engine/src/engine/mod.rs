@@ -13,7 +13,7 @@ use govc_git::ObjectFormat;
 use crate::journal::memory::{MemoryJournal, MemoryPacks};
 use crate::journal::{Journal, Moment, PackBytes, PackId, Packs};
 use crate::pool::{GraphSource, Pool, PoolError, PoolLimits};
-use crate::repository::publish::{Committer, Pending, PublishError, Published, Turns};
+use crate::repository::publish::{Committer, Pending, PublishError, Published, Refusal, Turns};
 use crate::repository::{Start, ToKeep};
 use crate::{
     Cause, Change, Clock, Edit, Entry, Expected, ForkedFrom, NewObject, NewObjects, RefEdit,
@@ -276,8 +276,7 @@ impl Engine {
         let refs: Vec<_> = refs.collect();
         // Taken after the snapshot: it has all that the snapshot needs. To the fork they are
         // objects of its change 0.
-        let mut to_keep = parent.to_keep();
-        to_keep.unpacked.iter_mut().for_each(|(seq, _)| *seq = 0);
+        let to_keep = parent.to_keep().of_making();
         let pool = Arc::clone(parent.pool());
         self.make(
             reservation,
@@ -292,7 +291,8 @@ impl Engine {
         .await
     }
 
-    /// Changes the record of `repository`, and refs with it, as one change.
+    /// Changes the record of `repository`, and refs with it, as one change, if `check` lets it pass
+    /// when its turn comes.
     ///
     /// # Errors
     /// [`CatalogueError::Exists`] when the record gets an id that is taken;
@@ -301,6 +301,7 @@ impl Engine {
         &self,
         repository: &Arc<Repository>,
         change: impl Fn(&mut RepositoryRecord) + Send + 'static,
+        check: impl Fn(&Pending<'_>) -> Result<(), Refusal> + Send + 'static,
         refs: Vec<RefEdit>,
         cause: Cause,
         dry_run: bool,
@@ -319,6 +320,7 @@ impl Engine {
             _ => None,
         };
         let proposal = move |now: &Pending<'_>| {
+            check(now)?;
             let mut record = RepositoryRecord::clone(&now.snapshot.record);
             change(&mut record);
             let mut edits = vec![Edit::Repository(Box::new(record))];
@@ -361,13 +363,8 @@ impl Engine {
                     self.parts.pool_limits.clone(),
                 )
             });
-            let to_keep = ToKeep {
-                packs: packs.iter().map(|(id, _)| *id).collect(),
-                unpacked: unpacked
-                    .iter()
-                    .map(|(seq, object)| (*seq, object.id))
-                    .collect(),
-            };
+            let packs_found = packs.iter().map(|(id, _)| *id).collect();
+            let to_keep = ToKeep::found(packs_found, &unpacked);
             let filled = fill(pool, packs, commit_graph, unpacked, &snapshot.refs);
             let start = Start {
                 key,

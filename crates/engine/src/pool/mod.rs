@@ -29,7 +29,7 @@ use bytes::Bytes;
 use govc_git::object::commit;
 use govc_git::pack::{DeltaBaseCache, Pack, PackIndex, delta};
 use govc_git::{Object, ObjectFormat, ObjectId, ObjectKind, oid};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 
 pub use error::PoolError;
@@ -589,6 +589,19 @@ impl Pool {
     /// The packs, oldest first.
     pub fn packs(&self) -> Vec<PackId> {
         self.packs.load().iter().map(|pack| pack.id).collect()
+    }
+
+    /// How many objects these packs hold, and how many bytes they and their indexes have.
+    pub fn packs_hold(&self, ids: &HashSet<PackId>) -> (u64, u64) {
+        let list = self.packs.load();
+        let packs = list.iter().filter(|pack| ids.contains(&pack.id));
+        packs.fold((0, 0), |(objects, bytes), pack| {
+            let index = pack.pack.index().bytes().len();
+            (
+                objects + u64::from(pack.len()),
+                bytes + (pack.pack.bytes().len() + index) as u64,
+            )
+        })
     }
 
     /// These hot objects are in a pack by now, which was added: they leave the hot map. One that

@@ -9,7 +9,7 @@ pub mod record;
 pub mod refs;
 pub mod snapshot;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,11 +17,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use govc_git::ObjectId;
+use hashbrown::HashSet;
 use tokio::sync::watch;
 
 use crate::journal::{Journal, Moment, PackId, Packs, PastRefs};
 use crate::pool::{Pool, Visibility};
-use crate::{Entry, EntryEdit, RepoKey, Seq, Snapshot, Target};
+use crate::{Entry, EntryEdit, NewObject, ObjectBody, RepoKey, Seq, Snapshot, Target};
 use publish::{Door, Turn, Turns, Visible};
 
 /// A repository, shared by every request that names it.
@@ -66,6 +67,80 @@ pub struct ToKeep {
     pub packs: Vec<PackId>,
     /// Inline objects that are in no pack of its own yet, with the change that brought them.
     pub unpacked: Vec<(Seq, ObjectId)>,
+    /// How much those are, change by change.
+    weights: VecDeque<(Seq, Usage)>,
+    /// The sum of `weights`.
+    weight: Usage,
+}
+
+/// How much a repository has of its own history: what its directory would hold, if it were alone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Objects. One that is in two packs counts twice.
+    pub objects: u64,
+    /// Bytes of packs with their indexes, and of objects that are in none yet.
+    pub bytes: u64,
+    /// Those of them that are in packs.
+    pub packed_bytes: u64,
+}
+
+impl ToKeep {
+    /// What has to be kept of a repository that was found with these packs and objects.
+    pub(crate) fn found(packs: Vec<PackId>, unpacked: &[(Seq, NewObject)]) -> ToKeep {
+        let mut found = ToKeep {
+            packs,
+            ..ToKeep::default()
+        };
+        for (seq, object) in unpacked {
+            found.add(*seq, std::slice::from_ref(object));
+        }
+        found
+    }
+
+    /// The same, for a fork that is being made: all of it is of the fork's change 0.
+    pub(crate) fn of_making(mut self) -> ToKeep {
+        self.unpacked.iter_mut().for_each(|(seq, _)| *seq = 0);
+        self.weights = VecDeque::from([(0, self.weight)]);
+        self
+    }
+
+    fn add(&mut self, seq: Seq, objects: &[NewObject]) {
+        let ids = objects.iter().map(|object| (seq, object.id));
+        self.unpacked.extend(ids);
+        let weight = Usage::of(objects);
+        self.weight.objects += weight.objects;
+        self.weight.bytes += weight.bytes;
+        self.weights.push_back((seq, weight));
+    }
+
+    /// The objects of changes up to `seq`, which are kept otherwise now.
+    fn take_until(&mut self, seq: Seq) -> Vec<ObjectId> {
+        while let Some((of, weight)) = self.weights.front()
+            && *of <= seq
+        {
+            self.weight.objects -= weight.objects;
+            self.weight.bytes -= weight.bytes;
+            self.weights.pop_front();
+        }
+        let (taken, left): (Vec<_>, Vec<_>) = mem::take(&mut self.unpacked)
+            .into_iter()
+            .partition(|(of, _)| *of <= seq);
+        self.unpacked = left;
+        taken.into_iter().map(|(_, id)| id).collect()
+    }
+}
+
+impl Usage {
+    /// What a change with these inline objects adds. What is elsewhere is counted there.
+    pub fn of(inline: &[NewObject]) -> Usage {
+        let here = |object: &&NewObject| object.body != ObjectBody::Elsewhere;
+        let here = inline.iter().filter(here);
+        here.fold(Usage::default(), |sum, object| Usage {
+            objects: sum.objects + 1,
+            bytes: sum.bytes + object.body.len() as u64,
+            ..sum
+        })
+    }
 }
 
 struct KnownVisibility {
@@ -239,16 +314,27 @@ impl Repository {
         lock(&self.to_keep).clone()
     }
 
+    /// How much of its fork family's objects it has itself: those that its own changes brought,
+    /// and those that were there when it was forked. `with` are packs that it is about to have.
+    pub fn usage(&self, with: &[PackId]) -> Usage {
+        let to_keep = lock(&self.to_keep);
+        let packs: HashSet<PackId> = to_keep.packs.iter().chain(with).copied().collect();
+        let weight = to_keep.weight;
+        drop(to_keep);
+        let (objects, packed_bytes) = self.pool.packs_hold(&packs);
+        Usage {
+            objects: weight.objects + objects,
+            bytes: weight.bytes + packed_bytes,
+            packed_bytes,
+        }
+    }
+
     /// The inline objects of changes up to `seq` are in `pack` now, which is durable.
     pub fn packed(&self, seq: Seq, pack: Option<PackId>) {
         let mut to_keep = lock(&self.to_keep);
         to_keep.packs.extend(pack);
-        let (packed, left): (Vec<_>, Vec<_>) = mem::take(&mut to_keep.unpacked)
-            .into_iter()
-            .partition(|(of, _)| *of <= seq);
-        to_keep.unpacked = left;
+        let ids = to_keep.take_until(seq);
         drop(to_keep);
-        let ids: Vec<ObjectId> = packed.into_iter().map(|(_, id)| id).collect();
         self.pool.packed(&ids);
     }
 
@@ -299,12 +385,9 @@ impl Repository {
         let mut to_keep = lock(&self.to_keep);
         for entry in entries {
             to_keep.packs.extend(&entry.objects.packs);
-            let ids = entry
-                .objects
-                .inline
-                .iter()
-                .map(|object| (entry.seq, object.id));
-            to_keep.unpacked.extend(ids);
+            if !entry.objects.inline.is_empty() {
+                to_keep.add(entry.seq, &entry.objects.inline);
+            }
         }
         drop(to_keep);
         if let Some(known) = &mut *lock(&self.visibility) {

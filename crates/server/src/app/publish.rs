@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use govc_engine::{
     Cause, CauseKind, Change, Edit, Idempotency, NewObjects, Pending, Proposal, PublishError,
-    Published, RefName, Refusal, Repository, Target, Via,
+    Published, RefName, Refusal, Repository, Target, Usage, Via,
 };
 
 use super::App;
@@ -139,7 +139,14 @@ impl<P: Proposal, F: FnMut(&Change, &Pending<'_>) -> Logged + Send> Proposal for
 }
 
 /// Every ref that the write is about is what `If-Match` says.
-fn check_if_match(belief: &IfMatch, refs: &[RefName], now: &Pending<'_>) -> Result<(), AppError> {
+///
+/// # Errors
+/// [`AppError::RefMoved`] when one is not.
+pub fn check_if_match(
+    belief: &IfMatch,
+    refs: &[RefName],
+    now: &Pending<'_>,
+) -> Result<(), AppError> {
     for name in refs {
         let current = now.snapshot.refs.resolve(name.as_bytes());
         if !belief.holds(current) {
@@ -202,17 +209,19 @@ fn check_settings(change: &Change, now: &Pending<'_>) -> Result<(), AppError> {
 
 /// The figures that a repository may not go over; `None`: any.
 struct Quotas {
+    repository: Arc<Repository>,
     bytes: Option<u64>,
     objects: Option<u64>,
     refs: Option<u64>,
 }
 
 impl Quotas {
-    fn of(app: &App, repository: &Repository) -> Quotas {
+    fn of(app: &App, repository: &Arc<Repository>) -> Quotas {
         let limits = &app.config().limits;
         let own = &repository.snapshot().record.settings.quotas;
         let default = |figure: u64| (figure > 0).then_some(figure);
         Quotas {
+            repository: Arc::clone(repository),
             bytes: own.bytes.or(default(limits.repository_bytes.0)),
             objects: own.objects.or(default(limits.repository_objects)),
             refs: own.refs.or(default(limits.repository_refs)),
@@ -247,12 +256,14 @@ impl Quotas {
         {
             return Ok(());
         }
-        let stats = now.pool.stats();
-        let objects = stats.objects + change.objects.inline.len() as u64;
+        // What the repository has, not what its fork family shares.
+        let usage = self.repository.usage(&change.objects.packs);
+        let brought = Usage::of(&change.objects.inline);
+        let objects = usage.objects + brought.objects;
         if let Some(limit) = self.objects.filter(|limit| objects > *limit) {
             return over("objects", limit, "settings.quotas.objects");
         }
-        let bytes = stats.packed_bytes + change.objects.inline_bytes() as u64;
+        let bytes = usage.bytes + brought.bytes;
         if let Some(limit) = self.bytes.filter(|limit| bytes > *limit) {
             return over("bytes", limit, "settings.quotas.bytes");
         }

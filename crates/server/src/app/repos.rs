@@ -7,18 +7,18 @@ use govc_api::repos::{
 };
 use govc_engine::journal::Moment;
 use govc_engine::{
-    CatalogueError, CauseKind, Entry, EntryEdit, Expected, NewRepository, Published, RefEdit,
-    RefName, RepoId, Repository, RepositoryRecord, Seq, Storage, Target, Time, Via,
+    CatalogueError, CauseKind, Entry, EntryEdit, Expected, NewRepository, Pending, Published,
+    RefEdit, RefName, Refusal, RepoId, Repository, RepositoryRecord, Seq, Storage, Target, Time,
+    Via,
 };
 use govc_git::ObjectId;
 
 use super::answers::{Logged, LoggedRepository};
-use super::error::{AppError, SaidIn};
-use super::publish::{cause, keyed, refused};
+use super::error::AppError;
+use super::publish::{cause, check_if_match, keyed, refused};
 use super::{Action, App};
 use crate::http::ask::{Reading, Terms};
 use crate::http::caller::Caller;
-use crate::http::etag::IfMatch;
 use crate::http::page::{Cursor, Page, PageQuery};
 
 /// A repository as it is told of.
@@ -109,11 +109,11 @@ impl RepositoryState {
 }
 
 fn size(repository: &Repository) -> Size {
-    let stats = repository.pool().stats();
+    let usage = repository.usage(&[]);
     Size {
-        objects: stats.objects,
-        packed_bytes: stats.packed_bytes,
-        memory_bytes: stats.memory_bytes,
+        objects: usage.objects,
+        packed_bytes: usage.packed_bytes,
+        memory_bytes: repository.pool().stats().memory_bytes,
     }
 }
 
@@ -243,7 +243,6 @@ impl App {
         origin: &str,
     ) -> Result<Written, AppError> {
         let repository = self.repository(caller, id, Action::Administer)?;
-        check_head(&repository, terms)?;
         let head = patch.default_branch.clone().map(|branch| RefEdit {
             name: RefName::head(),
             expected: Expected::Anything,
@@ -260,7 +259,14 @@ impl App {
         let apply = move |record: &mut RepositoryRecord| patch.apply(record);
         let published = self
             .engine()?
-            .update(&repository, apply, refs, cause, terms.dry_run)
+            .update(
+                &repository,
+                apply,
+                head_holds(terms),
+                refs,
+                cause,
+                terms.dry_run,
+            )
             .await;
         let published = published.map_err(|error| catalogue(&repository, error))?;
         Ok(written(&repository, &published, size, terms))
@@ -277,7 +283,6 @@ impl App {
         terms: &Terms,
     ) -> Result<Seq, AppError> {
         let repository = self.repository(caller, id, Action::Administer)?;
-        check_head(&repository, terms)?;
         let cause = cause(caller, CauseKind::RepoDeleted, Via::Rest);
         let cause = keyed(cause, terms, &Logged::empty(204));
         let now = self.engine()?.clock().now();
@@ -286,7 +291,14 @@ impl App {
         };
         let published = self
             .engine()?
-            .update(&repository, delete, Vec::new(), cause, terms.dry_run)
+            .update(
+                &repository,
+                delete,
+                head_holds(terms),
+                Vec::new(),
+                cause,
+                terms.dry_run,
+            )
             .await;
         let published = published.map_err(|error| catalogue(&repository, error))?;
         Ok(number(&repository, &published, terms))
@@ -333,7 +345,14 @@ impl App {
             }
         };
         let published = engine
-            .update(&repository, restore, Vec::new(), cause, terms.dry_run)
+            .update(
+                &repository,
+                restore,
+                head_holds(terms),
+                Vec::new(),
+                cause,
+                terms.dry_run,
+            )
             .await;
         let published = published.map_err(|error| catalogue(&repository, error))?;
         Ok(written(&repository, &published, size, terms))
@@ -403,7 +422,14 @@ impl App {
                 record.deleted_at.get_or_insert(now);
             };
             let deleted = engine
-                .update(&repository, delete, Vec::new(), cause, false)
+                .update(
+                    &repository,
+                    delete,
+                    |_: &Pending<'_>| Ok(()),
+                    Vec::new(),
+                    cause,
+                    false,
+                )
                 .await;
             if let Err(error) = deleted {
                 tracing::warn!(repository = %record.id, %error, "an expired repository stays");
@@ -461,23 +487,14 @@ fn number(repository: &Repository, published: &Published, terms: &Terms) -> Seq 
 }
 
 /// Holds `If-Match` against HEAD, where the write is not about another ref.
-fn check_head(repository: &Repository, terms: &Terms) -> Result<(), AppError> {
-    let Some(belief) = &terms.if_match else {
-        return Ok(());
-    };
-    let current = repository.snapshot().head();
-    if belief.holds(current) {
-        return Ok(());
+fn head_holds(
+    terms: &Terms,
+) -> impl Fn(&Pending<'_>) -> Result<(), Refusal> + Send + use<> + 'static {
+    let belief = terms.if_match.clone();
+    move |now| match &belief {
+        Some(belief) => Ok(check_if_match(belief, &[RefName::head()], now)?),
+        None => Ok(()),
     }
-    Err(AppError::RefMoved {
-        name: "HEAD".to_owned(),
-        expected: match belief {
-            IfMatch::Any => None,
-            IfMatch::OneOf(ids) => ids.first().copied(),
-        },
-        current,
-        said_in: SaidIn::IfMatch,
-    })
 }
 
 fn catalogue(repository: &Repository, error: CatalogueError) -> AppError {

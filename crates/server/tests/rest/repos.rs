@@ -1,7 +1,7 @@
 use insta::assert_snapshot;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::kit::Server;
+use crate::kit::{Server, commit, put};
 
 #[tokio::test]
 async fn a_repository_is_made_shown_changed_deleted_and_brought_back() {
@@ -206,4 +206,76 @@ async fn a_repository_goes_when_its_time_is_over() {
     );
     server.wait(5).await;
     assert_eq!(server.get("/api/v1/repos").await.items("id"), ["lasting"]);
+}
+
+/// Settings of `id`: a quota of so many objects and bytes.
+async fn set_quota(server: &Server, id: &str, objects: u64, bytes: u64) {
+    let quotas = json!({ "settings": { "quotas": { "objects": objects, "bytes": bytes } } });
+    let repo = format!("/api/v1/repos/{id}");
+    assert_eq!(server.send("PATCH", &repo, quotas).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_quota_counts_what_the_repository_has_and_not_its_family() {
+    let server = Server::with_commit().await;
+    let size = |id: &str| format!("/api/v1/repos/{id}");
+    let forked = server.post("/api/v1/repos/hello/fork", json!({ "id": "fork" }));
+    assert_eq!(forked.await.status, 201);
+    // A commit, its tree and a blob each.
+    for n in 0..4 {
+        server
+            .commit("main", "m", &format!("f{n}"), &"x".repeat(500))
+            .await;
+    }
+    let objects = |answer: Value| answer["size"]["objects"].as_u64().unwrap();
+    assert_eq!(objects(server.get(&size("hello")).await.json()), 15);
+    assert_eq!(objects(server.get(&size("fork")).await.json()), 3);
+
+    let write = async |content: &str| {
+        let body = commit("main", "m", json!([put("new", content)]));
+        server.post("/api/v1/repos/fork/commits", body).await
+    };
+    set_quota(&server, "fork", 6, 1500).await;
+    assert_eq!(write("a").await.status, 201);
+    let over = write("b").await;
+    assert_eq!(over.json()["setting"], "settings.quotas.objects", "{over}");
+    set_quota(&server, "fork", 100, 1500).await;
+    let over = write(&"y".repeat(1500)).await;
+    assert_eq!(over.json()["setting"], "settings.quotas.bytes", "{over}");
+    assert_eq!(write("b").await.status, 201);
+
+    // The parent is held to what it has itself, too, and what no pack has yet counts.
+    set_quota(&server, "hello", 100, 2000).await;
+    let body = commit("main", "m", json!([put("new", "")]));
+    let over = server.post("/api/v1/repos/hello/commits", body).await;
+    assert_eq!(over.json()["setting"], "settings.quotas.bytes", "{over}");
+}
+
+#[tokio::test]
+async fn a_belief_about_a_repository_is_held_against_its_newest_change() {
+    for round in 0..20 {
+        let server = Server::with_commit().await;
+        let repo = "/api/v1/repos/hello";
+        let head = server.get(repo).await.json()["head"].clone();
+        let belief = format!("\"{}\"", head.as_str().unwrap());
+        let belief = [("if-match", belief.as_str())];
+        let commit = commit("main", "m", json!([put("f", "f")]));
+        let commit = server.post("/api/v1/repos/hello/commits", commit);
+        let (commit, other) = if round % 2 == 0 {
+            tokio::join!(commit, server.call("DELETE", repo, &belief, ""))
+        } else {
+            let rename = json!({ "id": "renamed" });
+            tokio::join!(commit, server.send_with("PATCH", repo, &belief, rename))
+        };
+        // One of them was first: a commit that was is what the other one did not know of.
+        match other.status.as_u16() {
+            412 => assert_eq!(commit.status, 201),
+            200 => {}
+            204 => assert_eq!(commit.code(), "REPO_NOT_FOUND"),
+            _ => panic!("{other}"),
+        }
+        if commit.status == 201 && round % 2 == 0 {
+            assert_eq!(other.json()["current"], commit.json()["oid"]);
+        }
+    }
 }
