@@ -59,6 +59,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const HEAD_BUFFER_FACTOR: usize = 8;
 /// How often the server looks for what is to be done.
 const JOBS_EVERY: Duration = Duration::from_secs(5);
+/// How often the server looks at its memory.
+const MEMORY_EVERY: Duration = Duration::from_secs(1);
 const HTTP2_PING: Duration = Duration::from_secs(30);
 
 /// Serves until `stop` is done, then drains and makes a last checkpoint. `listening` is told the
@@ -177,8 +179,16 @@ async fn accept(
 async fn jobs(app: App) {
     let mut now_and_then = tokio::time::interval(JOBS_EVERY);
     now_and_then.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut often = tokio::time::interval(MEMORY_EVERY);
+    often.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        now_and_then.tick().await;
+        tokio::select! {
+            _ = often.tick() => {
+                app.memory().look();
+                continue;
+            }
+            _ = now_and_then.tick() => {}
+        }
         if let Err(error) = app.expire_repositories().await {
             tracing::warn!(%error, "expired repositories stay for now");
         }

@@ -262,6 +262,15 @@ pub enum AppError {
     /// No room, in memory or on the disk.
     #[error("there is no room for this")]
     OutOfSpace,
+    /// No room: the server uses more memory than it may.
+    #[error(
+        "the server uses more than its {limit} bytes of memory (storage.memory_budget): it takes \
+         no objects now"
+    )]
+    OverBudget {
+        /// The figure.
+        limit: u64,
+    },
     /// Not now: starting, draining, or the log cannot be written.
     #[error("{why}")]
     Unavailable {

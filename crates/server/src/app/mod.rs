@@ -5,6 +5,7 @@ pub mod commits;
 pub mod error;
 pub mod files;
 pub mod history;
+pub mod memory;
 pub mod publish;
 pub mod refs;
 pub mod repos;
@@ -25,6 +26,7 @@ use crate::http::layers::Names;
 use crate::serve::Storage;
 use answers::LoggedAnswers;
 use error::AppError;
+use memory::Memory;
 
 /// Work that waits for the disk leaves the processor to others.
 const DESKS_PER_PROCESSOR: usize = 4;
@@ -40,6 +42,7 @@ struct Inner {
     served: OnceLock<Served>,
     /// Set when the server is about to stop.
     draining: AtomicBool,
+    memory: Memory,
     answers: Answers,
     /// Where answers are in the log.
     logged: Arc<LoggedAnswers>,
@@ -78,6 +81,7 @@ impl App {
         );
         let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
         App(Arc::new(Inner {
+            memory: Memory::of(config.storage.memory_budget.0),
             names: Names::of(&config),
             config,
             served: OnceLock::new(),
@@ -125,6 +129,11 @@ impl App {
     /// By which names the server may be asked for.
     pub fn names(&self) -> &Names {
         &self.0.names
+    }
+
+    /// What memory there is to use.
+    pub fn memory(&self) -> &Memory {
+        &self.0.memory
     }
 
     /// Answers that are kept for requests that come again.

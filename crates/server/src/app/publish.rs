@@ -65,6 +65,7 @@ impl App {
         let guarded = Guarded {
             inner: proposal,
             if_match: terms.if_match.clone().map(|belief| (belief, about)),
+            app: self.clone(),
             limits: Quotas::of(self, repository),
             key: terms.idempotency.clone(),
             answer,
@@ -112,6 +113,7 @@ pub fn keyed(mut cause: Cause, terms: &Terms, answer: &Logged) -> Cause {
 struct Guarded<P, F> {
     inner: P,
     if_match: Option<(IfMatch, Vec<RefName>)>,
+    app: App,
     limits: Quotas,
     key: Option<Key>,
     answer: F,
@@ -125,6 +127,9 @@ impl<P: Proposal, F: FnMut(&Change, &Pending<'_>) -> Logged + Send> Proposal for
         let Some(mut change) = self.inner.decide(now)? else {
             return Ok(None);
         };
+        if change.objects != NewObjects::default() {
+            self.app.memory().has_room()?;
+        }
         check_settings(&change, now)?;
         self.limits.check(&change, now)?;
         if let Some(key) = &self.key {

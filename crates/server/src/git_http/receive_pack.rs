@@ -66,6 +66,12 @@ pub(super) async fn answer(
         ..ReceiveLimits::default()
     };
     let incoming = if request.has_pack() {
+        if let Err(full) = app.memory().has_room() {
+            // Told in the report, and before the pack takes any.
+            skip(&mut body, limits.pack_bytes).await?;
+            let outcome = Outcome::unpack_error(&request, full.to_string());
+            return Ok(answer_as(RESULT, outcome.write(&request)));
+        }
         take_pack(&repository, &mut body, rest, limits.pack_bytes).await?
     } else {
         Ok(Incoming::Nothing)

@@ -217,6 +217,9 @@ pub fn problem(error: &AppError) -> Problem {
             .with("wanted", *wanted)
             .with("current", *current),
         AppError::OutOfSpace => new(507, "OUT_OF_SPACE", "No room"),
+        AppError::OverBudget { limit } => new(507, "OUT_OF_SPACE", "No room")
+            .with("limit", *limit)
+            .with("setting", "storage.memory_budget"),
         AppError::Unavailable { .. } => new(503, "UNAVAILABLE", "Not now"),
         AppError::Unknown => new(503, "OUTCOME_UNKNOWN", "It may have happened"),
         // What went wrong inside is for the log, not for strangers.

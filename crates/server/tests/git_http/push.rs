@@ -572,3 +572,16 @@ fn a_small_pack_over_the_limit_is_refused_too() {
     );
     assert_eq!(server.ref_at("refs/heads/main"), "");
 }
+
+#[test]
+fn a_push_that_finds_no_memory_is_told_so() {
+    let mut config = Config::default();
+    config.storage.memory_budget.0 = 1;
+    let server = Server::with(ObjectFormat::Sha1, config);
+    let git = server.working("w");
+    git.write("file", b"x\n".to_vec());
+    git.commit("first");
+    let refused = git.fails(&["push", &server.url(), "main"]);
+    assert!(refused.contains("(storage.memory_budget)"), "{refused}");
+    assert_eq!(server.ref_at("refs/heads/main"), "");
+}

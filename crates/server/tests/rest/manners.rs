@@ -389,3 +389,32 @@ async fn a_browser_gets_a_page() {
     let page = server.get("/x").await;
     assert!(!String::from_utf8_lossy(&page.body).contains("<script>"));
 }
+
+#[tokio::test]
+async fn a_server_over_its_memory_budget_takes_no_objects() {
+    let mut config = config();
+    config.storage.memory_budget.0 = 1;
+    let server = Server::with(config);
+    let repo = json!({ "id": "hello" });
+    assert_eq!(server.post("/api/v1/repos", repo).await.status, 201);
+    let body = commit("main", "m", json!([put("f", "")]));
+    for path in ["commits", "commits?dry_run=true"] {
+        let path = format!("/api/v1/repos/hello/{path}");
+        let key = [("idempotency-key", "again")];
+        for _ in 0..2 {
+            let refused = server.send_with("POST", &path, &key, body.clone()).await;
+            assert_eq!(refused.status, 507, "{refused}");
+            assert_eq!(refused.code(), "OUT_OF_SPACE");
+            assert_eq!(refused.json()["setting"], "storage.memory_budget");
+            assert_eq!(refused.json()["limit"], 1);
+            // The next try may find room.
+            assert_eq!(refused.header("idempotency-replayed"), "");
+        }
+    }
+    // What brings no objects is done as ever.
+    let patch = json!({ "description": "full" });
+    let patched = server.send("PATCH", "/api/v1/repos/hello", patch).await;
+    assert_eq!(patched.status, 200, "{patched}");
+    assert_eq!(server.get("/api/v1/repos/hello/log").await.status, 200);
+    assert_eq!(server.delete("/api/v1/repos/hello").await.status, 204);
+}
