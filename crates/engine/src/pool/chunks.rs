@@ -5,14 +5,15 @@ use std::sync::OnceLock;
 /// Elements in the first chunk; each next one is twice as long, up to [`CHUNK_LEN_MAX`].
 const FIRST_LEN: u32 = 1 << FIRST_BITS;
 const FIRST_BITS: u32 = 4;
-/// No chunk is longer, so a long array wastes at most this many elements.
+/// No chunk is longer, so a long array wastes at most this many elements. The memory of a chunk
+/// is touched when it is made: that of one this long fits the processor's caches.
 const CHUNK_LEN_MAX: usize = 1 << CHUNK_BITS_MAX;
-const CHUNK_BITS_MAX: u32 = 16;
+const CHUNK_BITS_MAX: u32 = 12;
 const ROWS: usize = (u32::BITS - FIRST_BITS) as usize;
 
 /// A growing array of chunks `C`, each of which holds a power of two of elements.
 ///
-/// Row *k* covers `16 << k` elements, in one chunk or, where that would be more than 65,536, in
+/// Row *k* covers `16 << k` elements, in one chunk or, where that would be more than 4,096, in
 /// several. A small array costs one small chunk, and no element ever moves.
 pub(super) struct Chunks<C> {
     rows: [OnceLock<Box<[OnceLock<C>]>>; ROWS],

@@ -9,6 +9,7 @@ use hashbrown::{HashMap, HashTable};
 use smallvec::SmallVec;
 
 use super::id_hash::IdHash;
+use super::records::{Place, Records};
 use crate::{NewObject, ObjectBody};
 
 const SHARDS: usize = 32;
@@ -27,8 +28,8 @@ const HEAD_BYTES: usize = 4;
 
 /// New objects, whole or as deltas, in shards that are chosen by the first byte of the id.
 ///
-/// An object is one allocation, a record: flags, how many changes hold it, its version (below),
-/// its id, for a delta its base's id, and the content. The table beside has the pointer, 32 bits
+/// An object is a record: flags, how many changes hold it, its version (below), its id, for a
+/// delta its base's id, and the content. The table beside says where the record is, has 32 bits
 /// of the hash, so that growing it touches no record, and the commit that introduced the object.
 ///
 /// Every insertion of an object counts, so that a refused change takes back its own and not what
@@ -36,16 +37,47 @@ const HEAD_BYTES: usize = 4;
 pub(super) struct HotMap {
     format: ObjectFormat,
     hash: IdHash,
-    shards: [RwLock<HashTable<Slot>>; SHARDS],
+    shards: [RwLock<Shard>; SHARDS],
     large: RwLock<HashMap<ObjectId, Bytes>>,
     objects: AtomicU64,
     bytes: AtomicU64,
 }
 
+#[derive(Default)]
+struct Shard {
+    table: HashTable<Slot>,
+    records: Records,
+}
+
+#[derive(Clone, Copy)]
 struct Slot {
-    record: Box<[u8]>,
+    place: Place,
     short_hash: u32,
     introducer: u32,
+}
+
+impl Shard {
+    fn find(&self, short: u32, id: &oid) -> Option<&Slot> {
+        let is_it =
+            |slot: &Slot| slot.short_hash == short && is_of(self.records.get(slot.place), id);
+        self.table.find(IdHash::widen(short), is_it)
+    }
+
+    /// The slot of `id`, and the record, to be changed.
+    fn find_mut(&mut self, short: u32, id: &oid) -> Option<(&mut Slot, &mut [u8])> {
+        let Shard { table, records } = self;
+        let is_it = |slot: &Slot| slot.short_hash == short && is_of(records.get(slot.place), id);
+        let slot = table.find_mut(IdHash::widen(short), is_it)?;
+        let place = slot.place;
+        Some((slot, records.get_mut(place)))
+    }
+}
+
+/// Whether a record is that of `id`.
+fn is_of(record: &[u8], id: &oid) -> bool {
+    record
+        .get(HEAD_BYTES..)
+        .is_some_and(|rest| rest.starts_with(id.as_bytes()))
 }
 
 /// A hot object as it is kept.
@@ -114,20 +146,20 @@ impl HotMap {
         HotMap {
             format,
             hash,
-            shards: [const { RwLock::new(HashTable::new()) }; SHARDS],
+            shards: Default::default(),
             large: RwLock::default(),
             objects: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
         }
     }
 
-    fn shard(&self, id: &oid) -> &RwLock<HashTable<Slot>> {
+    fn shard(&self, id: &oid) -> &RwLock<Shard> {
         &self.shards[shard_of(id.first_byte())]
     }
 
-    fn record<'a>(&self, slot: &'a Slot) -> Record<'a> {
+    fn record<'a>(&self, shard: &'a Shard, slot: &Slot) -> Record<'a> {
         Record {
-            bytes: &slot.record,
+            bytes: shard.records.get(slot.place),
             id_bytes: self.format.len_in_bytes(),
         }
     }
@@ -138,10 +170,8 @@ impl HotMap {
             .shard(id)
             .read()
             .unwrap_or_else(PoisonError::into_inner);
-        let slot = shard.find(IdHash::widen(short), |slot| {
-            slot.short_hash == short && self.record(slot).id() == id.as_bytes()
-        })?;
-        Some(read(self.record(slot), slot))
+        let slot = shard.find(short, id)?;
+        Some(read(self.record(&shard, slot), slot))
     }
 
     /// Takes an object in, or counts it once more. A delta comes with its base and its version:
@@ -155,59 +185,46 @@ impl HotMap {
         introducer: Option<u32>,
     ) {
         let large = base.is_none() && content.len() > RECORD_DATA_MAX;
-        let id_bytes = self.format.len_in_bytes();
         let kept = if large { &[][..] } else { content };
-        let ids = 1 + usize::from(base.is_some());
-        let mut record = Vec::with_capacity(HEAD_BYTES + ids * id_bytes + kept.len());
         let mut flags = kind_number(kind);
         if base.is_some() {
             flags |= DELTA;
         }
         if large {
             flags |= LARGE;
-        }
-        let version = base.map_or(0, |(_, version)| version).to_le_bytes();
-        record.extend_from_slice(&[flags, 1, version[0], version[1]]);
-        record.extend_from_slice(id.as_bytes());
-        if let Some((base, _)) = base {
-            record.extend_from_slice(base.as_bytes());
-        }
-        record.extend_from_slice(kept);
-        if large {
             let mut all = self.large.write().unwrap_or_else(PoisonError::into_inner);
             all.entry(id.to_owned())
                 .or_insert_with(|| Bytes::copy_from_slice(content));
         }
+        let version = base.map_or(0, |(_, version)| version).to_le_bytes();
+        let head: [u8; HEAD_BYTES] = [flags, 1, version[0], version[1]];
+        let base = base.map_or(&[][..], |(base, _)| base.as_bytes());
 
         let short = self.hash.short(id);
         let mut shard = self
             .shard(id)
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        let known = shard.find_mut(IdHash::widen(short), |slot| {
-            slot.short_hash == short && self.record(slot).id() == id.as_bytes()
-        });
-        match known {
-            Some(slot) => {
-                slot.record[1] = slot.record[1].saturating_add(1);
-                if slot.introducer == NOBODY {
-                    slot.introducer = introducer.unwrap_or(NOBODY);
-                }
+        if let Some((slot, record)) = shard.find_mut(short, id) {
+            record[1] = record[1].saturating_add(1);
+            if slot.introducer == NOBODY {
+                slot.introducer = introducer.unwrap_or(NOBODY);
             }
-            None => {
-                let slot = Slot {
-                    record: record.into_boxed_slice(),
-                    short_hash: short,
-                    introducer: introducer.unwrap_or(NOBODY),
-                };
-                shard.insert_unique(IdHash::widen(short), slot, |slot| {
-                    IdHash::widen(slot.short_hash)
-                });
-                self.objects.fetch_add(1, Ordering::Relaxed);
-                let bytes = HEAD_BYTES + ids * id_bytes + content.len() + SLOT_BYTES;
-                self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-            }
+            return;
         }
+        let Shard { table, records } = &mut *shard;
+        let slot = Slot {
+            place: records.push(&[&head, id.as_bytes(), base, kept]),
+            short_hash: short,
+            introducer: introducer.unwrap_or(NOBODY),
+        };
+        table.insert_unique(IdHash::widen(short), slot, |slot| {
+            IdHash::widen(slot.short_hash)
+        });
+        drop(shard);
+        let bytes = HEAD_BYTES + id.as_bytes().len() + base.len() + content.len() + SLOT_BYTES;
+        self.objects.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// Takes one insertion of `id` back. Returns whether the object left.
@@ -234,22 +251,25 @@ impl HotMap {
             .shard(id)
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        let mut entry = shard
-            .find_entry(IdHash::widen(short), |slot| {
-                slot.short_hash == short && self.record(slot).id() == id.as_bytes()
-            })
-            .ok()?;
-        if !leaves(&mut entry.get_mut().record) {
+        let (slot, record) = shard.find_mut(short, id)?;
+        let slot = *slot;
+        if !leaves(record) {
             return None;
         }
-        let (slot, _) = entry.remove();
+        let mut bytes = record.len() + SLOT_BYTES;
+        let is_large = record[0] & LARGE != 0;
+        let Shard { table, records } = &mut *shard;
+        let is_it = |other: &Slot| other.place == slot.place;
+        if let Ok(entry) = table.find_entry(IdHash::widen(short), is_it) {
+            entry.remove();
+        }
+        records.remove(slot.place);
         // A map that has been emptied gives its memory back.
-        if shard.len() < shard.capacity() / 8 {
-            shard.shrink_to_fit(|slot| IdHash::widen(slot.short_hash));
+        if table.len() < table.capacity() / 8 {
+            table.shrink_to_fit(|slot| IdHash::widen(slot.short_hash));
         }
         drop(shard);
-        let mut bytes = slot.record.len() + SLOT_BYTES;
-        if slot.record[0] & LARGE != 0 {
+        if is_large {
             let mut all = self.large.write().unwrap_or_else(PoisonError::into_inner);
             bytes += all.remove(id).map_or(0, |content| content.len());
         }
@@ -343,9 +363,7 @@ impl HotMap {
             .shard(id)
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        let slot = shard.find_mut(IdHash::widen(short), |slot| {
-            slot.short_hash == short && self.record(slot).id() == id.as_bytes()
-        })?;
+        let (slot, _) = shard.find_mut(short, id)?;
         let before = slot.introducer;
         if before == NOBODY {
             slot.introducer = commit;
@@ -359,8 +377,8 @@ impl HotMap {
         let shard = self.shards[shard_of(first)]
             .read()
             .unwrap_or_else(PoisonError::into_inner);
-        for slot in shard.iter() {
-            let id = self.record(slot).id();
+        for slot in shard.table.iter() {
+            let id = self.record(&shard, slot).id();
             let whole = hex_len / 2;
             let half = hex_len % 2 == 1;
             let fits = id.get(..whole) == prefix.get(..whole)
@@ -400,8 +418,8 @@ impl HotMap {
 
 /// Two sizes of up to ten bytes each begin a delta.
 const DELTA_SIZES_BYTES_MAX: usize = 20;
-/// A slot of the table at its usual fill, its control byte, and what the allocator rounds up.
-const SLOT_BYTES: usize = 24 * 3 / 2 + 8;
+/// A slot of the table at its usual fill, its control byte, and what [`Records`] adds.
+const SLOT_BYTES: usize = 16 * 3 / 2 + 8;
 
 /// How large a hot object is.
 pub(super) enum HotSize {

@@ -16,6 +16,7 @@ mod introduced;
 mod object_set;
 mod pack_list;
 mod ready;
+mod records;
 mod scan;
 mod stream;
 mod tags;
