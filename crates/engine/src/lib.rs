@@ -22,4 +22,4 @@ pub use repository::quarantine::{INLINE_BYTES_MAX, QuarantineError, Quarantined}
 pub use repository::record::{ForkedFrom, RepoId, RepositoryRecord, Settings, Storage};
 pub use repository::refs::{RefName, Refs, Target};
 pub use repository::snapshot::Snapshot;
-pub use repository::{Repository, ToKeep, Usage};
+pub use repository::{Repository, ToKeep, Unpacked, Usage};

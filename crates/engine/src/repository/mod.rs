@@ -8,10 +8,10 @@ pub mod quarantine;
 pub mod record;
 pub mod refs;
 pub mod snapshot;
+mod unpacked;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -24,6 +24,7 @@ use crate::journal::{Journal, Moment, PackId, Packs, PastRefs};
 use crate::pool::{Pool, Visibility};
 use crate::{Entry, EntryEdit, NewObject, ObjectBody, RepoKey, Seq, Snapshot, Target};
 use publish::{Door, Turn, Turns, Visible};
+pub use unpacked::Unpacked;
 
 /// A repository, shared by every request that names it.
 ///
@@ -66,7 +67,7 @@ pub struct ToKeep {
     /// All packs that its changes brought, and those of the repository it was forked from.
     pub packs: Vec<PackId>,
     /// Inline objects that are in no pack of its own yet, with the change that brought them.
-    pub unpacked: Vec<(Seq, ObjectId)>,
+    pub unpacked: Unpacked,
     /// How much those are, change by change.
     weights: VecDeque<(Seq, Usage)>,
     /// The sum of `weights`.
@@ -99,14 +100,14 @@ impl ToKeep {
 
     /// The same, for a fork that is being made: all of it is of the fork's change 0.
     pub(crate) fn of_making(mut self) -> ToKeep {
-        self.unpacked.iter_mut().for_each(|(seq, _)| *seq = 0);
+        self.unpacked = self.unpacked.brought_by(0);
         self.weights = VecDeque::from([(0, self.weight)]);
         self
     }
 
     fn add(&mut self, seq: Seq, objects: &[NewObject]) {
-        let ids = objects.iter().map(|object| (seq, object.id));
-        self.unpacked.extend(ids);
+        self.unpacked
+            .add(seq, objects.iter().map(|object| object.id));
         let weight = Usage::of(objects);
         self.weight.objects += weight.objects;
         self.weight.bytes += weight.bytes;
@@ -122,11 +123,7 @@ impl ToKeep {
             self.weight.bytes -= weight.bytes;
             self.weights.pop_front();
         }
-        let (taken, left): (Vec<_>, Vec<_>) = mem::take(&mut self.unpacked)
-            .into_iter()
-            .partition(|(of, _)| *of <= seq);
-        self.unpacked = left;
-        taken.into_iter().map(|(_, id)| id).collect()
+        self.unpacked.take_until(seq)
     }
 }
 
