@@ -228,7 +228,8 @@ pub struct NewCommitOnBranch {
     edited: HashMap<(ObjectId, usize), NewObject>,
     /// The pack that blobs were put into because they are too large for an entry.
     aside: Option<Quarantined>,
-    receipt: Receipt,
+    /// Where it says what it made, if somebody wants to know.
+    receipt: Option<Receipt>,
 }
 
 /// An action, with what could be done ahead done.
@@ -284,7 +285,7 @@ impl NewCommitOnBranch {
             blobs: Vec::new(),
             edited: HashMap::new(),
             aside: None,
-            receipt: Receipt::default(),
+            receipt: None,
         };
         for action in actions {
             let step = proposal.prepare(view, action)?;
@@ -316,8 +317,14 @@ impl NewCommitOnBranch {
     }
 
     /// Where it will say what it made.
-    pub fn receipt(&self) -> Receipt {
-        self.receipt.clone()
+    pub fn receipt(&mut self) -> Receipt {
+        self.receipt.get_or_insert_default().clone()
+    }
+
+    fn say(&self, made: impl FnOnce() -> Option<CommitMade>) {
+        if let Some(receipt) = &self.receipt {
+            receipt.set(made());
+        }
     }
 
     fn prepare(&mut self, view: &View, action: Action) -> Result<Step, CommitError> {
@@ -443,7 +450,7 @@ impl NewCommitOnBranch {
     /// # Errors
     /// [`CommitError`].
     pub fn propose(&mut self, refs: &Refs, pool: &Pool) -> Result<Change, CommitError> {
-        self.receipt.set(None);
+        self.say(|| None);
         let branch = self.request.branch.clone();
         let head = refs.resolve(branch.as_bytes());
         let expected = head.map_or(Expected::Absent, Expected::At);
@@ -465,7 +472,8 @@ impl NewCommitOnBranch {
             Some(tree) => pool.tip_trees().take(pool, tree)?,
             None => TreeEditor::empty(format),
         };
-        let mut objects = self.blobs.clone();
+        let mut objects = Vec::with_capacity(self.blobs.len() + TREES_ROUGHLY + 1);
+        objects.extend_from_slice(&self.blobs);
         let touched = self.files_touched(pool, &mut editor)?;
         self.apply(pool, &mut editor, &mut objects)?;
         let blobs = objects.len();
@@ -496,11 +504,6 @@ impl NewCommitOnBranch {
                 });
             }
         }
-        let files_changed = match touched {
-            _ if tree == parent_tree.unwrap_or(empty_tree) => Some(0),
-            Some(files) => Some(files),
-            None => count_changed(pool, &objects, parent_tree, tree),
-        };
         let tree_line = header_line(b"tree ", &tree);
         let parent_line = parent.map(|parent| header_line(b"parent ", &parent));
         let parent_line = parent_line.as_deref().unwrap_or_default();
@@ -511,19 +514,26 @@ impl NewCommitOnBranch {
         data.extend_from_slice(&self.tail);
         let id = hash_object(format, ObjectKind::Commit, &data)?;
         let data = Bytes::from(data);
+        self.say(|| {
+            let files_changed = match touched {
+                _ if tree == parent_tree.unwrap_or(empty_tree) => Some(0),
+                Some(files) => Some(files),
+                None => count_changed(pool, &objects, parent_tree, tree),
+            };
+            Some(CommitMade {
+                id,
+                tree,
+                parent,
+                data: data.clone(),
+                parent_tree,
+                files_changed,
+            })
+        });
         objects.push(NewObject {
             id,
             kind: ObjectKind::Commit,
-            body: ObjectBody::Whole(data.clone()),
+            body: ObjectBody::Whole(data),
         });
-        self.receipt.set(Some(CommitMade {
-            id,
-            tree,
-            parent,
-            data,
-            parent_tree,
-            files_changed,
-        }));
         let edit = RefEdit {
             name: branch,
             expected,
@@ -619,6 +629,9 @@ impl NewCommitOnBranch {
         Ok(())
     }
 }
+
+/// How many trees most commits make.
+const TREES_ROUGHLY: usize = 4;
 
 impl Proposal for NewCommitOnBranch {
     fn decide(&mut self, now: &Pending<'_>) -> Result<Option<Change>, Refusal> {

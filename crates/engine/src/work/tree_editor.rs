@@ -117,6 +117,8 @@ struct Folder {
     found: Option<Range<usize>>,
     /// The folder's entry in its parent's tree, and the layout in which it is there.
     place: Option<(Range<usize>, u32)>,
+    /// How many trees were made as deltas since the last that was not.
+    deltas: u8,
 }
 
 /// A file that was put into a tree.
@@ -424,14 +426,19 @@ impl TreeEditor {
         if id == base {
             return Ok(());
         }
-        // However long the chain becomes: the pool keeps it short.
-        let is_delta = bytes_before > 0 && change.len() + DELTA_OVERHEAD_BYTES < folder.tree.len();
+        // However long the chain becomes: the pool keeps it short. It makes one delta of several,
+        // which for a small tree is no smaller than the tree.
+        let is_delta = bytes_before > 0
+            && change.len() + DELTA_OVERHEAD_BYTES < folder.tree.len()
+            && (folder.deltas < SMALL_TREE_DELTAS || folder.tree.len() > SMALL_TREE_BYTES);
         let body = if is_delta {
+            folder.deltas = folder.deltas.saturating_add(1);
             ObjectBody::Delta {
                 base,
                 delta: change,
             }
         } else {
+            folder.deltas = 0;
             ObjectBody::Whole(Bytes::copy_from_slice(&folder.tree))
         };
         folder.id = id;
@@ -645,6 +652,9 @@ impl TreeEditor {
 
 /// What a delta costs beside its bytes: the id of its base, and being applied.
 const DELTA_OVERHEAD_BYTES: usize = 32;
+/// A tree up to this size is made whole after so many deltas.
+const SMALL_TREE_BYTES: usize = 512;
+const SMALL_TREE_DELTAS: u8 = 7;
 
 /// Above this much an editor keeps only what its last change used, or is not kept.
 const EDITOR_BYTES_MAX: usize = 4 << 20;
@@ -667,6 +677,7 @@ impl Folder {
             layout: 0,
             found: None,
             place: None,
+            deltas: 0,
         }
     }
 

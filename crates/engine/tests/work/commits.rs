@@ -440,9 +440,10 @@ fn a_belief_that_does_not_hold_goes_to_the_door() {
             ..request("2", vec![put("a", "2")])
         };
         let mut proposal = NewCommitOnBranch::new(&bench.view(), request).unwrap();
+        let receipt = proposal.receipt();
         let change = proposal.propose(&bench.refs, &bench.pool).unwrap();
         assert!(change.objects.inline.is_empty());
-        assert!(proposal.receipt().take().is_none());
+        assert!(receipt.take().is_none());
         let [
             Edit::Ref(RefEdit {
                 expected: stated, ..

@@ -66,7 +66,7 @@ impl App {
         self.check_sizes(&order.actions)?;
         let request = self.commit_request(caller, &repository, order)?;
         let branch = request.branch.clone();
-        let proposal = self
+        let mut proposal = self
             .prepare_commit(&repository, request, terms.dry_run)
             .await?;
         let receipt = proposal.receipt();
