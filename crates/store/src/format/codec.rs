@@ -85,9 +85,13 @@ impl Encoder {
 
     /// What `write` writes, with its length before it.
     pub fn nested<T>(&mut self, write: impl FnOnce(&mut Encoder) -> T) -> T {
-        let mut inner = Encoder::default();
-        let result = write(&mut inner);
-        self.string(&inner.bytes);
+        let start = self.bytes.len();
+        let result = write(self);
+        let end = self.bytes.len();
+        // The length is known behind it, and goes before it.
+        self.number((end - start) as u64);
+        let length_bytes = self.bytes.len() - end;
+        self.bytes[start..].rotate_right(length_bytes);
         result
     }
 }
