@@ -17,6 +17,7 @@ use govc_engine::{
 };
 use govc_git::object::{GitTime, Signature};
 use govc_git::{ObjectFormat, ObjectId};
+use govc_store::{RealDisk, Store, StoreOptions};
 
 use crate::fixture::{self, Random};
 use crate::table::Table;
@@ -59,6 +60,34 @@ pub fn run(dir: &Path, commits: usize, table: &mut Table) {
     );
     table.figure("  memory per commit", &format!("{growth:.0} B"), "");
 
+    let (durable, journal) = Node::on_disk(&dir.join("durable"));
+    let written = journal.stats();
+    let ours = durable.commit_all(commits);
+    let what = "commits through the door, durable";
+    table.more_is_better(
+        &format!("{what}, per CPU-s"),
+        rate(peer.cpu),
+        rate(ours.cost.cpu),
+        "/s",
+        6.0,
+    );
+    table.more_is_better(
+        &format!("{what}, per s"),
+        rate(peer.wall),
+        rate(ours.cost.wall),
+        "/s",
+        6.0,
+    );
+    let stats = journal.stats();
+    let bytes = stats.log_bytes_written - written.log_bytes_written;
+    let syncs = stats.syncs - written.syncs;
+    let per = |of: u64, by: u64| of as f64 / by.max(1) as f64;
+    let text = format!("{:.0} B", per(bytes, commits as u64));
+    table.figure("  log per commit", &text, "");
+    let text = format!("{:.0}", per(commits as u64, syncs));
+    table.figure("  commits per fdatasync", &text, "");
+    drop(durable);
+
     let edits = Node::in_memory().edit_alone(commits);
     table.more_is_better(
         "tree edits alone, per CPU-s",
@@ -74,7 +103,6 @@ struct Node {
     engine: Arc<Engine>,
     repository: Arc<Repository>,
     heard: Arc<Heard>,
-    log_bytes: Box<dyn Fn() -> u64>,
 }
 
 struct Run {
@@ -105,14 +133,20 @@ impl Clock for SystemClock {
 impl Node {
     fn in_memory() -> Node {
         let journal = Arc::new(MemoryJournal::default());
-        Node::new(journal, Arc::new(MemoryPacks::default()), Box::new(|| 0))
+        Node::new(journal, Arc::new(MemoryPacks::default()))
     }
 
-    fn new(
-        journal: Arc<dyn Journal>,
-        packs: Arc<dyn Packs>,
-        log_bytes: Box<dyn Fn() -> u64>,
-    ) -> Node {
+    /// A node whose changes are answered after they are in the log and synced. Checkpoints are
+    /// not made: they come later, and are measured by themselves.
+    fn on_disk(data: &Path) -> (Node, Arc<Store>) {
+        let disk = Arc::new(RealDisk::new(data).expect("a folder"));
+        let opened = Store::open(disk, StoreOptions::default());
+        let (store, _) = opened.expect("a new folder");
+        let node = Node::new(Arc::clone(&store) as _, Arc::clone(&store) as _);
+        (node, store)
+    }
+
+    fn new(journal: Arc<dyn Journal>, packs: Arc<dyn Packs>) -> Node {
         let engine = Engine::new(EngineParts {
             journal,
             packs,
@@ -138,7 +172,6 @@ impl Node {
             engine,
             repository,
             heard,
-            log_bytes,
         };
         let files = (0..FILES).map(|file| put(file, 0)).collect();
         node.publish_blocking(files, 0);
@@ -146,7 +179,7 @@ impl Node {
     }
 
     fn publish_blocking(&self, actions: Vec<Action>, number: usize) {
-        let proposal = propose(&self.repository, actions, number);
+        let proposal = Proposer::new().propose(&self.repository, actions, number);
         futures_executor::block_on(self.repository.publish(proposal)).expect("a commit");
     }
 
@@ -164,6 +197,7 @@ impl Node {
                 let tasks: Vec<_> = (0..PROPOSERS)
                     .map(|_| {
                         let (repository, next) = (Arc::clone(&self.repository), Arc::clone(&next));
+                        let proposer = Proposer::new();
                         tokio::spawn(async move {
                             loop {
                                 let number = next.fetch_add(1, Ordering::Relaxed) as usize;
@@ -171,7 +205,7 @@ impl Node {
                                     return;
                                 }
                                 let actions = vec![put(file_of(number), number)];
-                                let proposal = propose(&repository, actions, number);
+                                let proposal = proposer.propose(&repository, actions, number);
                                 repository.publish(proposal).await.expect("a commit");
                             }
                         })
@@ -192,10 +226,11 @@ impl Node {
     fn edit_alone(&self, commits: usize) -> usage::Cost {
         let pool = Arc::clone(self.repository.pool());
         let mut refs = self.repository.snapshot().refs.clone();
+        let proposer = Proposer::new();
         let ((), cost) = usage::of_this_process(|| {
             for number in 1..=commits {
                 let actions = vec![put(file_of(number), number)];
-                let mut proposal = propose(&self.repository, actions, number);
+                let mut proposal = proposer.propose(&self.repository, actions, number);
                 let change = proposal.propose(&refs, &pool).expect("a commit");
                 pool.insert(&change.objects.inline).expect("it takes them");
                 for edit in change.edits {
@@ -235,10 +270,6 @@ impl Node {
         };
         self.ids().into_iter().map(message).collect()
     }
-
-    fn log_bytes(&self) -> u64 {
-        (self.log_bytes)()
-    }
 }
 
 impl Drop for Node {
@@ -259,25 +290,48 @@ fn cause(kind: CauseKind) -> Cause {
     }
 }
 
-fn propose(repository: &Arc<Repository>, actions: Vec<Action>, number: usize) -> NewCommitOnBranch {
-    let ada = Signature {
-        name: b"Ada".to_vec(),
-        email: b"ada@example.com".to_vec(),
-        time: GitTime::utc(1_700_000_000 + number as i64),
-    };
-    let request = CommitRequest {
-        branch: RefName::new(BRANCH),
-        start: Start::Existing,
-        expected: Expected::Anything,
-        actions,
-        message: format!("commit {number}").into_bytes(),
-        author: ada.clone(),
-        committer: ada,
-        allow_empty: true,
-        file_bytes_max: 1 << 20,
-        cause: cause(CauseKind::Commit),
-    };
-    NewCommitOnBranch::new(&View::of(repository), request).expect("a proposal")
+/// Somebody who makes commits.
+struct Proposer {
+    branch: RefName,
+    cause: Cause,
+    author: Signature,
+}
+
+impl Proposer {
+    fn new() -> Proposer {
+        Proposer {
+            branch: RefName::new(BRANCH),
+            cause: cause(CauseKind::Commit),
+            author: Signature {
+                name: b"Ada".to_vec(),
+                email: b"ada@example.com".to_vec(),
+                time: GitTime::utc(0),
+            },
+        }
+    }
+
+    fn propose(
+        &self,
+        repository: &Arc<Repository>,
+        actions: Vec<Action>,
+        number: usize,
+    ) -> NewCommitOnBranch {
+        let mut author = self.author.clone();
+        author.time = GitTime::utc(1_700_000_000 + number as i64);
+        let request = CommitRequest {
+            branch: self.branch.clone(),
+            start: Start::Existing,
+            expected: Expected::Anything,
+            actions,
+            message: format!("commit {number}").into_bytes(),
+            committer: author.clone(),
+            author,
+            allow_empty: true,
+            file_bytes_max: 1 << 20,
+            cause: self.cause.clone(),
+        };
+        NewCommitOnBranch::new(&View::of(repository), request).expect("a proposal")
+    }
 }
 
 fn file_of(number: usize) -> usize {
@@ -289,8 +343,11 @@ fn path_of(file: usize) -> String {
 }
 
 /// 100 bytes that no other commit has.
-fn content_of(file: usize, number: usize) -> String {
-    format!("{:099}\n", file * 100_000_000 + number)
+fn content_of(file: usize, number: usize) -> Vec<u8> {
+    let mut content = vec![b'0'; 100];
+    let text = format!("{}\n", file * 100_000_000 + number);
+    content[100 - text.len()..].copy_from_slice(text.as_bytes());
+    content
 }
 
 fn put(file: usize, number: usize) -> Action {
@@ -321,10 +378,11 @@ fn fast_import(dir: &Path, order: &[usize]) -> (usage::Cost, String) {
         };
         for file in files {
             let content = content_of(file, *number);
+            let text = String::from_utf8_lossy(&content);
+            let bytes = content.len();
             line(format!(
-                "M 100644 inline {}\ndata {}\n{content}\n",
-                path_of(file),
-                content.len()
+                "M 100644 inline {}\ndata {bytes}\n{text}\n",
+                path_of(file)
             ));
         }
     }
