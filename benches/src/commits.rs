@@ -342,11 +342,18 @@ fn path_of(file: usize) -> String {
     format!("d{}/e{}/f{}", file / 100, file / 10 % 10, file % 10)
 }
 
-/// 100 bytes that no other commit has.
+/// 100 bytes that no other commit has: a number with zeros before it.
 fn content_of(file: usize, number: usize) -> Vec<u8> {
     let mut content = vec![b'0'; 100];
-    let text = format!("{}\n", file * 100_000_000 + number);
-    content[100 - text.len()..].copy_from_slice(text.as_bytes());
+    content[99] = b'\n';
+    let mut rest = file * 100_000_000 + number;
+    for place in content[..99].iter_mut().rev() {
+        *place += (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
     content
 }
 

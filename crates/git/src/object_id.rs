@@ -1,5 +1,7 @@
 //! Object ids, and the hashes that make them: SHA-1 with collision detection, SHA-256.
 
+use smallvec::SmallVec;
+
 use crate::ObjectKind;
 
 pub use gix_hash::{Hasher, Kind as ObjectFormat, ObjectId, hasher, oid};
@@ -18,31 +20,61 @@ pub fn hash_object(
     kind: ObjectKind,
     data: &[u8],
 ) -> Result<ObjectId, Collision> {
-    let mut hasher = object_hasher(format, kind, data.len() as u64);
-    hasher.update(data);
+    let header = Header::new(kind, data.len() as u64);
+    let mut hasher = gix_hash::hasher(format);
+    if data.len() <= SMALL_BYTES_MAX {
+        // In one piece: what a hasher does for each piece is much beside so few bytes.
+        let mut whole: SmallVec<[u8; SMALL_BYTES_MAX + HEADER_BYTES_MAX]> = SmallVec::new();
+        whole.extend_from_slice(header.bytes());
+        whole.extend_from_slice(data);
+        hasher.update(&whole);
+    } else {
+        hasher.update(header.bytes());
+        hasher.update(data);
+    }
     hasher.try_finalize().map_err(|_| Collision)
 }
 
+/// Contents up to this size are put behind their header before they are hashed.
+const SMALL_BYTES_MAX: usize = 992;
+/// Twenty digits at most, and the longest word is `commit`.
+const HEADER_BYTES_MAX: usize = 32;
+
 /// A hasher that has seen the header of an object of `size` bytes and waits for its content.
 pub fn object_hasher(format: ObjectFormat, kind: ObjectKind, size: u64) -> Hasher {
-    // Twenty digits at most, and the longest word is `commit`.
-    let mut header = [0u8; 32];
-    let mut at = header.len() - 1;
-    let mut rest = size;
-    loop {
-        at -= 1;
-        header[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    at -= 1;
-    header[at] = b' ';
-    let name = kind.name().as_bytes();
-    let start = at - name.len();
-    header[start..at].copy_from_slice(name);
     let mut hasher = gix_hash::hasher(format);
-    hasher.update(&header[start..]);
+    hasher.update(Header::new(kind, size).bytes());
     hasher
+}
+
+/// What is hashed before an object's content: `<kind> <length>\0`.
+struct Header {
+    bytes: [u8; HEADER_BYTES_MAX],
+    start: usize,
+}
+
+impl Header {
+    fn new(kind: ObjectKind, size: u64) -> Header {
+        let mut bytes = [0u8; HEADER_BYTES_MAX];
+        let mut at = bytes.len() - 1;
+        let mut rest = size;
+        loop {
+            at -= 1;
+            bytes[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        at -= 1;
+        bytes[at] = b' ';
+        let name = kind.name().as_bytes();
+        let start = at - name.len();
+        bytes[start..at].copy_from_slice(name);
+        Header { bytes, start }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
 }

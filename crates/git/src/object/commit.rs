@@ -1,8 +1,8 @@
 //! Commits: read as Git reads them, written as Git writes them.
 
 use std::borrow::Cow;
-use std::io::Write as _;
 
+use memchr::memchr;
 use smallvec::SmallVec;
 
 use crate::{ObjectFormat, ObjectId, ObjectKind};
@@ -126,12 +126,10 @@ pub fn facts(data: &[u8], format: ObjectFormat) -> Result<CommitFacts, ParseErro
 /// The time that Git sorts by: a number as C reads it behind the first `>`, on a line that is not
 /// the commit's last. It need not be the time that Git shows.
 fn sorting_time(committer: &[u8]) -> i64 {
-    let line = committer
-        .iter()
-        .position(|&b| b == b'>')
+    let line = memchr(b'>', committer)
         .map(|close| &committer[close + 1..])
         .and_then(|behind| {
-            let end = behind.iter().position(|&b| b == b'\n')? + 1;
+            let end = memchr(b'\n', behind)? + 1;
             (end < behind.len()).then_some(&behind[..end])
         });
     line.map_or(0, |line| {
@@ -160,6 +158,14 @@ fn tree_and_parents(
     Ok((tree, parents))
 }
 
+/// Appends a header line that names an object.
+fn put_id(out: &mut Vec<u8>, key: &[u8], id: &ObjectId) {
+    let mut hex = [0; ObjectFormat::longest().len_in_hex()];
+    out.extend_from_slice(key);
+    out.extend_from_slice(id.hex_to_buf(&mut hex).as_bytes());
+    out.push(b'\n');
+}
+
 impl NewCommit<'_> {
     /// The bytes of the commit.
     pub fn encode(&self) -> Vec<u8> {
@@ -167,10 +173,9 @@ impl NewCommit<'_> {
         let mut out = Vec::with_capacity(
             PEOPLE_AND_KEYS_BYTES + 72 * (1 + self.parents.len()) + self.message.len(),
         );
-        // Writing into a Vec cannot fail.
-        let _ = writeln!(out, "tree {}", self.tree);
+        put_id(&mut out, b"tree ", &self.tree);
         for parent in self.parents {
-            let _ = writeln!(out, "parent {parent}");
+            put_id(&mut out, b"parent ", parent);
         }
         out.extend_from_slice(b"author ");
         self.author.write_to(&mut out);

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
+
 use crate::{ObjectFormat, ObjectId, ObjectKind};
 
 use super::ParseError;
@@ -39,10 +41,7 @@ impl<'a> Headers<'a> {
     /// newline counts.
     pub(super) fn value(&mut self, key: &[u8]) -> Option<&'a [u8]> {
         let value = self.rest().strip_prefix(key)?;
-        let end = value
-            .iter()
-            .position(|&b| b == b'\n')
-            .unwrap_or(value.len());
+        let end = memchr(b'\n', value).unwrap_or(value.len());
         self.offset = (self.offset + key.len() + end + 1).min(self.data.len());
         Some(&value[..end])
     }

@@ -1,6 +1,7 @@
 //! Who and when: the people in commits and tags, and Git's own way to write a time.
 
 use std::fmt;
+use std::io::Write as _;
 
 /// A moment as Git writes it: seconds since 1970 and the writer's offset from UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -102,17 +103,22 @@ impl fmt::Display for GitTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let minutes = self.offset_minutes.unsigned_abs();
         let sign = if self.offset_minutes < 0 || (minutes == 0 && self.negative_zero) {
-            '-'
+            b'-'
         } else {
-            '+'
+            b'+'
         };
-        write!(
-            f,
-            "{} {sign}{:02}{:02}",
-            self.seconds,
-            minutes / 60,
-            minutes % 60
-        )
+        write!(f, "{}", self.seconds)?;
+        let (hours, minutes) = (minutes / 60, minutes % 60);
+        if hours > 99 {
+            return write!(f, " {}{hours}{minutes:02}", char::from(sign));
+        }
+        // Digit by digit: every commit has two of these.
+        let digits = [hours / 10, hours % 10, minutes / 10, minutes % 10];
+        let mut text = [b' ', sign, b'0', b'0', b'0', b'0'];
+        for (place, digit) in text[2..].iter_mut().zip(digits) {
+            *place += digit as u8;
+        }
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -170,11 +176,19 @@ impl Signature {
 
     /// Appends `NAME <EMAIL> SECONDS +ZZZZ` to `out`. What would break the line is left out.
     pub fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend(self.name.iter().copied().filter(|&b| !breaks_line(b)));
+        put_unbroken(out, &self.name);
         out.extend_from_slice(b" <");
-        out.extend(self.email.iter().copied().filter(|&b| !breaks_line(b)));
+        put_unbroken(out, &self.email);
         out.extend_from_slice(b"> ");
-        out.extend_from_slice(self.time.to_string().as_bytes());
+        // Writing into a Vec cannot fail.
+        let _ = write!(out, "{}", self.time);
+    }
+}
+
+/// Appends what does not break the line: mostly all of it.
+fn put_unbroken(out: &mut Vec<u8>, text: &[u8]) {
+    for part in text.split(|&b| breaks_line(b)) {
+        out.extend_from_slice(part);
     }
 }
 
