@@ -1,6 +1,10 @@
 //! Many writers on one branch: whoever was told yes is in its history.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use govc_tests::{Git, Http, TestServer};
 use serde_json::json;
@@ -69,6 +73,63 @@ fn eight_writers_by_rest_all_win() {
     assert_eq!(files.lines().count(), WRITERS * COMMITS_EACH + 1);
     // One line of history: each commit's parent is the one before it.
     assert_eq!(git.run("-C all rev-list --merges main"), "");
+}
+
+/// The figure called `name` that the server told its log when it stopped.
+fn told(log: &str, name: &str) -> u64 {
+    let line = log
+        .lines()
+        .rfind(|line| line.contains("changes that shared"));
+    let line = line.expect("the server tells how often it synced");
+    let figure = line
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+    figure.and_then(|figure| figure.parse().ok()).expect(name)
+}
+
+/// How long the disk takes to make a few bytes durable, as a median.
+fn sync_time(folder: &Path) -> Duration {
+    let mut file = File::create(folder.join("sync-time")).expect("a file");
+    let mut times: Vec<Duration> = (0..21)
+        .map(|_| {
+            file.write_all(&[1; 512]).expect("written");
+            let begun = Instant::now();
+            file.sync_data().expect("synced");
+            begun.elapsed()
+        })
+        .collect();
+    times.sort();
+    times[times.len() / 2]
+}
+
+#[test]
+fn eight_writers_share_their_syncs() {
+    const EACH: usize = 25;
+    let mut server = TestServer::with_repo("hello");
+    assert!(commit(&server.api(), "first").is_some());
+    let api = server.api();
+    std::thread::scope(|scope| {
+        for writer in 0..WRITERS {
+            let api = api.clone();
+            scope.spawn(move || {
+                for n in 0..EACH {
+                    assert!(commit(&api, &format!("{writer}/{n}")).is_some());
+                }
+            });
+        }
+    });
+    let sync_time = sync_time(&server.data());
+    assert!(server.stop().success());
+    let log = server.log();
+    let [changes, syncs, shared] = ["changes", "syncs", "shared"].map(|name| told(&log, name));
+    println!("{changes} changes, {syncs} syncs, {shared} shared one; a sync takes {sync_time:?}");
+    // The repository's making, and the first commit.
+    let commits = (WRITERS * EACH) as u64;
+    assert_eq!(changes, commits + 2);
+    // Where syncing costs next to nothing, there is nobody to wait for.
+    if sync_time > Duration::from_millis(1) {
+        assert!(shared * 2 >= commits, "{shared} of {commits} shared a sync");
+    }
 }
 
 #[test]

@@ -63,6 +63,7 @@ pub(crate) struct Counts(Mutex<CountsInner>);
 #[derive(Default)]
 pub(crate) struct CountsInner {
     pub(crate) entries: u64,
+    pub(crate) shared: u64,
     pub(crate) checkpoints: u64,
 }
 
@@ -148,6 +149,8 @@ pub struct StoreStats {
     pub appends: u64,
     /// Entries in them.
     pub entries: u64,
+    /// Entries that were in a batch with others: those were made durable by one sync.
+    pub shared: u64,
     /// Calls of `fdatasync` on the log.
     pub syncs: u64,
     /// Bytes written to the log.
@@ -347,6 +350,7 @@ impl Store {
         StoreStats {
             appends: log.appends,
             entries: counts.entries,
+            shared: counts.shared,
             syncs: log.syncs,
             log_bytes_written: log.bytes_written,
             log_bytes,
@@ -410,7 +414,12 @@ impl Store {
         }
         wanted |= log.bytes() > self.options.log_bytes;
         drop(log);
-        self.counts.lock().entries += entries.len() as u64;
+        let mut counts = self.counts.lock();
+        counts.entries += entries.len() as u64;
+        if entries.len() > 1 {
+            counts.shared += entries.len() as u64;
+        }
+        drop(counts);
         if wanted {
             lock(&self.background.state).wanted = true;
             self.background.wake.notify_all();

@@ -158,6 +158,16 @@ impl Storage {
     /// Whatever the disk met. Nothing is lost: the log has everything.
     pub fn close(self) -> io::Result<()> {
         self.engine.shut_down();
-        self.store.map_or(Ok(()), |store| store.close())
+        let Some(store) = self.store else {
+            return Ok(());
+        };
+        let stats = store.stats();
+        tracing::info!(
+            changes = stats.entries,
+            syncs = stats.syncs,
+            shared = stats.shared,
+            "changes made durable, syncs of the log, and changes that shared one"
+        );
+        store.close()
     }
 }
