@@ -12,6 +12,18 @@ use clap::{Parser, Subcommand};
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// Options of jemalloc (its manual, "TUNING"): what a large push or clone leaves behind goes back
+/// to the system within a second instead of ten, so that the next one does not come on top of it.
+#[allow(unsafe_code)]
+// SAFETY: jemalloc looks for this symbol, a pointer to a text that ends with a NUL. The name is
+// prefixed, so nothing else does.
+#[unsafe(export_name = "_rjem_malloc_conf")]
+static ALLOCATOR_OPTIONS: &std::ffi::c_char = {
+    const TEXT: &std::ffi::CStr = c"dirty_decay_ms:1000,muzzy_decay_ms:0";
+    // SAFETY: the first byte of a text that is never empty.
+    unsafe { &*TEXT.as_ptr() }
+};
+
 /// A Git server that keeps repositories in memory and answers for them on disk.
 #[derive(Debug, Parser)]
 #[command(name = "govc", version, about, arg_required_else_help = true)]
