@@ -1,7 +1,5 @@
 //! Object ids, and the hashes that make them: SHA-1 with collision detection, SHA-256.
 
-use smallvec::SmallVec;
-
 use crate::ObjectKind;
 
 pub use gix_hash::{Hasher, Kind as ObjectFormat, ObjectId, hasher, oid};
@@ -24,10 +22,11 @@ pub fn hash_object(
     let mut hasher = gix_hash::hasher(format);
     if data.len() <= SMALL_BYTES_MAX {
         // In one piece: what a hasher does for each piece is much beside so few bytes.
-        let mut whole: SmallVec<[u8; SMALL_BYTES_MAX + HEADER_BYTES_MAX]> = SmallVec::new();
-        whole.extend_from_slice(header.bytes());
-        whole.extend_from_slice(data);
-        hasher.update(&whole);
+        let mut whole = [0; HEADER_BYTES_MAX + SMALL_BYTES_MAX];
+        let (front, end) = (header.bytes(), header.bytes().len() + data.len());
+        whole[..front.len()].copy_from_slice(front);
+        whole[front.len()..end].copy_from_slice(data);
+        hasher.update(&whole[..end]);
     } else {
         hasher.update(header.bytes());
         hasher.update(data);

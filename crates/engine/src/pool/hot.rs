@@ -5,6 +5,7 @@ use std::sync::{PoisonError, RwLock};
 
 use bytes::Bytes;
 use govc_git::{ObjectFormat, ObjectId, ObjectKind, oid};
+use hashbrown::hash_table::Entry;
 use hashbrown::{HashMap, HashTable};
 use smallvec::SmallVec;
 
@@ -205,22 +206,27 @@ impl HotMap {
             .shard(id)
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some((slot, record)) = shard.find_mut(short, id) {
-            record[1] = record[1].saturating_add(1);
-            if slot.introducer == NOBODY {
-                slot.introducer = introducer.unwrap_or(NOBODY);
-            }
-            return;
-        }
         let Shard { table, records } = &mut *shard;
-        let slot = Slot {
-            place: records.push(&[&head, id.as_bytes(), base, kept]),
-            short_hash: short,
-            introducer: introducer.unwrap_or(NOBODY),
-        };
-        table.insert_unique(IdHash::widen(short), slot, |slot| {
-            IdHash::widen(slot.short_hash)
-        });
+        let is_it = |slot: &Slot| slot.short_hash == short && is_of(records.get(slot.place), id);
+        let rehash = |slot: &Slot| IdHash::widen(slot.short_hash);
+        match table.entry(IdHash::widen(short), is_it, rehash) {
+            Entry::Occupied(mut known) => {
+                let slot = known.get_mut();
+                let record = records.get_mut(slot.place);
+                record[1] = record[1].saturating_add(1);
+                if slot.introducer == NOBODY {
+                    slot.introducer = introducer.unwrap_or(NOBODY);
+                }
+                return;
+            }
+            Entry::Vacant(place) => {
+                place.insert(Slot {
+                    place: records.push(&[&head, id.as_bytes(), base, kept]),
+                    short_hash: short,
+                    introducer: introducer.unwrap_or(NOBODY),
+                });
+            }
+        }
         drop(shard);
         let bytes = HEAD_BYTES + id.as_bytes().len() + base.len() + content.len() + SLOT_BYTES;
         self.objects.fetch_add(1, Ordering::Relaxed);

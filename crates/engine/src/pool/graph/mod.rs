@@ -108,26 +108,25 @@ pub(super) fn bytes_per_commit(format: ObjectFormat) -> u64 {
 }
 
 fn store_id(words: &[AtomicU32], id: &oid) {
-    for (word, bytes) in words.iter().zip(id.as_bytes().chunks_exact(4)) {
-        let mut four = [0; 4];
-        four.copy_from_slice(bytes);
-        word.store(u32::from_ne_bytes(four), Ordering::Relaxed);
+    let (fours, _) = id.as_bytes().as_chunks();
+    for (word, four) in words.iter().zip(fours) {
+        word.store(u32::from_ne_bytes(*four), Ordering::Relaxed);
     }
 }
 
 fn load_id(words: &[AtomicU32], format: ObjectFormat) -> ObjectId {
     let mut id = ObjectId::null(format);
-    for (bytes, word) in id.as_mut_slice().chunks_exact_mut(4).zip(words) {
-        bytes.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
+    let (fours, _) = id.as_mut_slice().as_chunks_mut();
+    for (four, word) in fours.iter_mut().zip(words) {
+        *four = word.load(Ordering::Relaxed).to_ne_bytes();
     }
     id
 }
 
 fn is_id(words: &[AtomicU32], id: &oid) -> bool {
-    words
-        .iter()
-        .zip(id.as_bytes().chunks_exact(4))
-        .all(|(word, bytes)| word.load(Ordering::Relaxed).to_ne_bytes() == *bytes)
+    let (fours, _) = id.as_bytes().as_chunks();
+    let mut pairs = words.iter().zip(fours);
+    pairs.all(|(word, four)| word.load(Ordering::Relaxed) == u32::from_ne_bytes(*four))
 }
 
 impl Graph {
