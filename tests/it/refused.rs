@@ -1,6 +1,8 @@
 //! What is refused is refused with a reason, and nothing of it stays.
 
 use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 
 use govc_tests::{EMPTY_PACK, Git, TestServer, push_by_hand};
 use serde_json::json;
@@ -358,4 +360,31 @@ fn a_gitmodules_that_was_there_under_another_name() {
     git.commit("ada", ".gitmodules/file", "x\n");
     let said = git.refused("-C ada push origin main");
     assert!(said.contains("gitmodulesBlob"), "{said}");
+}
+
+#[test]
+fn a_head_that_cannot_be_read_is_answered() {
+    let server = TestServer::start();
+    let address = server.url().replace("http://", "");
+    let many: String = (0..300).map(|n| format!("X-{n}: x\r\n")).collect();
+    let long = "x".repeat(1 << 20);
+    for (head, status) in [
+        ("\x16\x03\x01 what is this\r\n\r\n".to_owned(), "400"),
+        ("GET /a b HTTP/1.1\r\n\r\n".to_owned(), "400"),
+        (
+            "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab".to_owned(),
+            "400",
+        ),
+        (format!("GET / HTTP/1.1\r\n{many}\r\n"), "431"),
+        (format!("GET / HTTP/1.1\r\nX: {long}\r\n\r\n"), "431"),
+        (format!("GET /{} HTTP/1.1\r\n\r\n", &long[..100_000]), "414"),
+    ] {
+        let mut stream = TcpStream::connect(&address).expect("it listens");
+        // It may answer and close before it has read all.
+        let _ = stream.write_all(head.as_bytes());
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).expect("an answer");
+        let answer = String::from_utf8_lossy(&answer);
+        assert_eq!(answer, format!("HTTP/1.1 {status}"), "{:?}", &head[..16]);
+    }
 }

@@ -214,7 +214,8 @@ fn builder(app: &App) -> auto::Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(config.server.read_timeout.get())
-        // No `pipeline_flush`: with it hyper copies every answer into one buffer without a bound.
+        // No `pipeline_flush`: with it hyper copies every answer into one buffer without a bound,
+        // and keeps back the answer to a head that cannot be read.
         .max_buf_size(head.saturating_mul(HEAD_BUFFER_FACTOR).max(8192));
     builder
         .http2()
