@@ -47,16 +47,11 @@ pub struct Engine {
     memory_packs: Arc<MemoryPacks>,
     committer: Arc<Committer>,
     turns: Arc<Turns>,
-    threads: Mutex<Threads>,
+    /// They decide, and append.
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-#[derive(Default)]
-struct Threads {
-    turns: Vec<JoinHandle<()>>,
-    committer: Option<JoinHandle<()>>,
-}
-
-/// Hears of every change after it is visible, in order, on the committer's thread: it must not
+/// Hears of every change after it is visible, in order, on the thread that appends: it must not
 /// block.
 pub trait Listener: Send + Sync {
     /// `entry` is durable and visible.
@@ -125,10 +120,7 @@ impl Engine {
         let memory_journal = Arc::new(MemoryJournal::default());
         let committer = Committer::new(Arc::clone(&parts.journal), Arc::clone(&memory_journal));
         let turns = Turns::new(Arc::clone(&parts.clock), Arc::clone(&committer));
-        let threads = Threads {
-            turns: turns.start(parts.turn_threads.max(1))?,
-            committer: Some(committer.start()?),
-        };
+        let threads = turns.start(parts.turn_threads.max(1))?;
         Ok(Arc::new(Engine {
             catalogue: RwLock::default(),
             parts,
@@ -149,12 +141,8 @@ impl Engine {
     pub fn shut_down(&self) {
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         self.turns.close();
-        for thread in threads.turns.drain(..) {
+        for thread in threads.drain(..) {
             // A thread that panicked has said so; there is nothing to wait for.
-            let _ = thread.join();
-        }
-        self.committer.close();
-        if let Some(thread) = threads.committer.take() {
             let _ = thread.join();
         }
     }

@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 use std::mem;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 
@@ -32,10 +31,13 @@ pub(super) struct Decided {
     pub(super) outcome: Result<Option<Arc<Entry>>, PublishError>,
 }
 
-/// The one thread that appends to the journal, for all repositories of the node.
+/// Appends to the journal, for all repositories of the node.
+///
+/// It has no thread of its own: of the threads that decide, the first to submit something appends
+/// it, and all that others submit meanwhile, until nothing is left. A writer who is alone wakes
+/// one thread less, and among many there is one append at a time all the same.
 pub(crate) struct Committer {
     queue: Mutex<Queue>,
-    arrived: Condvar,
     journal: Arc<dyn Journal>,
     /// Where the entries of `memory` repositories go.
     memory: Arc<MemoryJournal>,
@@ -45,14 +47,14 @@ pub(crate) struct Committer {
 #[derive(Default)]
 struct Queue {
     submissions: Vec<Submission>,
-    closed: bool,
+    /// Whether a thread is appending.
+    busy: bool,
 }
 
 impl Committer {
     pub(crate) fn new(journal: Arc<dyn Journal>, memory: Arc<MemoryJournal>) -> Arc<Committer> {
         Arc::new(Committer {
             queue: Mutex::default(),
-            arrived: Condvar::new(),
             journal,
             memory,
             listeners: ArcSwap::default(),
@@ -67,26 +69,14 @@ impl Committer {
         });
     }
 
-    /// Starts the thread, which ends when the queue is closed and empty.
-    pub(crate) fn start(self: &Arc<Self>) -> std::io::Result<JoinHandle<()>> {
-        let committer = Arc::clone(self);
-        thread::Builder::new()
-            .name("committer".to_owned())
-            .spawn(move || committer.run())
-    }
-
-    /// Lets what was submitted finish.
-    pub(crate) fn close(&self) {
-        self.queue().closed = true;
-        self.arrived.notify_all();
-    }
-
+    /// Puts a submission behind those that wait. [`Committer::work`] appends it.
     pub(super) fn submit(&self, submission: Submission) {
         self.queue().submissions.push(submission);
-        self.arrived.notify_one();
     }
 
-    fn run(&self) {
+    /// Appends what waits, unless another thread is at it, which then does. To be called after
+    /// [`Committer::submit`], without a lock.
+    pub(super) fn work(&self) {
         while let Some(submissions) = self.next() {
             let mut batch: Vec<Submission> = Vec::new();
             let mut bytes = 0;
@@ -99,23 +89,19 @@ impl Committer {
                 }
             }
             self.commit(batch);
+            self.queue().busy = false;
         }
     }
 
+    /// What waits, and with it the right to append; `None` where nothing does, or another thread
+    /// appends.
     fn next(&self) -> Option<Vec<Submission>> {
         let mut queue = self.queue();
-        loop {
-            if !queue.submissions.is_empty() {
-                return Some(mem::take(&mut queue.submissions));
-            }
-            if queue.closed {
-                return None;
-            }
-            queue = self
-                .arrived
-                .wait(queue)
-                .unwrap_or_else(PoisonError::into_inner);
+        if queue.busy || queue.submissions.is_empty() {
+            return None;
         }
+        queue.busy = true;
+        Some(mem::take(&mut queue.submissions))
     }
 
     /// Appends a batch; makes it visible and known, or drops it and all that was built on it.

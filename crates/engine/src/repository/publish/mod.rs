@@ -5,8 +5,8 @@
 //! is decided meanwhile. *Visible*: the snapshot is swapped. *Known*: listeners get the entry. An
 //! append that fails takes back every decision that was built on it.
 //!
-//! `turns` decides on threads of its own, `committer` makes durable on another: nothing of it
-//! happens on the runtime that serves requests.
+//! `turns` decides on threads of its own, and one of these is the one that appends: see
+//! `committer`. Nothing of it happens on the runtime that serves requests.
 
 mod committer;
 mod decide;

@@ -45,9 +45,10 @@ impl Turns {
         })
     }
 
-    /// Starts `count` threads, which end when the line is closed and empty.
+    /// Starts threads, which end when the line is closed and empty: `count` that decide, and one
+    /// more, because one of them may be appending.
     pub(crate) fn start(self: &Arc<Self>, count: usize) -> std::io::Result<Vec<JoinHandle<()>>> {
-        (0..count)
+        (0..=count)
             .map(|number| {
                 let turns = Arc::clone(self);
                 thread::Builder::new()
@@ -93,13 +94,15 @@ impl Turns {
         while let Some(repository) = self.next() {
             self.take_turn(&repository);
             let mut turn = repository.turn();
-            if turn.waiting.is_empty() {
-                turn.in_line = false;
-                continue;
-            }
+            let more = !turn.waiting.is_empty();
+            turn.in_line = more;
             drop(turn);
-            // More came meanwhile: to the end of the line, so that nobody starves.
-            self.stand_in_line(&repository);
+            if more {
+                // More came meanwhile: to the end of the line, so that nobody starves.
+                self.stand_in_line(&repository);
+            }
+            // Only now, so that the next turn can be taken meanwhile, by another thread.
+            self.committer.work();
         }
     }
 
@@ -119,7 +122,7 @@ impl Turns {
         }
     }
 
-    /// Decides everything that waits at `repository`, and hands it to the committer.
+    /// Decides everything that waits at `repository`, and submits it to the committer.
     fn take_turn(&self, repository: &Arc<Repository>) {
         let waiting = mem::take(&mut repository.turn().waiting);
         if waiting.is_empty() {
