@@ -1,8 +1,9 @@
 //! Measures govc beside git in the same run, and prints a table of ratios.
 //!
 //! `govc-bench [SECTION…]`: `commits`, `push`, `whole`, `million`; all of them without names.
-//! GOVC_BENCH_REPO names a bare repository with a branch `main` for `whole`; without it one that
-//! is like a real one is made. GOVC_BENCH_SCALE divides all counts, for a quick look.
+//! GOVC_BENCH_REPO names a bare repository, of which what HEAD reaches is used for `push` and
+//! `whole`; without it one that is like a real one is made. GOVC_BENCH_SCALE divides all counts,
+//! for a quick look.
 
 mod commits;
 mod fixture;

@@ -64,7 +64,7 @@ pub fn one_commit(dir: &Path, history: &Path, pushes: usize, table: &mut Table) 
 
 /// A whole history in one push, beside `git receive-pack` for the same request.
 pub fn whole(dir: &Path, history: &Path, table: &mut Table) {
-    let tip = fixture::output(fixture::git(history).args(["rev-parse", "main"]));
+    let tip = fixture::output(fixture::git(history).args(["rev-parse", "HEAD"]));
     let pack = fixture::git(history)
         .args([
             "pack-objects",
@@ -77,7 +77,7 @@ pub fn whole(dir: &Path, history: &Path, table: &mut Table) {
         .stdout(Stdio::piped())
         .spawn()
         .and_then(|mut child| {
-            child.stdin.take().expect("a pipe").write_all(b"main\n")?;
+            child.stdin.take().expect("a pipe").write_all(b"HEAD\n")?;
             child.wait_with_output()
         })
         .expect("git packs")
@@ -149,7 +149,7 @@ pub fn whole(dir: &Path, history: &Path, table: &mut Table) {
 
 /// The request of a first push of everything but the last commits, then one for each of them.
 fn requests(dir: &Path, history: &Path, pushes: usize) -> Vec<Vec<u8>> {
-    let rev = |back: usize| format!("main~{back}");
+    let rev = |back: usize| format!("HEAD~{back}");
     let id = |back: usize| fixture::output(fixture::git(history).args(["rev-parse", &rev(back)]));
     let pack = |revs: String| {
         let mut child = fixture::git(history)
