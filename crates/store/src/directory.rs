@@ -16,6 +16,8 @@ pub(crate) const LOCK: &str = ".govc/lock";
 /// Keys of repositories that were removed for good, while the log still tells of them.
 pub(crate) const PURGED: &str = ".govc/purged";
 
+/// In a repository: what Git has no place for.
+pub(crate) const OURS: &str = "govc";
 /// In a repository: its key, in hexadecimal.
 pub(crate) const KEY: &str = "govc/key";
 pub(crate) const CHECKPOINT: &str = "govc/checkpoint";

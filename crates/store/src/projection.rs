@@ -109,6 +109,17 @@ pub(crate) struct OnDisk {
     pub(crate) broken: Vec<String>,
 }
 
+/// How git begins `packed-refs`.
+const PACKED_REFS_HEAD: &[u8] = b"# pack-refs with:";
+
+/// What a line of `packed-refs` says.
+fn parse_packed(line: &[u8], format: ObjectFormat) -> Option<(ObjectId, &[u8])> {
+    let (hex, rest) = line.split_at_checked(format.len_in_hex())?;
+    let name = rest.strip_prefix(b" ")?;
+    govc_git::refname::check(name).ok()?;
+    Some((parse_id(hex, format)?, name))
+}
+
 impl OnDisk {
     /// Reads the files in the repository's directory `dir`.
     ///
@@ -171,12 +182,7 @@ impl OnDisk {
             if line.is_empty() || line.starts_with(b"#") || line.starts_with(b"^") {
                 continue;
             }
-            let digits = format.len_in_hex();
-            let parsed = line
-                .split_at_checked(digits)
-                .and_then(|(hex, rest)| Some((parse_id(hex, format)?, rest.strip_prefix(b" ")?)))
-                .filter(|(_, name)| govc_git::refname::check(name).is_ok());
-            match parsed {
+            match parse_packed(line, format) {
                 Some((id, name)) => {
                     refs.insert(RefName::new(name), Target::At(id));
                 }
@@ -192,6 +198,37 @@ impl OnDisk {
             }
         }
         Refs::from_entries(refs)
+    }
+
+    /// Why the files are not what git leaves, whatever it was told to do: cut off, overwritten,
+    /// gone. Then they are damaged, and say nothing about what anybody wanted.
+    pub(crate) fn damage(&self, format: ObjectFormat) -> Option<String> {
+        let head = self.loose.get(b"HEAD".as_slice());
+        let names = match head.and_then(|head| parse_loose(head, format)) {
+            Some(Target::Symbolic(branch)) => branch.as_bytes().starts_with(b"refs/heads/"),
+            Some(Target::At(_)) => true,
+            Some(Target::Gone) | None => false,
+        };
+        if !names {
+            return Some("HEAD names no branch and no commit".to_owned());
+        }
+        let Some(packed) = &self.packed else {
+            return Some(format!("{PACKED_REFS} is gone"));
+        };
+        if !packed.starts_with(PACKED_REFS_HEAD) || !packed.ends_with(b"\n") {
+            return Some(format!("{PACKED_REFS} is cut off"));
+        }
+        let lines = packed
+            .split(|b| *b == b'\n')
+            .filter(|line| !line.is_empty() && !line.starts_with(b"#") && !line.starts_with(b"^"));
+        for line in lines {
+            let name = parse_packed(line, format).map(|(_, name)| name);
+            if !name.is_some_and(|name| name.starts_with(b"refs/")) {
+                let line = String::from_utf8_lossy(line);
+                return Some(format!("in {PACKED_REFS} \"{line}\" is no ref"));
+            }
+        }
+        None
     }
 
     pub(crate) fn seen(&self) -> Seen {

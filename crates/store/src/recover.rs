@@ -101,6 +101,7 @@ impl Store {
             purged: &purged,
             unknown: HashSet::new(),
             pinned: None,
+            anybody_was_hit: false,
         };
         let summary =
             log::read(&*disk, log_dir, |event| replay.event(event)).map_err(
@@ -113,7 +114,9 @@ impl Store {
                     },
                 },
             )?;
-        let pinned = replay.finish();
+        let pinned = replay
+            .finish(&*disk)
+            .map_err(io_error("reading the data directory"))?;
         if let Some((at, bytes)) = summary.torn {
             let segment = summary.segments.last().map_or(0, |(number, _)| *number);
             scan.notes.push(format!(
@@ -244,13 +247,16 @@ impl Store {
         }
     }
 
-    /// A pack whose frame fits its index: the rest is checked when it is read.
+    /// A pack whose index is what was written, and whose frame fits it. What is in the pack is
+    /// checked when it is read; a damaged index would not be noticed then: what it does not list
+    /// would seem never to have been.
     fn open_checked(&self, repo: &Repo, pack: PackId) -> io::Result<PackBytes> {
         use govc_engine::journal::Packs;
         let bytes = Packs::open(self, repo.key, pack)?;
         let invalid = |error: String| io::Error::new(io::ErrorKind::InvalidData, error);
         let index = govc_git::pack::PackIndex::parse(bytes.index.clone(), pack.0.kind())
             .map_err(|error| invalid(error.to_string()))?;
+        index.verify().map_err(|error| invalid(error.to_string()))?;
         govc_git::pack::Pack::new(pack.0, bytes.pack.clone(), index)
             .map_err(|error| invalid(error.to_string()))?;
         Ok(bytes)
@@ -370,6 +376,11 @@ impl Scan {
                     tidy(disk, dir)?;
                     self.fresh.insert(key, dir.to_owned());
                 }
+                None if has_history(disk, dir)? => self.stopped.push(StoppedRepository {
+                    key: None,
+                    id: id_of(dir),
+                    why: format!("{}: {CHECKPOINT_GONE}", dir.display()),
+                }),
                 None => self.foreign.push(dir.to_owned()),
             },
             Err(error) => self.stopped.push(StoppedRepository {
@@ -380,6 +391,19 @@ impl Scan {
         }
         Ok(())
     }
+}
+
+const CHECKPOINT_GONE: &str = "it has a history, and its checkpoint is gone";
+
+/// Whether a directory was a repository of ours that was answered for: its first checkpoint had
+/// begun.
+fn has_history(disk: &dyn Disk, dir: &Path) -> io::Result<bool> {
+    let ours = dir.join(directory::OURS);
+    if disk.kind(&ours)?.is_none() {
+        return Ok(false);
+    }
+    let mut names = disk.list(&ours)?.into_iter().map(|entry| entry.name);
+    Ok(names.any(|name| name.to_string_lossy().starts_with(history::PREFIX)))
 }
 
 /// The id that a directory's name gives.
@@ -462,6 +486,8 @@ struct Replay<'a> {
     skipped: HashSet<RepoKey>,
     /// The oldest segment with changes of those.
     pinned: Option<u64>,
+    /// Something is damaged, and nobody knows whose changes it held.
+    anybody_was_hit: bool,
 }
 
 impl Replay<'_> {
@@ -519,6 +545,7 @@ impl Replay<'_> {
                 }
             }
             None => {
+                self.anybody_was_hit = true;
                 self.scan.notes.push(format!(
                     "{what}, and it cannot be told whose changes they were: every repository that \
                      is not known to be complete is stopped"
@@ -575,7 +602,7 @@ impl Replay<'_> {
     }
 
     /// Returns the oldest segment that must stay.
-    fn finish(self) -> Option<u64> {
+    fn finish(mut self, disk: &dyn Disk) -> io::Result<Option<u64>> {
         for (key, loading) in &mut self.scan.loading {
             if let Some((why, segment)) = loading.suspicion.take() {
                 loading.damage(why, segment);
@@ -587,6 +614,7 @@ impl Replay<'_> {
                     .push(format!("repository {id} ({key}) is stopped: {why}"));
             }
         }
+        self.keep_remains(disk)?;
         for key in self.unknown {
             let why =
                 "the log has changes of it, and neither its making nor its directory is there";
@@ -596,7 +624,37 @@ impl Replay<'_> {
                 why: why.to_owned(),
             });
         }
-        self.pinned
+        Ok(self.pinned)
+    }
+
+    /// A directory of ours that neither a checkpoint nor the log speaks for goes; but not where
+    /// its repository was answered for, or may have been: then it is all that is left of it.
+    fn keep_remains(&mut self, disk: &dyn Disk) -> io::Result<()> {
+        let mut remains = Vec::new();
+        for (key, dir) in &self.scan.fresh {
+            if self.scan.loading.contains_key(key) {
+                continue;
+            }
+            if has_history(disk, dir)? {
+                remains.push((*key, CHECKPOINT_GONE));
+            } else if self.unknown.contains(key)
+                || self.anybody_was_hit && !packs_in(disk, dir)?.is_empty()
+            {
+                remains.push((*key, "the part of the log that tells of its making is gone"));
+            }
+        }
+        for (key, why) in remains {
+            let Some(dir) = self.scan.fresh.remove(&key) else {
+                continue;
+            };
+            self.unknown.remove(&key);
+            self.scan.stopped.push(StoppedRepository {
+                key: Some(key),
+                id: id_of(&dir),
+                why: format!("{}: {why}", dir.display()),
+            });
+        }
+        Ok(())
     }
 }
 

@@ -171,6 +171,43 @@ fn a_damaged_checkpoint_stops_its_repository() {
     assert_eq!(id, Some("b"));
 }
 
+/// The log has forgotten it by then: what is in its directory is all there is of it.
+#[test]
+fn a_directory_whose_checkpoint_is_gone_is_kept_and_told() {
+    for lost in [&["govc/checkpoint"][..], &["govc/checkpoint", "govc/key"]] {
+        let disk = SimDisk::new(1);
+        let [a, b, c] = three(&disk, 2);
+        let (store, _) = open(&disk);
+        store.checkpoint_all().unwrap();
+        drop(store);
+        let log = Path::new(".govc/log");
+        for segment in disk.list(log).unwrap() {
+            disk.remove(&log.join(segment.name)).unwrap();
+        }
+        for file in lost {
+            disk.remove(&Path::new("b.git").join(file)).unwrap();
+        }
+        for _ in 0..2 {
+            let (_store, recovered) = open(&disk);
+            let keys: Vec<RepoKey> = recovered.repositories.iter().map(|r| r.key).collect();
+            assert_eq!(keys, [a.key, c.key]);
+            let [stopped] = &recovered.stopped[..] else {
+                panic!("{:?}", recovered.stopped);
+            };
+            let id = stopped.id.as_ref().map(|id| id.as_str());
+            assert_eq!(id, Some("b"));
+            assert!(
+                stopped.why.contains("checkpoint is gone"),
+                "{}",
+                stopped.why
+            );
+            let there = disk.kind(Path::new("b.git/packed-refs")).unwrap();
+            assert!(there.is_some(), "the directory is removed");
+        }
+        drop(b);
+    }
+}
+
 #[test]
 fn a_full_disk_refuses_and_then_goes_on() {
     let disk = SimDisk::new(3);

@@ -14,8 +14,12 @@ use govc_engine::repository::history::ENTRIES_PER_TABLE;
 use govc_engine::{Entry, EntryEdit, Refs, Seq, Time};
 use govc_git::ObjectFormat;
 
+use crate::directory;
 use crate::disk::{Disk, DiskFile, Open};
 use crate::format::{self, Decoder, Encoder, FormatError};
+
+/// How the names of its files begin.
+pub(crate) const PREFIX: &str = "history-";
 
 const MAGIC: &[u8; 12] = b"govchistory\n";
 const VERSION: u32 = 1;
@@ -53,7 +57,8 @@ pub(crate) struct Point {
 }
 
 fn path_of(dir: &Path, file: u64) -> PathBuf {
-    dir.join(format!("govc/history-{file:010}"))
+    dir.join(directory::OURS)
+        .join(format!("{PREFIX}{file:010}"))
 }
 
 fn frame(out: &mut Vec<u8>, kind: u8, content: &[u8]) {

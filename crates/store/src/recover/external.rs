@@ -86,7 +86,14 @@ impl Store {
         });
 
         let mut edits = Vec::new();
-        if !seen.is_mixture_of([&projected.to_come, &projected.before]) {
+        if seen.is_mixture_of([&projected.to_come, &projected.before]) {
+            // Nobody else was there.
+        } else if let Some(damage) = there.damage(format) {
+            notes.push(format!(
+                "{} shows no refs that could be believed, and is written again: {damage}",
+                dir.display()
+            ));
+        } else {
             let found = there.refs(format);
             notes.extend(there.broken.iter().map(|what| {
                 format!(
