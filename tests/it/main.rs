@@ -1,7 +1,9 @@
 //! Short stories about the real server: each starts one, and asks git and HTTP what they see.
 
 mod clone;
+mod damaged;
 mod fork;
+mod full_disk;
 mod program;
 mod push;
 mod refused;

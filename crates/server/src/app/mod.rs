@@ -202,7 +202,13 @@ impl App {
             return Err(not_found());
         }
         if let Some(repository) = self.engine()?.get(id.as_str()) {
-            return Ok(repository);
+            // What is left of it is not what was answered: better nothing than that.
+            return match repository.damage() {
+                None => Ok(repository),
+                Some(why) => Err(AppError::Unavailable {
+                    why: format!("{id} is damaged: {why}"),
+                }),
+            };
         }
         match self.stopped(id)? {
             Some(why) => Err(AppError::Unavailable {
