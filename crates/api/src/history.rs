@@ -1,6 +1,6 @@
 //! The log of changes.
 
-use govc_engine::{Entry, EntryEdit, Target};
+use govc_engine::{Entry, EntryEdit};
 use serde::Serialize;
 
 use crate::refs::RefUpdate;
@@ -54,10 +54,6 @@ impl From<&Entry> for Change {
 
 /// The refs that a change moved from object to object.
 pub fn ref_updates(entry: &Entry) -> Vec<RefUpdate> {
-    let at = |target: &Target| match target {
-        Target::At(id) => Some(id.to_string()),
-        Target::Symbolic(_) | Target::Gone => None,
-    };
     entry
         .edits
         .iter()
@@ -67,12 +63,8 @@ pub fn ref_updates(entry: &Entry) -> Vec<RefUpdate> {
                 before,
                 after,
             } => {
-                let (old, new) = (at(before), at(after));
-                (old.is_some() || new.is_some()).then(|| RefUpdate {
-                    r#ref: name.to_text(),
-                    old,
-                    new,
-                })
+                let update = RefUpdate::new(name, before, after);
+                (update.old.is_some() || update.new.is_some()).then_some(update)
             }
             _ => None,
         })

@@ -49,10 +49,30 @@ impl Ref {
 pub struct RefUpdate {
     /// The full name.
     pub r#ref: String,
+    /// The full name exactly, where it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ref_base64: Option<String>,
     /// What it pointed at; `null`: it did not exist.
     pub old: Option<String>,
     /// What it points at; `null`: it does not exist any more.
     pub new: Option<String>,
+}
+
+impl RefUpdate {
+    /// The ref `name`, moved from one target to another. Where it named a ref it had no object.
+    pub fn new(name: &RefName, old: &Target, new: &Target) -> RefUpdate {
+        let at = |target: &Target| match target {
+            Target::At(id) => Some(id.to_string()),
+            Target::Symbolic(_) | Target::Gone => None,
+        };
+        let (r#ref, ref_base64) = text(name.as_bytes());
+        RefUpdate {
+            r#ref,
+            ref_base64,
+            old: at(old),
+            new: at(new),
+        }
+    }
 }
 
 /// The body of `POST /repos/{repo}/branches`.

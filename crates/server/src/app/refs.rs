@@ -426,15 +426,7 @@ fn update(now: &Pending<'_>, name: &Name, target: &Target) -> Option<RefUpdate> 
         .refs
         .get(name.as_bytes())
         .unwrap_or(&Target::Gone);
-    let text = |target: &Target| match target {
-        Target::At(id) => Some(id.to_string()),
-        _ => None,
-    };
-    (before != target).then(|| RefUpdate {
-        r#ref: name.to_text(),
-        old: text(before),
-        new: text(target),
-    })
+    (before != target).then(|| RefUpdate::new(name, before, target))
 }
 
 fn refuse_internal(name: &Name) -> Result<(), AppError> {

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, Uri, header};
 use super::caller::Caller;
 use super::etag::{IfMatch, if_match};
 use super::idempotency::Key;
-use super::page::PageQuery;
+use super::page::{List, PageQuery};
 use super::path::ApiPath;
 use super::problem::ApiError;
 use super::query::Query;
@@ -123,7 +123,7 @@ impl Ask {
     /// # Errors
     /// [`AppError::Query`].
     pub fn page(&mut self) -> Result<PageQuery, AppError> {
-        PageQuery::take(&mut self.query)
+        PageQuery::take(&mut self.query, List::of(&self.uri))
     }
 
     fn min_seq(&self) -> Result<Option<Seq>, AppError> {

@@ -7,7 +7,7 @@ use govc_engine::Seq;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use serde::Serialize;
 
-use super::path::encode;
+use super::path::{decode, encode};
 use super::query::Query;
 use super::{etag, json};
 use crate::app::error::AppError;
@@ -34,21 +34,46 @@ pub struct Cursor {
 const LIMIT_DEFAULT: usize = 50;
 const LIMIT_MAX: usize = 1000;
 /// The first byte of a cursor's bytes: another layout has another number.
-const CURSOR_VERSION: u8 = 1;
+const CURSOR_VERSION: u8 = 2;
+
+/// Which list a cursor is of: a digest of the path, and of the parameters that select. With
+/// another list's cursor a reader would miss items and not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct List(u32);
+
+impl List {
+    /// The list that is asked for.
+    pub fn of(uri: &Uri) -> List {
+        let path = decode(uri.path().trim_end_matches('/'));
+        let pairs = uri.query().unwrap_or_default().split('&');
+        let mut pairs: Vec<Vec<u8>> = pairs.map(|pair| decode(&pair.replace('+', " "))).collect();
+        pairs.retain(|pair| {
+            !pair.is_empty() && !pair.starts_with(b"cursor=") && !pair.starts_with(b"limit=")
+        });
+        pairs.sort_unstable();
+        pairs.push(path);
+        let all = digest(&pairs.join(&0));
+        // Both halves have a say.
+        List((all ^ (all >> 32)) as u32)
+    }
+}
 
 impl Cursor {
-    fn encode(&self) -> String {
+    fn encode(&self, list: List) -> String {
         let mut bytes = vec![CURSOR_VERSION];
+        bytes.extend_from_slice(&list.0.to_be_bytes());
         bytes.extend_from_slice(&self.seq.to_be_bytes());
         bytes.extend_from_slice(&self.after);
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    fn decode(text: &str) -> Option<Cursor> {
+    fn decode(text: &str, list: List) -> Option<Cursor> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (&version, rest) = bytes.split_first()?;
+        let (of, rest) = rest.split_first_chunk::<4>()?;
         let (seq, after) = rest.split_first_chunk::<8>()?;
-        (version == CURSOR_VERSION).then(|| Cursor {
+        let fits = version == CURSOR_VERSION && *of == list.0.to_be_bytes();
+        fits.then(|| Cursor {
             seq: u64::from_be_bytes(*seq),
             after: after.to_vec(),
         })
@@ -59,8 +84,8 @@ impl PageQuery {
     /// Takes `limit` and `cursor`.
     ///
     /// # Errors
-    /// [`AppError::Query`] when the limit is not 1 to 1000, or the cursor is not one of ours.
-    pub fn take(query: &mut Query) -> Result<PageQuery, AppError> {
+    /// [`AppError::Query`] when the limit is not 1 to 1000, or the cursor is none of this list.
+    pub fn take(query: &mut Query, list: List) -> Result<PageQuery, AppError> {
         let limit = query.number("limit")?.unwrap_or(LIMIT_DEFAULT);
         if !(1..=LIMIT_MAX).contains(&limit) {
             return Err(AppError::query(
@@ -70,7 +95,7 @@ impl PageQuery {
         }
         let cursor = query
             .text("cursor")?
-            .map(|text| Cursor::decode(&text).ok_or_else(PageQuery::not_a_cursor))
+            .map(|text| Cursor::decode(&text, list).ok_or_else(PageQuery::not_a_cursor))
             .transpose()?;
         Ok(PageQuery { limit, cursor })
     }
@@ -108,7 +133,8 @@ struct PageBody<'a, T> {
 
 /// The answer that is a page: its items, the cursor and the link to the next one.
 pub fn answer<T: Serialize>(uri: &Uri, page: &Page<T>) -> Response {
-    let next_cursor = page.next.as_ref().map(Cursor::encode);
+    let list = List::of(uri);
+    let next_cursor = page.next.as_ref().map(|next| next.encode(list));
     let link = next_cursor
         .as_ref()
         .and_then(|cursor| next_link(uri, cursor));
@@ -176,15 +202,33 @@ mod tests {
             seq: 7,
             after: b"refs/heads/\xff".to_vec(),
         };
-        assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
+        let list = |uri: &str| List::of(&uri.parse().unwrap());
+        let log = list("/api/v1/repos/a%2Fb/log?ref=x&author=y%20z&limit=1");
+        let text = cursor.encode(log);
+        assert_eq!(Cursor::decode(&text, log), Some(cursor));
+        for same in [
+            "/api/v1/repos/a%2fb/log/?author=y+z&ref=x&limit=7&cursor=AA",
+            "/api/v1/repos/a/b/log?&ref=%78&author=y%20z",
+        ] {
+            assert_eq!(list(same), log, "{same}");
+        }
+        for other in [
+            "/api/v1/repos/a%2Fb/log?ref=x",
+            "/api/v1/repos/a%2Fb/log?ref=x&author=y",
+            "/api/v1/repos/a%2Fc/log?ref=x&author=y%20z",
+            "/api/v1/repos/a%2Fb/tree?ref=x&author=y%20z",
+        ] {
+            assert_eq!(Cursor::decode(&text, list(other)), None, "{other}");
+        }
         for wrong in ["", "x", "AA", "====", "AgAAAAAAAAAH"] {
-            assert_eq!(Cursor::decode(wrong), None, "{wrong}");
+            assert_eq!(Cursor::decode(wrong, log), None, "{wrong}");
         }
     }
 
     #[test]
     fn limits_are_one_to_a_thousand() {
-        let take = |raw: &str| PageQuery::take(&mut Query::parse(Some(raw)).unwrap());
+        let list = List::of(&Uri::from_static("/api/v1/repos"));
+        let take = |raw: &str| PageQuery::take(&mut Query::parse(Some(raw)).unwrap(), list);
         assert_eq!(take("").unwrap().limit, 50);
         assert_eq!(take("limit=1").unwrap().limit, 1);
         assert_eq!(take("limit=1000").unwrap().limit, 1000);
@@ -214,7 +258,7 @@ mod tests {
         let response = answer(&uri, &page);
         assert_eq!(
             response.headers()[header::LINK],
-            "</api/v1/repos?prefix=a%2Fb&limit=1&cursor=AQAAAAAAAAAAeA>; rel=\"next\""
+            "</api/v1/repos?prefix=a%2Fb&limit=1&cursor=ApP3EzMAAAAAAAAAAHg>; rel=\"next\""
         );
     }
 }
