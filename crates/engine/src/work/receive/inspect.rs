@@ -1,7 +1,7 @@
 //! Looking at every object of a push once: what git's `receive.fsckObjects` would say, and what
 //! the commit graph needs to know.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
 use govc_git::object::check::{self, Finding, Severity, SpecialFile};
@@ -11,6 +11,7 @@ use govc_git::{Object, ObjectFormat, ObjectId, ObjectKind, oid};
 
 use super::Progress;
 use super::links::Links;
+use super::sound_trees::SoundTrees;
 use crate::pool::CommitFacts;
 
 /// Text about a push that is said at most: an error for each of a million objects helps nobody.
@@ -28,6 +29,12 @@ pub(super) struct Inspector<'a> {
     /// Files that Git itself reads, whose content is to be checked, and the trees that name them.
     /// One content may be several of them.
     special: BTreeMap<(ObjectId, SpecialFile), Vec<ObjectId>>,
+    /// Trees that others are deltas of.
+    sound: SoundTrees,
+    /// Trees of the pack that something is wrong with: what is made of them is looked at whole.
+    unsound: HashSet<u32>,
+    /// How much was found wrong with trees.
+    tree_findings: u64,
     /// What is wrong with objects, as git says it.
     pub(super) messages: String,
     /// Whether something is so wrong that the push is refused.
@@ -48,6 +55,9 @@ impl<'a> Inspector<'a> {
             commits: Vec::new(),
             links: links.then(|| Links::new(format)),
             special: BTreeMap::new(),
+            sound: SoundTrees::new(format),
+            unsound: HashSet::new(),
+            tree_findings: 0,
             messages: String::new(),
             refused: false,
             progress,
@@ -69,12 +79,15 @@ impl<'a> Inspector<'a> {
         }
         if self.fsck {
             let (messages, refused) = (&mut self.messages, &mut self.refused);
-            let special = &mut self.special;
+            let (special, tree_findings) = (&mut self.special, &mut self.tree_findings);
             check::check_object(
                 kind,
                 data,
                 self.format,
-                &mut |finding| say(messages, refused, id, &finding),
+                &mut |finding| {
+                    *tree_findings += u64::from(kind == ObjectKind::Tree);
+                    say(messages, refused, id, &finding);
+                },
                 &mut |file, blob| {
                     let trees = special.entry((blob.to_owned(), file)).or_default();
                     trees.push(id.to_owned());
@@ -83,12 +96,54 @@ impl<'a> Inspector<'a> {
         }
         if kind == ObjectKind::Commit {
             let facts = commit::facts(data, self.format).map_err(|error| error.to_string())?;
+            if let Some(links) = &mut self.links {
+                links.note_commit(&facts);
+            }
             self.commits.push((id.to_owned(), pool_facts(facts)));
+            return Ok(());
         }
         match &mut self.links {
             Some(links) => links.note(kind, data, self.format),
             None => Ok(()),
         }
+    }
+
+    /// Looks at what a tree has and its base has not. `false` where all of it is to be looked at.
+    ///
+    /// # Errors
+    /// As [`Inspector::look_at`].
+    fn look_at_delta(&mut self, object: &VisitedObject<'_>) -> Result<bool, String> {
+        let base = object.base.and_then(|base| base.number);
+        // What was wrong with a base may be wrong with what is made of it: git says it of both.
+        let is_base_sound = base.is_some_and(|base| !self.unsound.contains(&base));
+        if object.kind != ObjectKind::Tree || !is_base_sound {
+            return Ok(false);
+        }
+        let (fsck, format) = (self.fsck, self.format);
+        let (special, links) = (&mut self.special, &mut self.links);
+        let mut malformed = None;
+        let enough = self.sound.look_at_new(object, |entries| {
+            let mut is_sound = true;
+            if fsck {
+                check::check_object(
+                    ObjectKind::Tree,
+                    entries,
+                    format,
+                    &mut |_| is_sound = false,
+                    &mut |file, blob| {
+                        let trees = special.entry((blob.to_owned(), file)).or_default();
+                        trees.push(object.id.to_owned());
+                    },
+                );
+            }
+            if let Some(links) = links.as_mut()
+                && let Err(error) = links.note(ObjectKind::Tree, entries, format)
+            {
+                malformed = Some(error);
+            }
+            is_sound && malformed.is_none()
+        });
+        malformed.map_or(Ok(enough), Err)
     }
 
     /// Checks the content of files that Git itself reads. `find` has what the trees name, where
@@ -118,7 +173,15 @@ impl<'a> Inspector<'a> {
 
 impl PackVisitor for Inspector<'_> {
     fn object(&mut self, object: &VisitedObject<'_>) -> Result<(), String> {
-        self.look_at(object.id, object.kind, object.data)
+        if self.look_at_delta(object)? {
+            return Ok(());
+        }
+        let before = self.tree_findings;
+        self.look_at(object.id, object.kind, object.data)?;
+        if self.tree_findings != before {
+            self.unsound.insert(object.number);
+        }
+        Ok(())
     }
 
     fn progress(&mut self, stage: Stage, done: u32, total: u32) {

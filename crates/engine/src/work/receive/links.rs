@@ -45,8 +45,7 @@ impl Links {
             },
             ObjectKind::Commit => {
                 let facts = commit::facts(data, format).map_err(|error| error.to_string())?;
-                self.one(&facts.tree);
-                facts.parents.iter().for_each(|parent| self.one(parent));
+                self.note_commit(&facts);
             }
             ObjectKind::Tag => {
                 let tag = TagRef::parse(data, format).map_err(|error| error.to_string())?;
@@ -54,6 +53,12 @@ impl Links {
             }
         }
         Ok(())
+    }
+
+    /// Notes what a commit names.
+    pub(super) fn note_commit(&mut self, facts: &commit::CommitFacts) {
+        self.one(&facts.tree);
+        facts.parents.iter().for_each(|parent| self.one(parent));
     }
 
     fn one(&mut self, id: &oid) {

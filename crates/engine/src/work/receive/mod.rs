@@ -9,6 +9,7 @@ mod connectivity;
 mod inspect;
 mod links;
 mod proposal;
+mod sound_trees;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
