@@ -11,11 +11,12 @@ use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use futures_executor::block_on;
 use govc_engine::pool::PoolLimits;
 use govc_engine::{
-    CauseKind, Change, Clock, Edit, Engine, EngineParts, NewObjects, NewRepository, RefEdit,
-    RefName, RepoId, RepoKey, Repository, Storage, Time,
+    CauseKind, Change, Clock, Edit, Engine, EngineParts, NewObjects, NewRepository, PublishError,
+    RefEdit, RefName, RepoId, RepoKey, Repository, Storage, Time,
 };
 use govc_git::object_id::hash_object;
 use govc_git::{ObjectFormat, ObjectId, ObjectKind};
+use govc_store::disk::{Faults, SimDisk};
 use govc_store::{Disk, RealDisk, Store, StoreOptions};
 use support::*;
 
@@ -28,7 +29,10 @@ impl Clock for Ticks {
 }
 
 fn start(root: &Path, keys: &Arc<AtomicU8>) -> (Arc<Store>, Arc<Engine>) {
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk::new(root).unwrap());
+    start_on(Arc::new(RealDisk::new(root).unwrap()), keys)
+}
+
+fn start_on(disk: Arc<dyn Disk>, keys: &Arc<AtomicU8>) -> (Arc<Store>, Arc<Engine>) {
     let (store, recovered) = Store::open(disk, options()).unwrap();
     let keys = Arc::clone(keys);
     let engine = Engine::new(EngineParts {
@@ -61,6 +65,10 @@ fn create(engine: &Engine, id: &str) -> Arc<Repository> {
 }
 
 fn commit(repo: &Arc<Repository>, content: &str) -> ObjectId {
+    try_commit(repo, content).unwrap()
+}
+
+fn try_commit(repo: &Arc<Repository>, content: &str) -> Result<ObjectId, PublishError> {
     let format = ObjectFormat::Sha1;
     let parent = repo.snapshot().head();
     let blob = object(format, ObjectKind::Blob, content);
@@ -90,8 +98,7 @@ fn commit(repo: &Arc<Repository>, content: &str) -> ObjectId {
         edits: vec![Edit::Ref(edit)],
         cause: cause(CauseKind::Commit),
     };
-    block_on(repo.publish(change)).unwrap();
-    id
+    block_on(repo.publish(change)).map(|_| id)
 }
 
 #[test]
@@ -137,6 +144,47 @@ fn what_was_published_is_served_after_a_kill() {
         git(&dir, &["fsck", "--strict", "--no-dangling", "--full"]),
         ""
     );
+}
+
+/// A disk that fails to sync, or is full: whoever writes is told, nothing of it is seen, and when
+/// it works again so does the repository. What was answered outlives a loss of power.
+#[test]
+fn what_a_failing_disk_refused_is_never_seen() {
+    let disk = SimDisk::new(11);
+    let keys = Arc::new(AtomicU8::new(1));
+    let (store, engine) = start_on(Arc::new(disk.clone()), &keys);
+    let repo = create(&engine, "a");
+    let first = commit(&repo, "first");
+    let mut answered = first;
+    for round in 0..3 {
+        disk.set_faults(Faults {
+            sync: 1000,
+            ..Faults::default()
+        });
+        let refused = try_commit(&repo, &format!("not synced {round}"));
+        assert!(matches!(refused, Err(PublishError::Unknown)), "{refused:?}");
+        assert_eq!(repo.snapshot().head(), Some(answered));
+        disk.set_faults(Faults {
+            full: 1000,
+            ..Faults::default()
+        });
+        let refused = try_commit(&repo, &format!("no room {round}"));
+        assert!(refused.is_err(), "{refused:?}");
+        assert_eq!(repo.snapshot().head(), Some(answered));
+        disk.set_faults(Faults::default());
+        answered = commit(&repo, &format!("answered {round}"));
+        assert_eq!(repo.snapshot().head(), Some(answered));
+    }
+    let seq = repo.snapshot().seq;
+    engine.shut_down();
+    drop((repo, engine, store));
+    disk.crash();
+    let (_store, engine) = start_on(Arc::new(disk.clone()), &keys);
+    let repo = engine.get("a").unwrap();
+    assert_eq!(repo.snapshot().head(), Some(answered));
+    assert_eq!(repo.snapshot().seq, seq);
+    assert!(repo.pool().find(&first).unwrap().is_some());
+    engine.shut_down();
 }
 
 #[test]
