@@ -393,6 +393,14 @@ impl Config {
         {
             return refuse("auth.token may not hold spaces or control characters");
         }
+        let url = &self.server.public_url;
+        let parsed = url.parse::<http::Uri>().ok();
+        let is_url = parsed.is_some_and(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https")) && uri.query().is_none()
+        });
+        if !url.is_empty() && !is_url {
+            return refuse("server.public_url is like https://git.example.org");
+        }
         if self.server.max_connections == 0 {
             return refuse("server.max_connections is at least 1");
         }
@@ -531,6 +539,21 @@ mod tests {
         insta::assert_snapshot!(said("auth:\n  token: ${NOT_SET}\n"), @r#"govc.yaml:2:10: missing property `NOT_SET`"#);
         insta::assert_snapshot!(said("storage:\n  type: tape\n"), @r#"govc.yaml:2:9: unknown variant `tape`, expected one of memory, hybrid, disk"#);
         insta::assert_snapshot!(said("server: [\n"), @r#"govc.yaml:1:9: expected mapping start"#);
+    }
+
+    #[test]
+    fn a_public_url_is_a_url() {
+        let check = |url: &str| {
+            let mut config = Config::default();
+            config.server.public_url = url.to_owned();
+            config.check().is_ok()
+        };
+        for url in ["", "https://git.example.org", "http://[::1]:8080/git/"] {
+            assert!(check(url), "{url}");
+        }
+        for url in [":::", "git.example.org", "ftp://x", "https://x?y", "/git"] {
+            assert!(!check(url), "{url}");
+        }
     }
 
     #[test]
