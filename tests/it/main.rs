@@ -4,6 +4,7 @@ mod clone;
 mod damaged;
 mod fork;
 mod full_disk;
+mod hostile;
 mod program;
 mod push;
 mod refused;

@@ -175,6 +175,19 @@ impl TestServer {
         self.folder.path().join("log")
     }
 
+    /// The most memory that it ever had, in KiB.
+    ///
+    /// # Panics
+    /// When it does not run, or the system does not say.
+    pub fn peak_memory_kib(&self) -> u64 {
+        let pid = self.running.as_ref().expect("it runs").child.id();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+        let status = status.expect("its status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let figure = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+        figure.expect("its peak")
+    }
+
     /// `kill -9`, and nothing else.
     ///
     /// # Panics

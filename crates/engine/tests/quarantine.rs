@@ -1,5 +1,7 @@
 //! Packs that no entry names: a refused push takes nothing from another one that brought the same.
 
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use std::io;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
