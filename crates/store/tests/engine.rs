@@ -179,7 +179,7 @@ fn what_a_failing_disk_refused_is_never_seen() {
     engine.shut_down();
     drop((repo, engine, store));
     disk.crash();
-    let (_store, engine) = start_on(Arc::new(disk.clone()), &keys);
+    let (_store, engine) = start_on(Arc::new(disk), &keys);
     let repo = engine.get("a").unwrap();
     assert_eq!(repo.snapshot().head(), Some(answered));
     assert_eq!(repo.snapshot().seq, seq);
