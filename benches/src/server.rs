@@ -84,7 +84,8 @@ fn binary() -> PathBuf {
     here.with_file_name("govc")
 }
 
-/// git http-backend behind apache, as it is commonly set up.
+/// git http-backend behind apache: prefork and mod_cgi, whose workers wait for what they start, so
+/// that its cost is counted.
 pub struct Apache {
     child: Child,
     /// `http://127.0.0.1:PORT`.
@@ -103,12 +104,11 @@ impl Apache {
         let configuration = format!(
             "ServerRoot {root}\nServerName localhost\nListen 127.0.0.1:{port}\n\
              PidFile {root}/apache.pid\nErrorLog {root}/apache.log\nMutex file:{root}\n\
-             LoadModule mpm_event_module {modules}/mod_mpm_event.so\n\
+             LoadModule mpm_prefork_module {modules}/mod_mpm_prefork.so\n\
              LoadModule authz_core_module {modules}/mod_authz_core.so\n\
              LoadModule alias_module {modules}/mod_alias.so\n\
              LoadModule env_module {modules}/mod_env.so\n\
-             LoadModule cgid_module {modules}/mod_cgid.so\n\
-             ScriptSock {root}/cgid.sock\n\
+             LoadModule cgi_module {modules}/mod_cgi.so\n\
              SetEnv GIT_PROJECT_ROOT {root}\nSetEnv GIT_HTTP_EXPORT_ALL 1\n\
              SetEnv GIT_CONFIG_NOSYSTEM 1\nSetEnv HOME /nonexistent\n\
              SetEnv REMOTE_USER bench\nSetEnvIf Git-Protocol \".*\" GIT_PROTOCOL=$0\n\
