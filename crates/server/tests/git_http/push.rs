@@ -562,7 +562,7 @@ fn a_pack_over_the_limit_is_told_in_the_report() {
 fn a_small_pack_over_the_limit_is_refused_too() {
     let server = Server::start();
     let git = server.working("w");
-    git.write("small", b"small\n".to_vec());
+    git.write("small", b"small\n");
     git.commit("first");
     server.set(|settings| settings.quotas.push_bytes = Some(10));
     let refused = git.fails(&["push", &server.url(), "main"]);
@@ -579,7 +579,7 @@ fn a_push_that_finds_no_memory_is_told_so() {
     config.storage.memory_budget.0 = 1;
     let server = Server::with(ObjectFormat::Sha1, config);
     let git = server.working("w");
-    git.write("file", b"x\n".to_vec());
+    git.write("file", b"x\n");
     git.commit("first");
     let refused = git.fails(&["push", &server.url(), "main"]);
     assert!(refused.contains("(storage.memory_budget)"), "{refused}");

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::mem;
+use std::process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use arc_swap::ArcSwap;
 
@@ -78,6 +80,7 @@ impl Committer {
     /// [`Committer::submit`], without a lock.
     pub(super) fn work(&self) {
         while let Some(submissions) = self.next() {
+            let _half_way = HalfWay;
             let mut batch: Vec<Submission> = Vec::new();
             let mut bytes = 0;
             for submission in submissions {
@@ -215,6 +218,19 @@ impl Committer {
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Stands while a batch is being appended. Should that panic, nobody knows what is durable and
+/// what readers may see: the process ends, and its next start reads the log.
+struct HalfWay;
+
+impl Drop for HalfWay {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            tracing::error!("appending panicked: ending, so that the log says what there is");
+            process::abort();
+        }
     }
 }
 
