@@ -81,6 +81,24 @@ impl TestServer {
     }
 
     fn run(&mut self) {
+        // A restart keeps its address. Meanwhile some connection may have been given the port:
+        // it is free again when that is over.
+        const TRIES: usize = 40;
+        for _ in 1..TRIES {
+            match self.try_to_run() {
+                Ok(()) => return,
+                Err(said) if said.contains("cannot listen on") => {
+                    std::thread::sleep(std::time::Duration::from_millis(250));
+                }
+                Err(said) => panic!("{said}"),
+            }
+        }
+        if let Err(said) = self.try_to_run() {
+            panic!("{said}");
+        }
+    }
+
+    fn try_to_run(&mut self) -> Result<(), String> {
         let log = OpenOptions::new()
             .create(true)
             .append(true)
@@ -111,16 +129,17 @@ impl TestServer {
         let Some(address) = line.trim_end().strip_prefix("listening on http://") else {
             let _ = child.kill();
             let ended = child.wait();
-            panic!(
+            return Err(format!(
                 "govc said {line:?} ({read:?}, {ended:?}) instead of where it listens:\n{}",
                 self.log()
-            );
+            ));
         };
         self.address = address.to_owned();
         self.running = Some(Running {
             child,
             _stdout: stdout,
         });
+        Ok(())
     }
 
     /// `http://HOST:PORT`.

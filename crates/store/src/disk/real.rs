@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use rustix::fs::FlockOperation;
 
 use super::{DirEntry, Disk, DiskFile, FileKind, Open, check_path};
 
@@ -129,10 +130,23 @@ impl Disk for RealDisk {
             .truncate(false)
             .open(self.at(path)?)?;
         // The lock is the open file's: the kernel lets go of it when the process ends, however.
-        rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+        // A child of the one before us may hold it for a moment longer, between fork and exec.
+        for _ in 0..LOCK_TRIES {
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
+                Err(error) => return Err(error.into()),
+                Ok(()) => return Ok(Box::new(file)),
+            }
+        }
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         Ok(Box::new(file))
     }
 }
+
+/// How often, and how far apart, the lock of a data directory is tried before it is said to be
+/// another server's: for a second in all.
+const LOCK_TRIES: usize = 20;
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 
 struct RealFile(File);
 
