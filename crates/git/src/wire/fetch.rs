@@ -2,6 +2,7 @@
 //! (gitprotocol-v2(5), "fetch").
 
 use super::command::shortened;
+use super::depth::Depth;
 use super::{ProtocolError, parse_id, push_hex};
 use crate::{ObjectFormat, ObjectId, oid, pktline};
 
@@ -24,6 +25,8 @@ pub struct FetchRequest {
     pub ofs_delta: bool,
     /// No pack before `done`, however much is known.
     pub wait_for_done: bool,
+    /// Where its history is cut, and where it is to be.
+    pub depth: Depth,
 }
 
 /// The most objects that one request may want or have.
@@ -41,6 +44,9 @@ impl FetchRequest {
         if let Some(hex) = text.strip_prefix(b"want ") {
             return push_id(&mut self.wants, hex, format, "wants");
         }
+        if self.depth.line(text, format)? {
+            return Ok(());
+        }
         match text {
             b"done" => self.done = true,
             b"thin-pack" => self.thin_pack = true,
@@ -48,6 +54,7 @@ impl FetchRequest {
             b"include-tag" => self.include_tag = true,
             b"ofs-delta" => self.ofs_delta = true,
             b"wait-for-done" => self.wait_for_done = true,
+            b"deepen-relative" => self.depth.relative = true,
             _ => return Err(ProtocolError::UnexpectedLine(shortened(text))),
         }
         Ok(())

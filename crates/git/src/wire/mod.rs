@@ -8,6 +8,7 @@
 pub mod advertise;
 pub mod capabilities;
 pub mod command;
+pub mod depth;
 pub mod fetch;
 pub mod ls_refs;
 pub mod receive;
@@ -118,6 +119,12 @@ pub enum ProtocolError {
         /// The client's, as it spelled it.
         client: Vec<u8>,
     },
+    /// Not a depth.
+    #[error("Invalid deepen: {}", .0.escape_ascii())]
+    InvalidDeepen(Vec<u8>),
+    /// Not a time to cut a history at.
+    #[error("Invalid deepen-since: {}", .0.escape_ascii())]
+    InvalidDeepenSince(Vec<u8>),
     /// Not an object id of the repository's hash.
     #[error("invalid object id: '{}'", .0.escape_ascii())]
     InvalidId(Vec<u8>),

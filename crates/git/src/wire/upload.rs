@@ -117,9 +117,8 @@ impl UploadDecoder {
             };
             match &mut self.wants {
                 Some(wants) => {
-                    let first = !self.any_want;
                     self.any_want = true;
-                    want(wants, text, first, self.format)?;
+                    want(wants, text, self.format)?;
                 }
                 None if text == b"done" => return Ok(Some(Said::Done)),
                 None => match text.strip_prefix(b"have ") {
@@ -137,24 +136,17 @@ impl UploadDecoder {
     }
 }
 
-fn want(
-    wants: &mut WantRequest,
-    text: &[u8],
-    first: bool,
-    format: ObjectFormat,
-) -> Result<(), ProtocolError> {
+fn want(wants: &mut WantRequest, text: &[u8], format: ObjectFormat) -> Result<(), ProtocolError> {
     let unexpected = || ProtocolError::UnexpectedLine(shortened(text));
-    for (word, what) in [
-        (&b"shallow "[..], "a shallow history"),
-        (b"deepen", "a shallow history"),
-        (b"filter ", "a partial clone"),
-    ] {
-        if text.starts_with(word) {
-            return Err(ProtocolError::NotSupported(what));
-        }
+    if wants.fetch.depth.line(text, format)? {
+        return Ok(());
+    }
+    if text.starts_with(b"filter ") {
+        return Err(ProtocolError::NotSupported("a partial clone"));
     }
     let rest = text.strip_prefix(b"want ").ok_or_else(unexpected)?;
     let hex = &rest[..rest.len().min(format.len_in_hex())];
+    let first = wants.fetch.wants.is_empty();
     push_id(&mut wants.fetch.wants, hex, format, "wants")?;
     if !first {
         return Ok(());
@@ -181,6 +173,7 @@ fn want(
     wants.fetch.ofs_delta = list.has(b"ofs-delta");
     wants.fetch.no_progress = list.has(b"no-progress");
     wants.fetch.include_tag = list.has(b"include-tag");
+    wants.fetch.depth.relative = list.has(b"deepen-relative");
     Ok(())
 }
 
@@ -366,9 +359,9 @@ mod tests {
 
     #[test]
     fn what_is_not_offered_is_refused_clearly() {
-        let all = bytes(&[format!("want {A}"), "deepen 1".into()]);
+        let all = bytes(&[format!("want {A}"), "filter blob:none".into()]);
         let error = hear(&[&all]).1.unwrap().to_string();
-        assert_eq!(error, "a shallow history is not supported by this server");
+        assert_eq!(error, "a partial clone is not supported by this server");
     }
 
     /// What is answered to haves that both sides have (`c`) or the client alone (`o`), flush (`.`)

@@ -32,6 +32,8 @@ const RESULT: &str = "application/x-git-upload-pack-result";
 /// A pack is made so many bytes ahead of what the client has taken.
 const AHEAD_BYTES: usize = 256 << 10;
 
+const NOT_SHALLOW: ProtocolError = ProtocolError::NotSupported("a shallow history");
+
 /// Answers one request.
 pub(super) async fn answer(
     repository: Arc<Repository>,
@@ -100,6 +102,9 @@ async fn fetch(repository: &Arc<Repository>, asked: FetchRequest) -> Result<Resp
     if asked.wants.is_empty() && !asked.wait_for_done {
         return Ok(answer_as(RESULT, Body::empty()));
     }
+    if !asked.depth.is_empty() {
+        return Ok(answer_as(RESULT, error_line(&NOT_SHALLOW)));
+    }
     let view = View::of(repository);
     let negotiated = aside::run(true, move || {
         let common = upload::negotiate(&view, &asked)?;
@@ -137,6 +142,9 @@ async fn converse(repository: &Arc<Repository>, body: RequestBody) -> Result<Res
         Ok(None) => return Ok(answer_as(RESULT, Body::empty())),
         Err(error) => return Ok(answer_as(RESULT, error_line(&error))),
     };
+    if !wants.fetch.depth.is_empty() {
+        return Ok(answer_as(RESULT, error_line(&NOT_SHALLOW)));
+    }
     let view = View::of(repository);
     let negotiated = aside::run(true, move || {
         let mut head = Vec::new();

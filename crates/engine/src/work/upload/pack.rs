@@ -1,0 +1,42 @@
+//! The pack between what a client wants and what it has.
+
+use std::sync::Arc;
+
+use govc_git::ObjectId;
+use govc_git::wire::fetch::FetchRequest;
+
+use super::UploadError;
+use crate::Target;
+use crate::pool::{PackOptions, PackStream};
+use crate::work::View;
+
+/// The pack with all that `request` wants and that a client with `haves` lacks.
+///
+/// # Errors
+/// [`UploadError::Pool`] when something wanted cannot be read.
+pub fn pack(
+    view: &View,
+    request: &FetchRequest,
+    haves: Vec<ObjectId>,
+) -> Result<PackStream, UploadError> {
+    let mut wants = request.wants.clone();
+    wants.sort_unstable();
+    wants.dedup();
+    let mut set = view.pool.closure(&wants, &haves)?;
+    if request.include_tag {
+        let tags: Vec<ObjectId> = view
+            .refs
+            .with_prefix(b"refs/tags/")
+            .filter_map(|(_, target)| match target {
+                Target::At(id) if view.pool.graph().number(id).is_none() => Some(*id),
+                _ => None,
+            })
+            .collect();
+        view.pool.include_tags(&mut set, &tags)?;
+    }
+    let options = PackOptions {
+        thin: request.thin_pack,
+        ofs_delta: request.ofs_delta,
+    };
+    Ok(Arc::clone(&view.pool).pack_stream(set, options)?)
+}
