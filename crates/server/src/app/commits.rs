@@ -62,7 +62,7 @@ impl App {
         order: CommitOrder,
         terms: &Terms,
     ) -> Result<(Commit, Seq), AppError> {
-        let repository = self.repository(caller, id, Action::Write)?;
+        let repository = self.repository(caller, id, Action::Write).await?;
         self.check_sizes(&order.actions)?;
         let request = self.commit_request(caller, &repository, order)?;
         let branch = request.branch.clone();

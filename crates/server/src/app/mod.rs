@@ -189,7 +189,7 @@ impl App {
     ///
     /// # Errors
     /// [`AppError::RepoNotFound`] when there is none, or none that the caller may know of.
-    pub fn repository(
+    pub async fn repository(
         &self,
         caller: &Caller,
         id: &RepoId,

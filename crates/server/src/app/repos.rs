@@ -225,7 +225,7 @@ impl App {
         id: &RepoId,
         reading: &Reading,
     ) -> Result<RepositoryState, AppError> {
-        let repository = self.repository(caller, id, Action::Read)?;
+        let repository = self.repository(caller, id, Action::Read).await?;
         self.reached(&repository, reading).await?;
         Ok(RepositoryState::now(&repository))
     }
@@ -242,7 +242,7 @@ impl App {
         terms: &Terms,
         origin: &str,
     ) -> Result<Written, AppError> {
-        let repository = self.repository(caller, id, Action::Administer)?;
+        let repository = self.repository(caller, id, Action::Administer).await?;
         let head = patch.default_branch.clone().map(|branch| RefEdit {
             name: RefName::head(),
             expected: Expected::Anything,
@@ -282,7 +282,7 @@ impl App {
         id: &RepoId,
         terms: &Terms,
     ) -> Result<Seq, AppError> {
-        let repository = self.repository(caller, id, Action::Administer)?;
+        let repository = self.repository(caller, id, Action::Administer).await?;
         let cause = cause(caller, CauseKind::RepoDeleted, Via::Rest);
         let cause = keyed(cause, terms, &Logged::empty(204));
         let now = self.engine()?.clock().now();
@@ -370,7 +370,7 @@ impl App {
         terms: &Terms,
         origin: &str,
     ) -> Result<Written, AppError> {
-        let parent = self.repository(caller, id, Action::Read)?;
+        let parent = self.repository(caller, id, Action::Read).await?;
         self.may_make_repositories(caller)?;
         let size = size(&parent);
         let location = location(&order.id);

@@ -40,7 +40,7 @@ impl App {
         reading: &Reading,
         cursor: Option<&Cursor>,
     ) -> Result<State, AppError> {
-        let repository = self.repository(caller, id, Action::Read)?;
+        let repository = self.repository(caller, id, Action::Read).await?;
         self.reached(&repository, reading).await?;
         let newest = repository.snapshot().seq;
         let moment = match (cursor, &reading.at) {

@@ -34,7 +34,7 @@ static LARGE_PACKS: Semaphore = Semaphore::const_new(4);
 /// What Git asks for; anything else is for people.
 pub async fn serve_or_page(state: State<App>, request: Request) -> Response {
     let Some(place) = Place::of(request.uri().path()) else {
-        return pages::repository_or_nothing(state, request);
+        return pages::repository_or_nothing(state, request).await;
     };
     match serve(&state.0, place, request).await {
         Ok(response) => response,
@@ -53,14 +53,14 @@ async fn serve(app: &App, place: Place, request: Request) -> Result<Response, Re
                 return Err(Refused::Method("GET, HEAD"));
             }
             let service = info_refs::service(parts.uri.query())?;
-            let repository = app.repository(&caller, &id, action(service))?;
+            let repository = app.repository(&caller, &id, action(service)).await?;
             info_refs::answer(&repository, service, version).await
         }
         Place::Service(id, service) => {
             if parts.method != Method::POST {
                 return Err(Refused::Method("POST"));
             }
-            let repository = app.repository(&caller, &id, action(service))?;
+            let repository = app.repository(&caller, &id, action(service)).await?;
             let body = body::RequestBody::of(&parts.headers, body, service)?;
             match service {
                 Service::UploadPack => upload_pack::answer(repository, version, body).await,

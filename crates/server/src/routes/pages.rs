@@ -32,7 +32,7 @@ pub async fn welcome(State(app): State<App>, request: Request) -> Response {
 }
 
 /// `GET /{repo}` in a browser: where its clone is. Anything else: there is nothing.
-pub fn repository_or_nothing(State(app): State<App>, request: Request) -> Response {
+pub async fn repository_or_nothing(State(app): State<App>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     let nothing = || {
         ApiError(AppError::RouteNotFound {
@@ -46,7 +46,7 @@ pub fn repository_or_nothing(State(app): State<App>, request: Request) -> Respon
     let Some(id) = repository_id(&parts.uri) else {
         return nothing();
     };
-    match app.repository(caller, &id, Action::Read) {
+    match app.repository(caller, &id, Action::Read).await {
         Err(error) => ApiError(error).into_response(),
         Ok(_) if !matches!(parts.method, Method::GET | Method::HEAD) => {
             let mut response = ApiError(AppError::Method {
