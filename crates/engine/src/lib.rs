@@ -17,6 +17,7 @@ pub use repository::edit::{
     ObjectBody, RefEdit, Via,
 };
 pub use repository::key::{RepoKey, Seq};
+pub use repository::lfs::{Lfs, LfsLock, LfsObject, LfsOid};
 pub use repository::publish::{Pending, Proposal, PublishError, Published, Refusal};
 pub use repository::quarantine::{INLINE_BYTES_MAX, QuarantineError, Quarantined};
 pub use repository::record::{ForkedFrom, RepoId, RepositoryRecord, Settings, Storage};

@@ -13,7 +13,7 @@ use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use govc_engine::journal::{PackBytes, PackId};
-use govc_engine::{NewObject, ObjectBody, Refs, RepoKey, RepositoryRecord, Seq, Target};
+use govc_engine::{Lfs, NewObject, ObjectBody, Refs, RepoKey, RepositoryRecord, Seq, Target};
 use govc_git::pack::commit_graph::{CommitList, write_commit_graph};
 use govc_git::pack::{EntryKind, Pack, PackWriter};
 use govc_git::{ObjectFormat, ObjectId, oid};
@@ -249,6 +249,8 @@ impl Store {
             record.object_format,
             &entries,
         )?;
+        let mut lfs = before.map_or_else(Lfs::default, |before| before.lfs);
+        entries.iter().for_each(|entry| lfs.apply(entry));
         // 3
         let peeled = peel(&objects, &refs, &old_refs, old_peeled)?;
         let to_come = projection(&refs, &peeled).seen();
@@ -271,6 +273,7 @@ impl Store {
             packed_to_come: to_come.packed,
             before: on_disk.clone(),
             graph_commits,
+            lfs,
         };
         let bytes = format::encode_checkpoint(&checkpoint)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;

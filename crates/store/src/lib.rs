@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod config;
+mod contents;
 mod directory;
 pub mod disk;
 mod engine;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use govc_engine::journal::{PackBytes, PackId};
-use govc_engine::{Entry, Refs, RepoId, RepoKey, RepositoryRecord, Seq, Snapshot};
+use govc_engine::{Entry, Lfs, Refs, RepoId, RepoKey, RepositoryRecord, Seq, Snapshot};
 
 use crate::disk::{self, Disk, FileKind, Open};
 use crate::log::{self, Event, Log, ReadError};
@@ -18,7 +18,9 @@ use crate::packs::TEMPORARY;
 use crate::projection::Seen;
 use crate::repo::{Repo, RepoState, Saved, makes, record_after};
 use crate::store::{OpenError, Recovered, StoppedRepository, Store};
-use crate::{Durability, StoreOptions, checkpoint, directory, format, history, projection};
+use crate::{
+    Durability, StoreOptions, checkpoint, contents, directory, format, history, projection,
+};
 
 /// How far numbers jump when some that were given out may have been lost. More than anybody gives
 /// out within the delay of `async`.
@@ -35,6 +37,7 @@ fn io_error(doing: impl Into<String>) -> impl FnOnce(io::Error) -> OpenError {
 struct Loading {
     state: RepoState,
     refs: Refs,
+    lfs: Lfs,
     dir: Option<PathBuf>,
     /// What the files of refs may be, though nobody else has touched them.
     projected: Option<Projected>,
@@ -85,6 +88,7 @@ impl Store {
                 _ => io_error("locking .govc/lock")(error),
             })?;
 
+        contents::tidy(&*disk).map_err(io_error("tidying .govc/lfs"))?;
         let purged = read_purged(&*disk).map_err(io_error("reading .govc/purged"))?;
         let mut scan = scan(&*disk).map_err(io_error("reading the data directory"))?;
         for key in purged.keys() {
@@ -167,12 +171,13 @@ impl Store {
         }
         let repos = HashMap::new();
         let store = Arc::new(Store::new(disk, options, log, epoch, pinned, repos, lock));
-        let mut refs = HashMap::new();
+        let (mut refs, mut lfs) = (HashMap::new(), HashMap::new());
         let mut outside = Vec::new();
         for (key, loading) in loading {
             let repo = Repo::new(key, loading.state, loading.dir);
             store.add(Arc::clone(&repo));
             refs.insert(key, loading.refs);
+            lfs.insert(key, loading.lfs);
             if let Some(projected) = loading.projected {
                 outside.push((repo, projected));
             }
@@ -188,12 +193,17 @@ impl Store {
                 recovered.notes.push(note);
             }
         }
-        store.hand_over(refs, &mut recovered);
+        store.hand_over(refs, lfs, &mut recovered);
         Ok((store, recovered))
     }
 
     /// What the engine needs of each repository.
-    fn hand_over(&self, mut refs: HashMap<RepoKey, Refs>, recovered: &mut Recovered) {
+    fn hand_over(
+        &self,
+        mut refs: HashMap<RepoKey, Refs>,
+        mut lfs: HashMap<RepoKey, Lfs>,
+        recovered: &mut Recovered,
+    ) {
         let mut repos = self.all();
         let mut depths = HashMap::new();
         for repo in &repos {
@@ -214,6 +224,7 @@ impl Store {
                     step: state.step,
                     time: state.time,
                     refs: refs.remove(&repo.key).unwrap_or_default(),
+                    lfs: lfs.remove(&repo.key).unwrap_or_default(),
                 };
                 let unpacked: Vec<_> = state.recent.iter().flat_map(inline).collect();
                 let next = next_number(&state, self.epoch);
@@ -450,6 +461,7 @@ impl Loading {
         Loading {
             state,
             refs: found.refs.clone(),
+            lfs: found.lfs,
             dir: Some(dir.to_owned()),
             projected: Some(Projected {
                 refs: found.refs,
@@ -464,6 +476,7 @@ impl Loading {
         Loading {
             state: RepoState::new(Arc::new(record)),
             refs: Refs::default(),
+            lfs: Lfs::default(),
             dir,
             projected: None,
             suspicion: None,
@@ -686,6 +699,7 @@ impl Loading {
         }
         self.suspicion = None;
         history::apply(&mut self.refs, &entry);
+        self.lfs.apply(&entry);
         self.state.push(Arc::new(entry), segment, epoch);
     }
 }

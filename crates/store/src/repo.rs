@@ -129,7 +129,10 @@ impl RepoState {
         self.seq = entry.seq;
         self.step = entry.step;
         self.time = entry.time;
-        self.epoch = epoch;
+        if entry.step == 0 {
+            // A step has the number that there was: where numbers jumped, the next one still does.
+            self.epoch = epoch;
+        }
         for pack in &entry.objects.packs {
             if !self.packs.contains(pack) {
                 self.packs.push(*pack);

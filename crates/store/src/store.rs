@@ -16,6 +16,7 @@ use govc_engine::{Entry, RepoId, RepoKey, Seq};
 use govc_git::object::commit::CommitFacts;
 use govc_git::{ObjectId, oid};
 
+use crate::contents::Folders;
 use crate::disk::{self, Disk};
 use crate::log::{self, Log};
 use crate::repo::{Repo, RepoState, makes, record_after};
@@ -36,6 +37,8 @@ pub struct Store {
     pub(crate) moving: Mutex<()>,
     listeners: Mutex<Vec<Arc<dyn Checkpointed>>>,
     pub(crate) counts: Counts,
+    /// Where large files are.
+    pub(crate) folders: Folders,
     background: Arc<Background>,
     /// Another server is kept out while this lives.
     _lock: Box<dyn Send + Sync>,
@@ -185,6 +188,7 @@ impl Store {
             moving: Mutex::default(),
             listeners: Mutex::default(),
             counts: Counts::default(),
+            folders: Folders::default(),
             background: Arc::default(),
             _lock: lock,
         }
@@ -500,7 +504,8 @@ impl Journal for Store {
             let state = repo.state();
             let is_before = |seq: Seq| after.is_some_and(|after| seq <= after);
             let start = state.recent.partition_point(|r| is_before(r.entry.seq));
-            let recent = state.recent.range(start..).take(limit);
+            let numbered = |r: &&crate::repo::Recent| r.entry.step == 0;
+            let recent = state.recent.range(start..).filter(numbered).take(limit);
             let recent: Vec<_> = recent.map(|r| Arc::clone(&r.entry)).collect();
             let index = state
                 .saved

@@ -16,9 +16,9 @@ use crate::pool::{GraphSource, Pool, PoolError, PoolLimits};
 use crate::repository::publish::{Committer, Pending, PublishError, Published, Refusal, Turns};
 use crate::repository::{Start, ToKeep};
 use crate::{
-    Cause, Change, Clock, Edit, Entry, Expected, ForkedFrom, NewObject, NewObjects, RefEdit,
-    RefName, Refs, RepoId, RepoKey, Repository, RepositoryRecord, Seq, Settings, Snapshot, Storage,
-    Target, Time,
+    Cause, Change, Clock, Edit, Entry, Expected, ForkedFrom, Lfs, LfsObject, NewObject, NewObjects,
+    RefEdit, RefName, Refs, RepoId, RepoKey, Repository, RepositoryRecord, Seq, Settings, Snapshot,
+    Storage, Target, Time,
 };
 
 use catalogue::{Catalogue, Reservation};
@@ -212,6 +212,7 @@ impl Engine {
             record,
             pool,
             refs,
+            Vec::new(),
             ToKeep::default(),
             cause,
             dry_run,
@@ -262,6 +263,9 @@ impl Engine {
             .iter()
             .map(|(name, target)| (name.clone(), target.clone()));
         let refs: Vec<_> = refs.collect();
+        // What was uploaded since the last change belongs to whoever forks now, too.
+        let until = if at.is_none() { Seq::MAX } else { seq };
+        let lfs: Vec<LfsObject> = snapshot.lfs.objects_at(until).collect();
         // Taken after the snapshot: it has all that the snapshot needs. To the fork they are
         // objects of its change 0.
         let to_keep = parent.to_keep().of_making();
@@ -272,6 +276,7 @@ impl Engine {
             record,
             pool,
             refs,
+            lfs,
             to_keep,
             cause,
             dry_run,
@@ -384,6 +389,7 @@ impl Engine {
         record: RepositoryRecord,
         pool: Arc<Pool>,
         refs: impl IntoIterator<Item = (RefName, Target)>,
+        lfs: Vec<LfsObject>,
         to_keep: ToKeep,
         cause: Cause,
         dry_run: bool,
@@ -394,6 +400,7 @@ impl Engine {
             step: 0,
             time: record.created_at,
             refs: Refs::default(),
+            lfs: Lfs::default(),
         };
         let repository = self.start(Start {
             key,
@@ -410,6 +417,9 @@ impl Engine {
                 target,
             })
         }));
+        if !lfs.is_empty() {
+            edits.push(Edit::LfsObjects(lfs));
+        }
         let change = Change {
             objects: NewObjects::default(),
             edits,

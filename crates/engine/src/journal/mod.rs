@@ -1,5 +1,6 @@
 //! The two seams that decide what "safe" means: `Journal` orders changes, `Packs` keeps bytes.
 
+pub mod contents;
 pub mod failing;
 pub mod memory;
 
@@ -37,7 +38,8 @@ pub trait Journal: Send + Sync {
     fn append(&self, batch: Batch) -> BoxFuture<'_, Result<Position, AppendError>>;
 
     /// Up to `limit` entries of `repo` with numbers greater than `after` (`None`: from the first),
-    /// in order, without the bytes of their inline objects.
+    /// in order, without the bytes of their inline objects. Steps of staging have no number of
+    /// their own, and are not among them.
     ///
     /// # Errors
     /// Whatever reading them met.

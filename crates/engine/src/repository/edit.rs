@@ -6,7 +6,7 @@ use bytes::Bytes;
 use govc_git::{ObjectId, ObjectKind};
 
 use crate::journal::PackId;
-use crate::{RefName, RepoKey, RepositoryRecord, Seq, Target, Time};
+use crate::{LfsLock, LfsObject, RefName, RepoKey, RepositoryRecord, Seq, Target, Time};
 
 /// Everything one write proposes, as a value.
 #[derive(Debug, Clone)]
@@ -28,6 +28,18 @@ pub enum Edit {
     Ref(RefEdit),
     /// The repository's own record: made, renamed, described, deleted, restored.
     Repository(Box<RepositoryRecord>),
+    /// Large files that it references from now on. Their contents are durable. Those that it
+    /// references already are left out; alone they are a step of staging, no change with a number:
+    /// the push that needs them is the change.
+    LfsObjects(Vec<LfsObject>),
+    /// The lock on a path; `None` takes it away. Whoever proposes this has looked, in its turn,
+    /// what is there.
+    LfsLock {
+        /// The path.
+        path: Arc<str>,
+        /// What it is to be.
+        after: Option<Arc<LfsLock>>,
+    },
 }
 
 /// One reference, moved from what the writer saw to what the writer wants.
@@ -116,6 +128,24 @@ pub enum EntryEdit {
         /// What it is.
         after: Box<RepositoryRecord>,
     },
+    /// Large files that are referenced from now on, and were not before.
+    LfsObjects(Arc<[LfsObject]>),
+    /// The lock on a path; `None` where there is none.
+    LfsLock {
+        /// The path.
+        path: Arc<str>,
+        /// What it was.
+        before: Option<Arc<LfsLock>>,
+        /// What it is.
+        after: Option<Arc<LfsLock>>,
+    },
+}
+
+impl EntryEdit {
+    /// Whether it is staging: durable, and by itself no change with a number.
+    pub fn is_staging(&self) -> bool {
+        matches!(self, EntryEdit::LfsObjects(_))
+    }
 }
 
 /// What a change brings.
@@ -231,6 +261,12 @@ pub enum CauseKind {
     Ref,
     /// Somebody else changed the repository on disk.
     External,
+    /// A large file was uploaded.
+    LfsUploaded,
+    /// A path was locked.
+    LfsLocked,
+    /// A path was unlocked.
+    LfsUnlocked,
 }
 
 /// Which way a change came.
@@ -276,6 +312,9 @@ impl CauseKind {
             CauseKind::TagDeleted => "tag.deleted",
             CauseKind::Ref => "ref",
             CauseKind::External => "external",
+            CauseKind::LfsUploaded => "lfs.uploaded",
+            CauseKind::LfsLocked => "lfs.locked",
+            CauseKind::LfsUnlocked => "lfs.unlocked",
         }
     }
 }

@@ -31,8 +31,12 @@ impl History {
         }
     }
 
-    /// Takes the next entry. Its objects' bytes are not kept.
+    /// Takes the next entry. Its objects' bytes are not kept, and neither are steps of staging:
+    /// history knows numbers only.
     pub fn push(&mut self, entry: &Arc<Entry>) {
+        if entry.step > 0 {
+            return;
+        }
         if self.entries.len().is_multiple_of(ENTRIES_PER_TABLE) {
             self.tables.push(self.now.clone());
         }

@@ -3,6 +3,7 @@
 pub mod edit;
 pub mod history;
 pub mod key;
+pub mod lfs;
 pub mod publish;
 pub mod quarantine;
 pub mod record;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use govc_git::ObjectId;
 
-use crate::{Entry, EntryEdit, Refs, RepositoryRecord, Seq, Time};
+use crate::{Entry, EntryEdit, Lfs, Refs, RepositoryRecord, Seq, Time};
 
 /// A repository at one moment. It never changes: whoever holds one sees that moment for as long
 /// as they like. A copy costs a few pointers.
@@ -20,6 +20,8 @@ pub struct Snapshot {
     pub time: Time,
     /// All refs, HEAD included.
     pub refs: Refs,
+    /// The large files that it references, and its locks.
+    pub lfs: Lfs,
 }
 
 impl Snapshot {
@@ -43,8 +45,10 @@ impl Snapshot {
             match edit {
                 EntryEdit::Ref { name, after, .. } => self.refs.set(name.clone(), after.clone()),
                 EntryEdit::Repository { after, .. } => self.record = Arc::from(after.clone()),
+                EntryEdit::LfsObjects(_) | EntryEdit::LfsLock { .. } => {}
             }
         }
+        self.lfs.apply(entry);
         self.seq = entry.seq;
         self.step = entry.step;
         self.time = entry.time;

@@ -2,18 +2,28 @@
 
 use bytes::Bytes;
 use govc_engine::journal::PackId;
-use govc_engine::{RefName, Refs, RepoKey, RepositoryRecord, Seq, Time};
+use govc_engine::{Lfs, RefName, Refs, RepoKey, RepositoryRecord, Seq, Time};
 use govc_git::ObjectId;
 
 use super::codec::{Decoder, Encoder, FormatError, format_byte, format_of};
+use super::lfs::{decode_lfs, encode_lfs};
 use super::record::{decode_record, encode_record};
 use super::refs::{decode_refs, encode_refs};
 use crate::history::{HistoryIndex, Point};
 use crate::projection::Seen;
 
 const MAGIC: &[u8; 8] = b"govcckpt";
-/// The version of the file.
-pub(crate) const VERSION: u32 = 1;
+/// The version of the file. One that has nothing that version 1 could not say is written as such.
+pub(crate) const VERSION: u32 = 2;
+/// The version without parts at its end.
+const VERSION_WITHOUT_PARTS: u32 = 1;
+
+/// The numbers of the parts at the end. None is ever used for something else.
+mod part {
+    pub(super) const LFS: u64 = 1;
+    /// The version of each of them.
+    pub(super) const VERSION: u8 = 1;
+}
 const HEAD_BYTES: usize = 24;
 
 /// A repository as it was after one change, and where its past and its objects are.
@@ -38,6 +48,8 @@ pub(crate) struct Checkpoint {
     pub(crate) before: Seen,
     /// How many commits `objects/info/commit-graph` has.
     pub(crate) graph_commits: u64,
+    /// The large files that it references, and its locks.
+    pub(crate) lfs: Lfs,
 }
 
 /// The bytes of a checkpoint.
@@ -86,10 +98,19 @@ pub(crate) fn encode_checkpoint(checkpoint: &Checkpoint) -> Result<Vec<u8>, Form
         out.string(content);
     }
     out.number(checkpoint.graph_commits);
+    let version = if checkpoint.lfs.is_empty() {
+        VERSION_WITHOUT_PARTS
+    } else {
+        out.number(1);
+        out.number(part::LFS);
+        out.byte(part::VERSION);
+        out.nested(|out| encode_lfs(out, &checkpoint.lfs));
+        VERSION
+    };
 
     let mut file = Vec::with_capacity(HEAD_BYTES + out.bytes.len());
     file.extend_from_slice(MAGIC);
-    file.extend_from_slice(&VERSION.to_le_bytes());
+    file.extend_from_slice(&version.to_le_bytes());
     file.extend_from_slice(&(out.bytes.len() as u64).to_le_bytes());
     file.extend_from_slice(&crc32fast::hash(&out.bytes).to_le_bytes());
     file.extend_from_slice(&out.bytes);
@@ -106,11 +127,12 @@ pub(crate) fn decode_checkpoint(file: Bytes) -> Result<Checkpoint, FormatError> 
     if !file.starts_with(MAGIC) {
         return Err(FormatError::Invalid(WHAT));
     }
-    if number(8) != VERSION {
+    let version = number(8);
+    if !(VERSION_WITHOUT_PARTS..=VERSION).contains(&version) {
         return Err(FormatError::Unknown {
             what: "checkpoint",
-            number: u64::from(number(8)),
-            version: u64::from(number(8)),
+            number: u64::from(version),
+            version: u64::from(version),
         });
     }
     let content = file.get(HEAD_BYTES..).ok_or(FormatError::Truncated(WHAT))?;
@@ -165,6 +187,24 @@ pub(crate) fn decode_checkpoint(file: Bytes) -> Result<Checkpoint, FormatError> 
         before.loose.insert(name, input.string(WHAT)?.to_vec());
     }
     let graph_commits = input.number(WHAT)?;
+    let mut lfs = Lfs::default();
+    if version > VERSION_WITHOUT_PARTS {
+        const PART_LEAST_BYTES: usize = 3;
+        for _ in 0..input.count(PART_LEAST_BYTES, WHAT)? {
+            let (number, version) = (input.number(WHAT)?, input.byte(WHAT)?);
+            let mut content = input.nested(WHAT)?;
+            match (number, version) {
+                (part::LFS, part::VERSION) => lfs = decode_lfs(&mut content)?,
+                _ => {
+                    return Err(FormatError::Unknown {
+                        what: "part of a checkpoint",
+                        number,
+                        version: u64::from(version),
+                    });
+                }
+            }
+        }
+    }
     input.end(WHAT)?;
     if record.object_format != format {
         return Err(FormatError::Invalid(WHAT));
@@ -183,5 +223,6 @@ pub(crate) fn decode_checkpoint(file: Bytes) -> Result<Checkpoint, FormatError> 
         packed_to_come,
         before,
         graph_commits,
+        lfs,
     })
 }

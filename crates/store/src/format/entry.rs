@@ -5,12 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use govc_engine::journal::PackId;
 use govc_engine::{
-    Cause, CauseKind, Entry, EntryEdit, Idempotency, NewObject, NewObjects, ObjectBody, RefName,
-    RepoKey, Target, Via,
+    Cause, CauseKind, Entry, EntryEdit, Idempotency, LfsObject, LfsOid, NewObject, NewObjects,
+    ObjectBody, RefName, RepoKey, Target, Via,
 };
 use govc_git::{ObjectFormat, ObjectId, ObjectKind};
 
 use super::codec::{Decoder, Encoder, FormatError, format_byte, format_of};
+use super::lfs::{decode_lock, encode_lock};
 use super::record::{decode_record, encode_record};
 use super::refs::{decode_target, encode_target};
 
@@ -21,6 +22,8 @@ const VERSION: u8 = 1;
 mod edit {
     pub(super) const REF: u64 = 1;
     pub(super) const REPOSITORY: u64 = 2;
+    pub(super) const LFS_OBJECTS: u64 = 3;
+    pub(super) const LFS_LOCK: u64 = 4;
     /// The version of each of them.
     pub(super) const VERSION: u8 = 1;
 }
@@ -172,6 +175,8 @@ fn encode_edit(
     let number = match edit {
         EntryEdit::Ref { .. } => edit::REF,
         EntryEdit::Repository { .. } => edit::REPOSITORY,
+        EntryEdit::LfsObjects(_) => edit::LFS_OBJECTS,
+        EntryEdit::LfsLock { .. } => edit::LFS_LOCK,
         _ => return Err(FormatError::Unwritable("this kind of edit")),
     };
     out.number(number);
@@ -192,6 +197,28 @@ fn encode_edit(
                 out.nested(|out| encode_record(out, before))?;
             }
             encode_record(out, after)
+        }
+        EntryEdit::LfsObjects(objects) => {
+            out.number(objects.len() as u64);
+            for object in objects.iter() {
+                out.raw(&object.oid.0);
+                out.number(object.size);
+            }
+            Ok(())
+        }
+        EntryEdit::LfsLock {
+            path,
+            before,
+            after,
+        } => {
+            out.string(path.as_bytes());
+            for lock in [before, after] {
+                out.byte(u8::from(lock.is_some()));
+                if let Some(lock) = lock {
+                    out.nested(|out| encode_lock(out, lock));
+                }
+            }
+            Ok(())
         }
         _ => Err(FormatError::Unwritable("this kind of edit")),
     })
@@ -216,6 +243,31 @@ fn decode_edit(input: &mut Decoder, format: ObjectFormat) -> Result<EntryEdit, F
             };
             let after = Box::new(decode_record(&mut content)?);
             EntryEdit::Repository { before, after }
+        }
+        (edit::LFS_OBJECTS, edit::VERSION) => {
+            const LEAST_BYTES: usize = 33;
+            let count = content.count(LEAST_BYTES, WHAT)?;
+            let mut objects = Vec::with_capacity(count);
+            for _ in 0..count {
+                objects.push(LfsObject {
+                    oid: LfsOid(content.array(WHAT)?),
+                    size: content.number(WHAT)?,
+                });
+            }
+            EntryEdit::LfsObjects(objects.into())
+        }
+        (edit::LFS_LOCK, edit::VERSION) => {
+            let path = content.text("a lock's path")?.into();
+            let mut lock = || match content.byte(WHAT)? {
+                0 => Ok(None),
+                1 => decode_lock(&mut content.nested(WHAT)?).map(|lock| Some(Arc::new(lock))),
+                _ => Err(FormatError::Invalid(WHAT)),
+            };
+            EntryEdit::LfsLock {
+                path,
+                before: lock()?,
+                after: lock()?,
+            }
         }
         _ => {
             return Err(FormatError::Unknown {
@@ -319,6 +371,9 @@ const CAUSES: &[(u8, CauseKind)] = &[
     (10, CauseKind::TagDeleted),
     (11, CauseKind::Ref),
     (12, CauseKind::External),
+    (13, CauseKind::LfsUploaded),
+    (14, CauseKind::LfsLocked),
+    (15, CauseKind::LfsUnlocked),
 ];
 
 fn cause_number(kind: CauseKind) -> Result<u8, FormatError> {

@@ -7,6 +7,7 @@
 mod checkpoint;
 mod codec;
 mod entry;
+mod lfs;
 mod record;
 mod refs;
 

@@ -81,7 +81,7 @@ fn unreadable(path: &Path, error: impl std::fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
-/// Appends `entries`, which follow a state with the refs `refs`; `refs` is what they lead to
+/// Appends those of `entries` that have a number: steps of staging are no history. They follow a state with the refs `refs`; `refs` is what they lead to
 /// afterwards. What is returned counts once a checkpoint says so.
 ///
 /// With `anew` the file of that number is begun: the last one may not be written any more.
@@ -98,7 +98,7 @@ pub(crate) fn append(
     entries: &[Arc<Entry>],
 ) -> io::Result<HistoryIndex> {
     let mut index = index.clone();
-    if entries.is_empty() {
+    if entries.iter().all(|entry| entry.step > 0) {
         return Ok(index);
     }
     let last = index.files.last().copied();
@@ -119,7 +119,7 @@ pub(crate) fn append(
         at
     };
     let bad = |error: FormatError| io::Error::new(io::ErrorKind::InvalidData, error);
-    for entry in entries {
+    for entry in entries.iter().filter(|entry| entry.step == 0) {
         if index.points.is_empty() || index.since_table >= ENTRIES_PER_TABLE as u64 {
             let mut table = Encoder::default();
             format::encode_refs(&mut table, refs, format).map_err(bad)?;

@@ -67,10 +67,19 @@ impl Door {
         if edits.is_empty() {
             return Ok(None);
         }
+        // What is only staged is durable, and leaves the number that there is.
+        let staged = self.next > 0 && edits.iter().all(EntryEdit::is_staging);
+        let (seq, step) = if staged {
+            let step = self.pending.step.checked_add(1);
+            let full = || PublishError::Unavailable("too much is staged after one change".into());
+            (self.pending.seq, step.ok_or_else(full)?)
+        } else {
+            (self.next, 0)
+        };
         let entry = Entry {
             repo,
-            seq: self.next,
-            step: 0,
+            seq,
+            step,
             time,
             cause,
             edits,
@@ -80,7 +89,9 @@ impl Door {
             pool.insert(&entry.objects.inline)
                 .map_err(|error| PublishError::Unavailable(error.to_string().into()))?;
             self.pending.apply(&entry);
-            self.next += 1;
+            if !staged {
+                self.next += 1;
+            }
         }
         Ok(Some(Arc::new(entry)))
     }
@@ -97,6 +108,22 @@ impl Door {
         for edit in edits {
             match edit {
                 Edit::Ref(edit) => decided.extend(decide_ref(&self.pending.refs, edit)?),
+                Edit::LfsObjects(mut objects) => {
+                    objects.retain(|object| self.pending.lfs.object(&object.oid).is_none());
+                    if !objects.is_empty() {
+                        decided.push(EntryEdit::LfsObjects(objects.into()));
+                    }
+                }
+                Edit::LfsLock { path, after } => {
+                    let before = self.pending.lfs.lock(&path).cloned();
+                    if before != after {
+                        decided.push(EntryEdit::LfsLock {
+                            path,
+                            before,
+                            after,
+                        });
+                    }
+                }
                 Edit::Repository(after) => {
                     let before = (!to_be_made).then(|| Box::new((*self.pending.record).clone()));
                     if before.as_ref() != Some(&after) {
