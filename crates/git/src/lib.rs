@@ -1,5 +1,7 @@
 //! Git's formats and wire protocol: bytes in, values out. No sockets, no files, no clock.
 
+pub mod bundle;
+pub mod ignore;
 pub mod message;
 pub mod object;
 pub mod object_id;

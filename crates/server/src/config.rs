@@ -168,6 +168,28 @@ section! {
 }
 
 section! {
+    /// What fetches may ask for.
+    Fetch, GivenFetch {
+        /// Partial clones.
+        filter: bool,
+        /// Names of filters that are refused.
+        refused_filters: Vec<String>,
+        /// The deepest `tree:<depth>`; below 0: no limit.
+        tree_filter_depth: i64,
+        /// Wants by the names of refs.
+        ref_in_want: bool,
+        /// Answers in side-band lines throughout.
+        sideband_all: bool,
+        /// Clients are told what their request is called in the log.
+        session_id: bool,
+        /// Clones are told of this server's own bundle.
+        own_bundle: bool,
+        /// Bundles elsewhere, that they are told of.
+        bundle_uris: Vec<String>,
+    }
+}
+
+section! {
     /// What is told on stderr.
     Log, GivenLog {
         /// Directives as of tracing's `EnvFilter`.
@@ -188,6 +210,8 @@ pub struct Config {
     pub auth: Auth,
     /// What is too much.
     pub limits: Limits,
+    /// What fetches may ask for.
+    pub fetch: Fetch,
     /// What is told on stderr.
     pub log: Log,
     /// Listen beyond loopback without a token. Only the command line says so.
@@ -201,6 +225,7 @@ struct Given {
     storage: Option<GivenStorage>,
     auth: Option<GivenAuth>,
     limits: Option<GivenLimits>,
+    fetch: Option<GivenFetch>,
     log: Option<GivenLog>,
 }
 
@@ -295,6 +320,7 @@ impl Config {
             storage: StorageSection::whole(given.storage.unwrap_or_default()).map_err(missing)?,
             auth: Auth::whole(given.auth.unwrap_or_default()).map_err(missing)?,
             limits: Limits::whole(given.limits.unwrap_or_default()).map_err(missing)?,
+            fetch: Fetch::whole(given.fetch.unwrap_or_default()).map_err(missing)?,
             log: Log::whole(given.log.unwrap_or_default()).map_err(missing)?,
             insecure_no_auth: false,
         })
@@ -331,6 +357,7 @@ impl Config {
         config.storage.overlay(given.storage.unwrap_or_default());
         config.auth.overlay(given.auth.unwrap_or_default());
         config.limits.overlay(given.limits.unwrap_or_default());
+        config.fetch.overlay(given.fetch.unwrap_or_default());
         config.log.overlay(given.log.unwrap_or_default());
         Ok(config)
     }
@@ -400,6 +427,25 @@ impl Config {
         });
         if !url.is_empty() && !is_url {
             return refuse("server.public_url is like https://git.example.org");
+        }
+        let known = [
+            "blob:none",
+            "blob:limit",
+            "tree",
+            "sparse:oid",
+            "object:type",
+            "combine",
+        ];
+        let mut refused = self.fetch.refused_filters.iter();
+        if let Some(name) = refused.find(|name| !known.contains(&name.as_str())) {
+            return Err(ConfigError::Contradiction(format!(
+                "fetch.refused_filters are some of {}, not {name:?}",
+                known.join(", ")
+            )));
+        }
+        let mut uris = self.fetch.bundle_uris.iter();
+        if uris.any(|uri| uri.is_empty() || uri.bytes().any(|byte| byte <= b' ' || byte == 0x7f)) {
+            return refuse("fetch.bundle_uris are URLs, without spaces");
         }
         if self.server.max_connections == 0 {
             return refuse("server.max_connections is at least 1");

@@ -4,6 +4,7 @@ use govc_git::{ObjectId, ObjectKind};
 use hashbrown::HashSet;
 use smallvec::SmallVec;
 
+use super::filter::{Edge, ObjectFilter};
 use super::graph::{Marks, NEW};
 use super::object_set::{ObjectSet, SetBuilder};
 use super::{CommitNumber, Pool, PoolError};
@@ -24,6 +25,20 @@ impl Pool {
     /// [`PoolError::Missing`] for a want, or something that a want reaches, that is not here;
     /// others as [`Pool::find`].
     pub fn closure(&self, wants: &[ObjectId], haves: &[ObjectId]) -> Result<ObjectSet, PoolError> {
+        self.closure_filtered(wants, haves, &ObjectFilter::default())
+    }
+
+    /// As [`Pool::closure`], as far as `filter` lets it through. The wants themselves are in the
+    /// set whatever the filter says, and so is what tags among them name.
+    ///
+    /// # Errors
+    /// As [`Pool::closure`]; [`PoolError::FilterTooCostly`].
+    pub fn closure_filtered(
+        &self,
+        wants: &[ObjectId],
+        haves: &[ObjectId],
+        filter: &ObjectFilter,
+    ) -> Result<ObjectSet, PoolError> {
         let mut had_tags = HashSet::new();
         let mut hidden = Vec::new();
         for have in haves {
@@ -50,20 +65,36 @@ impl Pool {
         let numbers = |ids: &[ObjectId]| -> Vec<CommitNumber> {
             ids.iter().filter_map(|id| self.graph.number(id)).collect()
         };
-        let (tips, hidden) = (numbers(&tips), numbers(&hidden));
-        let mut set = if hidden.is_empty() {
+        let (mut tips, hidden) = (numbers(&tips), numbers(&hidden));
+        let walks = filter.needs_paths() || !filter.needs_lists();
+        let mut set = if hidden.is_empty() && !walks {
             SetBuilder::with(self, self.full_set(&tips)?)
         } else {
             let mut set = SetBuilder::new(self);
             let marks = self.graph.mark_new(&tips, &hidden);
-            let added = self.add_new(&mut set, &marks, true);
+            tips.retain(|tip| marks.get(tip.0) == NEW);
+            let added = match walks {
+                true => self.add_new_filtered(&mut set, &marks, filter),
+                false => self.add_new(&mut set, &marks, true),
+            };
             self.graph.give_marks(marks);
             added?;
             set
         };
+        if !walks && !filter.is_open() {
+            let mut all = set.finish();
+            self.retain(&mut all, filter)?;
+            set = SetBuilder::with(self, all);
+        }
+        if !filter.passes(ObjectKind::Commit) {
+            for &tip in &tips {
+                set.add(&self.graph.id(tip), ObjectKind::Commit)?;
+            }
+        }
         for (id, kind) in others {
             match kind {
-                ObjectKind::Tree => self.add_tree(&mut set, id, &[])?,
+                ObjectKind::Tree if filter.is_open() => self.add_tree(&mut set, id, &[])?,
+                ObjectKind::Tree => self.add_wanted_tree(&mut set, id, filter)?,
                 kind => {
                     set.add(&id, kind)?;
                 }
@@ -98,6 +129,29 @@ impl Pool {
             self.add_introduced(set, CommitNumber(n), parents_had)?;
         }
         Ok(())
+    }
+
+    /// As [`Pool::add_new`] with `note_had`, as far as `filter` lets it through.
+    fn add_new_filtered(
+        &self,
+        set: &mut SetBuilder<'_>,
+        marks: &Marks,
+        filter: &ObjectFilter,
+    ) -> Result<(), PoolError> {
+        let is_new = |n: &u32| marks.get(*n) == NEW;
+        let mut commits: Vec<u32> = marks.touched().iter().copied().filter(is_new).collect();
+        commits.sort_unstable();
+        self.add_filtered(set, &commits, filter, &mut |n| {
+            let mut edge = Edge {
+                before: SmallVec::new(),
+                had: true,
+            };
+            self.graph.each_parent(n.0, |parent| {
+                edge.before.push(self.graph.tree(CommitNumber(parent)));
+                edge.had &= marks.get(parent) != NEW;
+            });
+            edge
+        })
     }
 
     /// Adds what a commit introduces. `parents_had`: the receiver has all its parents.

@@ -69,6 +69,9 @@ pub enum PoolError {
         /// How many.
         count: u64,
     },
+    /// A filter's patterns would have to be compared with more paths than one request may ask for.
+    #[error("the filter takes too long: fewer patterns, or fewer commits, are needed")]
+    FilterTooCostly,
 }
 
 fn of_pack(pack: &Option<PackId>) -> String {

@@ -364,7 +364,7 @@ impl Pool {
         Ok(())
     }
 
-    fn damaged_tree(&self, id: &oid, what: &dyn std::error::Error) -> PoolError {
+    pub(super) fn damaged_tree(&self, id: &oid, what: &dyn std::error::Error) -> PoolError {
         let packs = self.packs.load();
         let pack = if self.hot.contains(id) {
             None
@@ -380,14 +380,14 @@ impl Pool {
 }
 
 /// Walks a tree's entries, and can be asked for one by name, in order.
-struct Cursor<'a> {
+pub(super) struct Cursor<'a> {
     data: &'a [u8],
     at: usize,
     format: ObjectFormat,
 }
 
 impl<'a> Cursor<'a> {
-    fn new(data: &'a [u8], format: ObjectFormat) -> Cursor<'a> {
+    pub(super) fn new(data: &'a [u8], format: ObjectFormat) -> Cursor<'a> {
         Cursor {
             data,
             at: 0,
@@ -396,7 +396,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes over the entries that this and `other` have in common from here on.
-    fn skip_same(&mut self, other: &mut Cursor<'_>) {
+    pub(super) fn skip_same(&mut self, other: &mut Cursor<'_>) {
         let ours = self.data.get(self.at..).unwrap_or_default();
         let theirs = other.data.get(other.at..).unwrap_or_default();
         let id_bytes = self.format.len_in_bytes();
@@ -415,7 +415,7 @@ impl<'a> Cursor<'a> {
         other.at += skipped;
     }
 
-    fn next(&mut self) -> Option<Result<TreeEntry<'a>, govc_git::object::ParseError>> {
+    pub(super) fn next(&mut self) -> Option<Result<TreeEntry<'a>, govc_git::object::ParseError>> {
         let mut entries = tree::entries(self.data.get(self.at..)?, self.format);
         let entry = entries.next();
         self.at += entries.offset();
@@ -424,7 +424,7 @@ impl<'a> Cursor<'a> {
 
     /// The entry that has `wanted`'s name and sorts like it; the cursor then stands behind it. The
     /// names that are asked for must go up; in a tree that is out of order some are not found.
-    fn seek(
+    pub(super) fn seek(
         &mut self,
         wanted: &TreeEntry<'_>,
     ) -> Result<Option<TreeEntry<'a>>, govc_git::object::ParseError> {

@@ -9,6 +9,7 @@ mod chunks;
 mod closure;
 mod delta_chain;
 mod error;
+mod filter;
 mod graph;
 mod hot;
 mod id_hash;
@@ -34,6 +35,7 @@ use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 
 pub use error::PoolError;
+pub use filter::ObjectFilter;
 pub use graph::{CommitFacts, CommitNumber, DateWalk, Graph};
 pub use object_set::ObjectSet;
 pub use stream::{PackOptions, PackStream};

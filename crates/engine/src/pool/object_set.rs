@@ -72,11 +72,49 @@ impl Part {
         is_new
     }
 
+    /// Leaves the positions whose bits are in the word that `mask` gives for the number of each
+    /// word.
+    pub(super) fn retain_words(&mut self, mask: impl Fn(usize) -> u64) {
+        self.count = 0;
+        for (number, word) in self.bits.iter_mut().enumerate() {
+            *word &= mask(number);
+            self.count += word.count_ones();
+        }
+    }
+
+    /// Of the positions in the words of `among`, leaves those that `keep` says.
+    pub(super) fn retain_each(
+        &mut self,
+        among: impl Fn(usize) -> u64,
+        mut keep: impl FnMut(u32) -> bool,
+    ) {
+        for (number, word) in self.bits.iter_mut().enumerate() {
+            let mut asked = *word & among(number);
+            while asked != 0 {
+                let bit = asked.trailing_zeros();
+                asked &= asked - 1;
+                if !keep(number as u32 * 64 + bit) {
+                    *word &= !(1 << bit);
+                    self.count -= 1;
+                }
+            }
+        }
+    }
+
     /// Its positions in the order of the pack.
     pub(super) fn positions(&self) -> impl Iterator<Item = u32> + '_ {
         let index = self.pack.pack.index();
         let order = index.positions_in_pack_order().iter().copied();
         order.filter(|&position| self.has(position))
+    }
+}
+
+impl HotPart {
+    /// Has `objects` instead of what it has.
+    pub(super) fn replace(&mut self, objects: Vec<(ObjectId, ObjectKind)>) {
+        let places = objects.iter().zip(0..).map(|((id, _), place)| (*id, place));
+        self.places = places.collect();
+        self.objects = objects;
     }
 }
 

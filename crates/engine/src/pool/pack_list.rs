@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use govc_git::pack::{Pack, PackError};
-use govc_git::{ObjectId, oid};
+use govc_git::{ObjectId, ObjectKind, oid};
 
-use super::PoolError;
+use super::{PoolError, scan};
 use crate::journal::PackId;
 
 /// Nobody is known to have introduced it.
@@ -22,6 +22,52 @@ pub(super) struct PoolPack {
     /// For each position of the index the commit that introduced the object, as far as that is
     /// known. 4 bytes an object, once anybody asked.
     introducers: OnceLock<Box<[AtomicU32]>>,
+    /// What its objects are, once anybody asked.
+    kinds: OnceLock<Kinds>,
+}
+
+/// The kind of each object of a pack by its position: three bits each.
+pub(super) struct Kinds {
+    /// For each kind but the last a word of bits for 64 objects; what is none of them is a blob.
+    words: Box<[[u64; 3]]>,
+}
+
+impl Kinds {
+    const IN_WORDS: [ObjectKind; 3] = [ObjectKind::Commit, ObjectKind::Tag, ObjectKind::Tree];
+
+    /// What cannot be told, because the pack is damaged there, is passed for a commit: it is not
+    /// filtered away, and whoever reads it meets the damage.
+    fn of(kinds: &[Option<ObjectKind>]) -> Kinds {
+        let mut words = vec![[0; 3]; kinds.len().div_ceil(64)].into_boxed_slice();
+        for (word, kinds) in words.iter_mut().zip(kinds.chunks(64)) {
+            for (bit, kind) in kinds.iter().enumerate() {
+                let kind = kind.unwrap_or(ObjectKind::Commit);
+                for (bits, of) in word.iter_mut().zip(Kinds::IN_WORDS) {
+                    *bits |= u64::from(kind == of) << bit;
+                }
+            }
+        }
+        Kinds { words }
+    }
+
+    /// The objects at the 64 positions from `64 * word` on whose kind is `wanted`, as bits.
+    pub(super) fn of_word(&self, word: usize, wanted: impl Fn(ObjectKind) -> bool) -> u64 {
+        let Some(bits) = self.words.get(word) else {
+            return 0;
+        };
+        let mut found = 0;
+        let mut blobs = u64::MAX;
+        for (bits, kind) in bits.iter().zip(Kinds::IN_WORDS) {
+            blobs &= !bits;
+            if wanted(kind) {
+                found |= bits;
+            }
+        }
+        if wanted(ObjectKind::Blob) {
+            found |= blobs;
+        }
+        found
+    }
 }
 
 impl fmt::Debug for PoolPack {
@@ -37,7 +83,13 @@ impl PoolPack {
             serial,
             pack,
             introducers: OnceLock::new(),
+            kinds: OnceLock::new(),
         }
+    }
+
+    /// What its objects are: made when somebody asks, without inflating any of them.
+    pub(super) fn kinds(&self) -> &Kinds {
+        self.kinds.get_or_init(|| Kinds::of(&scan::kinds(self)))
     }
 
     pub(super) fn len(&self) -> u32 {
@@ -83,9 +135,10 @@ impl PoolPack {
 
     /// Bytes beyond pack and index.
     pub(super) fn memory_bytes(&self) -> u64 {
-        self.introducers
-            .get()
-            .map_or(0, |slots| 4 * slots.len() as u64)
+        let introducers = self.introducers.get();
+        let kinds = self.kinds.get();
+        introducers.map_or(0, |slots| 4 * slots.len() as u64)
+            + kinds.map_or(0, |kinds| 24 * kinds.words.len() as u64)
     }
 
     /// What `error` says about the object `id`.

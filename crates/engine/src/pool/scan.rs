@@ -33,7 +33,7 @@ pub(super) fn commits(pack: &PoolPack, cache: &dyn BaseCache) -> Vec<(ObjectId, 
 }
 
 /// The kind of the object at each position: bases are followed, nothing is inflated.
-fn kinds(pack: &PoolPack) -> Vec<Option<ObjectKind>> {
+pub(super) fn kinds(pack: &PoolPack) -> Vec<Option<ObjectKind>> {
     let index = pack.pack.index();
     let data = pack.pack.bytes();
     let mut kinds = vec![None; index.len() as usize];

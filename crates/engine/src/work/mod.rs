@@ -2,8 +2,10 @@
 
 pub mod action;
 pub mod commit;
+pub mod filter;
 pub mod hidden;
 pub mod log;
+pub mod objects;
 pub mod receive;
 pub mod refs;
 pub mod revision;

@@ -9,6 +9,7 @@
 // The kit is public to this test alone.
 
 mod fetch;
+mod filters;
 mod graph;
 mod kit;
 mod objects;

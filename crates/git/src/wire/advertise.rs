@@ -1,6 +1,7 @@
 //! The first words of a server: what it can do, and in versions 0 and 1 every ref
 //! (gitprotocol-pack(5), gitprotocol-v2(5), gitprotocol-capabilities(5)).
 
+use super::offers::Offers;
 use super::{AdvertisedRef, ProtocolVersion, Service, push_hex};
 use crate::{ObjectFormat, pktline};
 
@@ -13,17 +14,36 @@ pub fn write_http_banner(out: &mut Vec<u8>, service: Service) {
     out.extend_from_slice(pktline::FLUSH);
 }
 
-/// The capabilities of version 2. Only what is built is named.
-pub fn write_v2(out: &mut Vec<u8>, format: ObjectFormat) {
+/// The capabilities of version 2. Only what is built, and among `offers`, is named.
+pub fn write_v2(out: &mut Vec<u8>, format: ObjectFormat, offers: &Offers) {
     pktline::write(out, &[b"version 2\n"]);
     pktline::write(out, &[b"agent=", AGENT.as_bytes(), b"\n"]);
     pktline::write(out, &[b"ls-refs=unborn\n"]);
-    pktline::write(out, &[b"fetch=wait-for-done\n"]);
+    let mut fetch = b"fetch=wait-for-done".to_vec();
+    for (word, offered) in [
+        (&b" filter"[..], offers.filter),
+        (b" ref-in-want", offers.ref_in_want),
+        (b" sideband-all", offers.sideband_all),
+    ] {
+        if offered {
+            fetch.extend_from_slice(word);
+        }
+    }
+    pktline::write(out, &[&fetch, b"\n"]);
     pktline::write(out, &[b"server-option\n"]);
     pktline::write(
         out,
         &[b"object-format=", format_name(format).as_bytes(), b"\n"],
     );
+    if let Some(id) = &offers.session_id {
+        pktline::write(out, &[b"session-id=", id.as_bytes(), b"\n"]);
+    }
+    if offers.object_info {
+        pktline::write(out, &[b"object-info\n"]);
+    }
+    if offers.bundle_uri {
+        pktline::write(out, &[b"bundle-uri\n"]);
+    }
     out.extend_from_slice(pktline::FLUSH);
 }
 
@@ -117,6 +137,38 @@ mod tests {
 
     fn text(out: &[u8]) -> String {
         out.escape_ascii().to_string().replace("\\n", "\n")
+    }
+
+    #[test]
+    fn only_what_is_offered_is_advertised() {
+        let said = |offers: &Offers| {
+            let mut out = Vec::new();
+            write_v2(&mut out, ObjectFormat::Sha1, offers);
+            text(&out)
+        };
+        let all = said(&Offers {
+            bundle_uri: true,
+            session_id: Some("me".to_owned()),
+            ..Offers::default()
+        });
+        let nothing = said(&Offers {
+            filter: false,
+            ref_in_want: false,
+            sideband_all: false,
+            object_info: false,
+            ..Offers::default()
+        });
+        for word in [
+            "filter",
+            "ref-in-want",
+            "sideband-all",
+            "session-id=me",
+            "object-info",
+            "bundle-uri",
+        ] {
+            assert!(all.contains(word), "{word}");
+            assert!(!nothing.contains(word), "{word}");
+        }
     }
 
     #[test]

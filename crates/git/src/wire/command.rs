@@ -4,6 +4,8 @@
 use super::capabilities::Capabilities;
 use super::fetch::FetchRequest;
 use super::ls_refs::LsRefsRequest;
+use super::object_info::ObjectInfoRequest;
+use super::offers::Offers;
 use super::{ProtocolError, advertise};
 use crate::ObjectFormat;
 use crate::pktline::{Line, Lines};
@@ -28,6 +30,22 @@ pub enum Command {
     LsRefs(LsRefsRequest),
     /// Objects.
     Fetch(FetchRequest),
+    /// What objects are.
+    ObjectInfo(ObjectInfoRequest),
+    /// Where bundles are.
+    BundleUri,
+}
+
+impl Command {
+    /// What the protocol calls it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Command::LsRefs(_) => "ls-refs",
+            Command::Fetch(_) => "fetch",
+            Command::ObjectInfo(_) => "object-info",
+            Command::BundleUri => "bundle-uri",
+        }
+    }
 }
 
 /// The most server options that one request may have.
@@ -38,6 +56,9 @@ const SERVER_OPTIONS_MAX: usize = 1_000;
 pub struct RequestDecoder {
     lines: Lines,
     format: ObjectFormat,
+    offers: Offers,
+    /// The client said what its hash is.
+    format_known: bool,
     place: Place,
     command: Option<Command>,
     agent: Option<Vec<u8>>,
@@ -58,12 +79,19 @@ impl RequestDecoder {
         RequestDecoder {
             lines: Lines::default(),
             format,
+            offers: Offers::default(),
+            format_known: false,
             place: Place::Capabilities,
             command: None,
             agent: None,
             session_id: None,
             server_options: Vec::new(),
         }
+    }
+
+    /// Refuses what is not among `offers`.
+    pub fn offering(self, offers: Offers) -> RequestDecoder {
+        RequestDecoder { offers, ..self }
     }
 
     /// Takes bytes from `input` until the request is whole; then gives it, and leaves what
@@ -90,20 +118,27 @@ impl RequestDecoder {
                     self.capability(line.text().unwrap_or_default())?;
                 }
                 (Place::Capabilities, Line::Delimiter) => {
-                    if self.command.is_none() {
-                        return Err(ProtocolError::NoCommand);
-                    }
+                    self.end_capabilities()?;
                     self.place = Place::Arguments;
                 }
                 (Place::Arguments, Line::Data(_)) => {
                     let text = line.text().unwrap_or_default();
                     match &mut self.command {
                         Some(Command::LsRefs(request)) => request.argument(text)?,
-                        Some(Command::Fetch(request)) => request.argument(text, self.format)?,
+                        Some(Command::Fetch(request)) => {
+                            request.argument(text, self.format, &self.offers)?;
+                        }
+                        Some(Command::ObjectInfo(request)) => {
+                            request.argument(text, self.format)?;
+                        }
+                        Some(Command::BundleUri) => {
+                            return Err(ProtocolError::BundleUriArgument(shortened(text)));
+                        }
                         None => return Err(ProtocolError::NoCommand),
                     }
                 }
                 (Place::Capabilities | Place::Arguments, Line::Flush) => {
+                    self.end_capabilities()?;
                     self.place = Place::End;
                     let command = self.command.take().ok_or(ProtocolError::NoCommand)?;
                     return Ok(Some(Request {
@@ -131,6 +166,18 @@ impl RequestDecoder {
         self.lines.is_at_boundary() && self.place == Place::Capabilities && self.command.is_none()
     }
 
+    /// Behind the capabilities there is a command, and one hash for both sides; a client that
+    /// names none means SHA-1.
+    fn end_capabilities(&mut self) -> Result<(), ProtocolError> {
+        if self.command.is_none() {
+            return Err(ProtocolError::NoCommand);
+        }
+        if !self.format_known {
+            check_format(b"sha1", self.format)?;
+        }
+        Ok(())
+    }
+
     fn capability(&mut self, text: &[u8]) -> Result<(), ProtocolError> {
         let (name, value) = match text.iter().position(|&byte| byte == b'=') {
             Some(at) => (&text[..at], Some(&text[at + 1..])),
@@ -138,12 +185,19 @@ impl RequestDecoder {
         };
         match (name, value) {
             (b"command", Some(command)) => {
-                if self.command.is_some() {
-                    return Err(ProtocolError::UnexpectedLine(shortened(text)));
+                if let Some(first) = &self.command {
+                    return Err(ProtocolError::SecondCommand {
+                        first: first.name(),
+                        second: shortened(command),
+                    });
                 }
                 self.command = Some(match command {
                     b"ls-refs" => Command::LsRefs(LsRefsRequest::default()),
                     b"fetch" => Command::Fetch(FetchRequest::default()),
+                    b"object-info" if self.offers.object_info => {
+                        Command::ObjectInfo(ObjectInfoRequest::default())
+                    }
+                    b"bundle-uri" if self.offers.bundle_uri => Command::BundleUri,
                     other => return Err(ProtocolError::UnknownCommand(shortened(other))),
                 });
             }
@@ -158,7 +212,10 @@ impl RequestDecoder {
                 }
                 self.server_options.push(value.unwrap_or_default().to_vec());
             }
-            (b"object-format", Some(client)) => check_format(client, self.format)?,
+            (b"object-format", Some(client)) => {
+                check_format(client, self.format)?;
+                self.format_known = true;
+            }
             _ => return Err(ProtocolError::UnknownCapability(shortened(text))),
         }
         Ok(())
@@ -169,6 +226,9 @@ impl RequestDecoder {
 pub(crate) fn check_format(client: &[u8], server: ObjectFormat) -> Result<(), ProtocolError> {
     if client == advertise::format_name(server).as_bytes() {
         return Ok(());
+    }
+    if !matches!(client, b"sha1" | b"sha256") {
+        return Err(ProtocolError::UnknownFormat(shortened(client)));
     }
     Err(ProtocolError::ObjectFormat {
         server,
@@ -255,12 +315,48 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_names_no_hash_means_sha1() {
+        let bytes = request(&["command=ls-refs", "--", "."]);
+        let read = RequestDecoder::new(ObjectFormat::Sha256).read(&mut &bytes[..]);
+        assert_eq!(
+            read.unwrap_err().to_string(),
+            "mismatched object format: server sha256; client sha1"
+        );
+    }
+
+    #[test]
+    fn a_list_of_bundles_is_asked_for_without_arguments() {
+        let offers = || Offers {
+            bundle_uri: true,
+            ..Offers::default()
+        };
+        let read = |lines: &[&str]| {
+            let bytes = request(lines);
+            let decoder = RequestDecoder::new(ObjectFormat::Sha1).offering(offers());
+            { decoder }.read(&mut &bytes[..])
+        };
+        let asked = read(&["command=bundle-uri", "agent=x", "."]).unwrap();
+        assert_eq!(asked.unwrap().command, Command::BundleUri);
+        let error = read(&["command=bundle-uri", "--", "all"]).unwrap_err();
+        assert_eq!(error.to_string(), "bundle-uri: unexpected argument: 'all'");
+    }
+
+    #[test]
     fn what_is_no_request_is_told_so() {
         for (lines, expected) in [
             (&["."][..], "no command requested"),
             (&["agent=x", "--"], "no command requested"),
             (&["command=frobnicate"], "invalid command 'frobnicate'"),
             (&["wonder"], "unknown capability 'wonder'"),
+            (&["command=bundle-uri"], "invalid command 'bundle-uri'"),
+            (
+                &["command=ls-refs", "command=fetch"],
+                "command 'fetch' requested after already requesting command 'ls-refs'",
+            ),
+            (
+                &["command=ls-refs", "object-format=md5"],
+                "unknown object format 'md5'",
+            ),
             (
                 &["command=ls-refs", "object-format=sha256"],
                 "mismatched object format: server sha1; client sha256",
@@ -281,11 +377,11 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_panic_and_no_split_matters(
-            chosen in prop::collection::vec(0usize..14, 0..14),
+            chosen in prop::collection::vec(0usize..18, 0..14),
             garbage in prop::collection::vec(any::<u8>(), 0..20),
             size in 1usize..9,
         ) {
-            let words = ["command=ls-refs\n", "command=fetch", "--", ".", "peel", "symrefs", "ref-prefix refs/\n",
+            let words = ["command=ls-refs\n", "command=fetch", "command=object-info", "size", "oid 1234567890123456789012345678901234567890", "filter tree:1", "--", ".", "peel", "symrefs", "ref-prefix refs/\n",
                 "want 1234567890123456789012345678901234567890", "have 1234567890123456789012345678901234567890\n",
                 "done", "thin-pack", "agent=x", "object-format=sha1", "server-option=a"];
             let lines: Vec<&str> = chosen.iter().map(|&at| words[at]).collect();

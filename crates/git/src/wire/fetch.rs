@@ -3,6 +3,8 @@
 
 use super::command::shortened;
 use super::depth::Depth;
+use super::filter::FilterSpec;
+use super::offers::Offers;
 use super::{ProtocolError, parse_id, push_hex};
 use crate::{ObjectFormat, ObjectId, oid, pktline};
 
@@ -27,16 +29,25 @@ pub struct FetchRequest {
     pub wait_for_done: bool,
     /// Where its history is cut, and where it is to be.
     pub depth: Depth,
+    /// Which objects it does without for now.
+    pub filter: Option<FilterSpec>,
+    /// Refs whose targets it wants, by their full names; `git fetch-pack` puts ids there too.
+    pub wanted_refs: Vec<Vec<u8>>,
+    /// The answer is to be in side-band lines from its first line on.
+    pub sideband_all: bool,
 }
 
 /// The most objects that one request may want or have.
 pub const OBJECTS_MAX: usize = 1_000_000;
+/// The most refs that one request may want by name.
+const WANTED_REFS_MAX: usize = 100_000;
 
 impl FetchRequest {
     pub(super) fn argument(
         &mut self,
         text: &[u8],
         format: ObjectFormat,
+        offers: &Offers,
     ) -> Result<(), ProtocolError> {
         if let Some(hex) = text.strip_prefix(b"have ") {
             return push_id(&mut self.haves, hex, format, "haves");
@@ -47,7 +58,23 @@ impl FetchRequest {
         if self.depth.line(text, format)? {
             return Ok(());
         }
+        if let Some(spec) = text.strip_prefix(b"filter ").filter(|_| offers.filter) {
+            return self.set_filter(spec);
+        }
+        if let Some(name) = text.strip_prefix(b"want-ref ")
+            && offers.ref_in_want
+        {
+            if self.wanted_refs.len() == WANTED_REFS_MAX {
+                return Err(ProtocolError::TooMany {
+                    what: "wanted refs",
+                    max: WANTED_REFS_MAX,
+                });
+            }
+            self.wanted_refs.push(name.to_vec());
+            return Ok(());
+        }
         match text {
+            b"sideband-all" if offers.sideband_all => self.sideband_all = true,
             b"done" => self.done = true,
             b"thin-pack" => self.thin_pack = true,
             b"no-progress" => self.no_progress = true,
@@ -59,6 +86,37 @@ impl FetchRequest {
         }
         Ok(())
     }
+
+    pub(super) fn set_filter(&mut self, spec: &[u8]) -> Result<(), ProtocolError> {
+        if self.filter.is_some() {
+            return Err(ProtocolError::SecondFilter);
+        }
+        self.filter = Some(FilterSpec::parse(spec)?);
+        Ok(())
+    }
+
+    /// Whether it names anything that it wants.
+    pub fn wants_something(&self) -> bool {
+        !self.wants.is_empty() || !self.wanted_refs.is_empty()
+    }
+}
+
+/// Writes the section that says what wanted refs name, and the delimiter behind it; nothing where
+/// there are none.
+pub fn write_wanted_refs(out: &mut Vec<u8>, refs: &[(ObjectId, Vec<u8>)]) {
+    if refs.is_empty() {
+        return;
+    }
+    pktline::write(out, &[b"wanted-refs\n"]);
+    for (id, name) in refs {
+        let mut line = Vec::with_capacity(id.kind().len_in_hex() + name.len() + 2);
+        push_hex(&mut line, id);
+        line.push(b' ');
+        line.extend_from_slice(name);
+        line.push(b'\n');
+        pktline::write(out, &[&line]);
+    }
+    out.extend_from_slice(pktline::DELIMITER);
 }
 
 pub(super) fn push_id(
@@ -142,11 +200,48 @@ mod tests {
             format!("want {hex}"),
         ] {
             request
-                .argument(line.as_bytes(), ObjectFormat::Sha1)
+                .argument(line.as_bytes(), ObjectFormat::Sha1, &Offers::default())
                 .unwrap();
         }
         assert_eq!((request.wants.len(), request.haves.len()), (2, 1));
         assert!(request.done && request.ofs_delta && !request.thin_pack);
+    }
+
+    #[test]
+    fn what_is_not_offered_is_no_argument() {
+        let line = |text: &str, offers: &Offers| {
+            FetchRequest::default().argument(text.as_bytes(), ObjectFormat::Sha1, offers)
+        };
+        let nothing = Offers {
+            filter: false,
+            ref_in_want: false,
+            sideband_all: false,
+            ..Offers::default()
+        };
+        for text in [
+            "filter blob:none",
+            "want-ref refs/heads/main",
+            "sideband-all",
+        ] {
+            assert_eq!(line(text, &Offers::default()), Ok(()));
+            let error = line(text, &nothing).unwrap_err().to_string();
+            assert_eq!(error, format!("unexpected line: '{text}'"));
+        }
+        let error = line("filter blob:nothing", &Offers::default()).unwrap_err();
+        assert_eq!(error.to_string(), "invalid filter-spec 'blob:nothing'");
+    }
+
+    #[test]
+    fn wanted_refs_are_said_before_the_pack() {
+        let id = ObjectFormat::Sha1.empty_tree();
+        let mut out = Vec::new();
+        write_wanted_refs(&mut out, &[]);
+        assert!(out.is_empty());
+        write_wanted_refs(&mut out, &[(id, b"refs/heads/a".to_vec())]);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            format!("0010wanted-refs\n003a{id} refs/heads/a\n0001")
+        );
     }
 
     #[test]

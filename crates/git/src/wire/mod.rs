@@ -6,11 +6,15 @@
 //! [`sideband`] carries a pack, progress and errors in one stream.
 
 pub mod advertise;
+pub mod bundle_uri;
 pub mod capabilities;
 pub mod command;
 pub mod depth;
 pub mod fetch;
+pub mod filter;
 pub mod ls_refs;
+pub mod object_info;
+pub mod offers;
 pub mod receive;
 pub mod sideband;
 pub mod upload;
@@ -105,12 +109,41 @@ pub enum ProtocolError {
     /// Not a command of version 2 that was advertised.
     #[error("invalid command '{}'", .0.escape_ascii())]
     UnknownCommand(Vec<u8>),
+    /// A second command of version 2 in one request.
+    #[error("command '{}' requested after already requesting command '{first}'", .second.escape_ascii())]
+    SecondCommand {
+        /// The one that came first.
+        first: &'static str,
+        /// The one behind it.
+        second: Vec<u8>,
+    },
+    /// An argument that `object-info` does not have.
+    #[error("object-info: unexpected line: '{}'", .0.escape_ascii())]
+    ObjectInfoLine(Vec<u8>),
+    /// Not an object id of the repository's hash, for `object-info`.
+    #[error("object-info: protocol error, expected to get oid, not '{}'", .0.escape_ascii())]
+    ObjectInfoId(Vec<u8>),
+    /// An argument for `bundle-uri`, which has none.
+    #[error("bundle-uri: unexpected argument: '{}'", .0.escape_ascii())]
+    BundleUriArgument(Vec<u8>),
+    /// A filter that is none.
+    #[error(transparent)]
+    Filter(#[from] filter::FilterError),
+    /// A second filter in one request.
+    #[error("multiple filter-specs cannot be combined")]
+    SecondFilter,
+    /// A filter of a client of versions 0 and 1 that did not ask for the capability.
+    #[error("git upload-pack: filtering capability not negotiated")]
+    FilterNotAsked,
     /// Version 2 without a command.
     #[error("no command requested")]
     NoCommand,
     /// A capability that was not advertised.
     #[error("unknown capability '{}'", .0.escape_ascii())]
     UnknownCapability(Vec<u8>),
+    /// Not a hash that anybody knows.
+    #[error("unknown object format '{}'", .0.escape_ascii())]
+    UnknownFormat(Vec<u8>),
     /// The client's hash is not the repository's.
     #[error("mismatched object format: server {server}; client {}", client.escape_ascii())]
     ObjectFormat {

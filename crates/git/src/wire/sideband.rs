@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use super::upload::Carrier;
-use crate::pktline::{self, DATA_BYTES_MAX, PREFIX_BYTES};
+use crate::pktline::{self, DATA_BYTES_MAX, Line, PREFIX_BYTES};
 
 /// The most that one side-band line carries: the band's number takes one byte.
 pub const PAYLOAD_BYTES_MAX: usize = DATA_BYTES_MAX - 1;
@@ -42,6 +42,36 @@ pub fn write(out: &mut Vec<u8>, band: Band, payload: &[u8]) {
 
 /// An empty line on the data band: it means nothing, and shows that somebody is still there.
 pub const KEEP_ALIVE: &[u8] = b"0005\x01";
+
+/// The same where all of an answer is in side-band lines (`sideband-all`), outside of the pack.
+pub const KEEP_ALIVE_OF_ALL: &[u8] = b"0005\x02";
+
+/// Puts whole lines into the data band, for a client that wants all of the answer in side-band
+/// lines (`sideband-all`). Flushes and delimiters stay as they are; what is no line, or too long
+/// for one with a band, too.
+pub fn into_data_band(lines: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(lines.len() + lines.len() / 8);
+    let mut rest = lines;
+    while let Ok(pktline::Decoded::Complete {
+        line,
+        bytes_consumed,
+    }) = pktline::decode(rest)
+    {
+        let Some((whole, behind)) = rest.split_at_checked(bytes_consumed) else {
+            break;
+        };
+        match line {
+            Line::Data(data) if data.len() <= PAYLOAD_BYTES_MAX => {
+                out.extend_from_slice(&header(Band::Data, data.len()));
+                out.extend_from_slice(data);
+            }
+            _ => out.extend_from_slice(whole),
+        }
+        rest = behind;
+    }
+    out.extend_from_slice(rest);
+    out
+}
 
 /// Below this many bytes copying a payload into a line is cheaper than sending it beside one.
 const COPY_BYTES_MAX: usize = 16 << 10;
@@ -144,7 +174,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::pktline::{Line, Lines};
+    use crate::pktline::Lines;
 
     /// The payload of each band, put together again.
     fn unframe(bytes: &[u8]) -> [Vec<u8>; 3] {
@@ -166,6 +196,20 @@ mod tests {
         let mut out = Vec::new();
         write(&mut out, Band::Progress, &text);
         assert_eq!(unframe(&out), [Vec::new(), text, Vec::new()]);
+    }
+
+    #[test]
+    fn all_of_an_answer_goes_into_the_band() {
+        let mut lines = Vec::new();
+        pktline::write(&mut lines, &[b"acknowledgments\n"]);
+        lines.extend_from_slice(pktline::DELIMITER);
+        pktline::write(&mut lines, &[b"packfile\n"]);
+        lines.extend_from_slice(pktline::FLUSH);
+        assert_eq!(
+            into_data_band(&lines).escape_ascii().to_string(),
+            "0015\\x01acknowledgments\\n0001000e\\x01packfile\\n0000"
+        );
+        assert_eq!(into_data_band(b"zzz"), b"zzz");
     }
 
     proptest! {

@@ -4,19 +4,27 @@
 use super::capabilities::Capabilities;
 use super::command::{check_format_v0, shortened};
 use super::fetch::{FetchRequest, push_id};
+use super::offers::Offers;
 use super::{ProtocolError, parse_id, push_hex};
 use crate::pktline::{self, Line, Lines};
 use crate::{ObjectFormat, ObjectId, oid};
 
 /// What upload-pack can do in these versions, as it stands behind the first ref; `head` is the
 /// branch that HEAD names, where there is one.
-pub fn capabilities(format: ObjectFormat, head: Option<&[u8]>) -> Vec<u8> {
+pub fn capabilities(format: ObjectFormat, head: Option<&[u8]>, offers: &Offers) -> Vec<u8> {
     let mut list = b"multi_ack multi_ack_detailed no-done thin-pack side-band side-band-64k \
         ofs-delta no-progress include-tag allow-tip-sha1-in-want allow-reachable-sha1-in-want"
         .to_vec();
     if let Some(branch) = head {
         list.extend_from_slice(b" symref=HEAD:");
         list.extend_from_slice(branch);
+    }
+    if offers.filter {
+        list.extend_from_slice(b" filter");
+    }
+    if let Some(id) = &offers.session_id {
+        list.extend_from_slice(b" session-id=");
+        list.extend_from_slice(id.as_bytes());
     }
     list.extend_from_slice(b" object-format=");
     list.extend_from_slice(super::advertise::format_name(format).as_bytes());
@@ -62,6 +70,10 @@ pub struct WantRequest {
     pub no_done: bool,
     /// What the client calls itself.
     pub agent: Option<Vec<u8>>,
+    /// What the client wants logged beside the request.
+    pub session_id: Option<Vec<u8>>,
+    /// It asked for filters to be understood.
+    filter_asked: bool,
 }
 
 /// What a client says.
@@ -84,6 +96,7 @@ pub struct UploadDecoder {
     format: ObjectFormat,
     wants: Option<Box<WantRequest>>,
     any_want: bool,
+    offers: Offers,
 }
 
 impl UploadDecoder {
@@ -94,7 +107,13 @@ impl UploadDecoder {
             format,
             wants: Some(Box::default()),
             any_want: false,
+            offers: Offers::default(),
         }
+    }
+
+    /// Refuses what is not among `offers`.
+    pub fn offering(self, offers: Offers) -> UploadDecoder {
+        UploadDecoder { offers, ..self }
     }
 
     /// The next thing said in what came before and `input`, which is shortened by what was taken;
@@ -118,7 +137,7 @@ impl UploadDecoder {
             match &mut self.wants {
                 Some(wants) => {
                     self.any_want = true;
-                    want(wants, text, self.format)?;
+                    want(wants, text, self.format, &self.offers)?;
                 }
                 None if text == b"done" => return Ok(Some(Said::Done)),
                 None => match text.strip_prefix(b"have ") {
@@ -136,13 +155,21 @@ impl UploadDecoder {
     }
 }
 
-fn want(wants: &mut WantRequest, text: &[u8], format: ObjectFormat) -> Result<(), ProtocolError> {
+fn want(
+    wants: &mut WantRequest,
+    text: &[u8],
+    format: ObjectFormat,
+    offers: &Offers,
+) -> Result<(), ProtocolError> {
     let unexpected = || ProtocolError::UnexpectedLine(shortened(text));
     if wants.fetch.depth.line(text, format)? {
         return Ok(());
     }
-    if text.starts_with(b"filter ") {
-        return Err(ProtocolError::NotSupported("a partial clone"));
+    if let Some(spec) = text.strip_prefix(b"filter ") {
+        if !wants.filter_asked {
+            return Err(ProtocolError::FilterNotAsked);
+        }
+        return wants.fetch.set_filter(spec);
     }
     let rest = text.strip_prefix(b"want ").ok_or_else(unexpected)?;
     let hex = &rest[..rest.len().min(format.len_in_hex())];
@@ -169,6 +196,8 @@ fn want(wants: &mut WantRequest, text: &[u8], format: ObjectFormat) -> Result<()
     };
     wants.no_done = list.has(b"no-done");
     wants.agent = list.value(b"agent").map(shortened);
+    wants.session_id = list.value(b"session-id").map(shortened);
+    wants.filter_asked = offers.filter && list.has(b"filter");
     wants.fetch.thin_pack = list.has(b"thin-pack");
     wants.fetch.ofs_delta = list.has(b"ofs-delta");
     wants.fetch.no_progress = list.has(b"no-progress");
@@ -292,6 +321,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::wire::filter::FilterSpec;
 
     const A: &str = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391";
     const B: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
@@ -361,7 +391,19 @@ mod tests {
     fn what_is_not_offered_is_refused_clearly() {
         let all = bytes(&[format!("want {A}"), "filter blob:none".into()]);
         let error = hear(&[&all]).1.unwrap().to_string();
-        assert_eq!(error, "a partial clone is not supported by this server");
+        assert_eq!(
+            error,
+            "git upload-pack: filtering capability not negotiated"
+        );
+        let all = bytes(&[
+            format!("want {A} filter"),
+            "filter blob:none".into(),
+            ".".into(),
+        ]);
+        let Said::Wants(wants) = &hear(&[&all]).0[0] else {
+            panic!("no wants")
+        };
+        assert_eq!(wants.fetch.filter, Some(FilterSpec::BlobNone));
     }
 
     /// What is answered to haves that both sides have (`c`) or the client alone (`o`), flush (`.`)

@@ -3,6 +3,7 @@
 pub mod answers;
 pub mod commits;
 pub mod error;
+pub mod fetch;
 pub mod files;
 pub mod history;
 pub mod memory;

@@ -9,6 +9,7 @@ use govc_engine::work::hidden::HiddenRefs;
 use govc_engine::work::upload::shown_refs;
 use govc_engine::{RefName, Repository};
 use govc_git::wire::advertise::{self, RefAdvertisement};
+use govc_git::wire::offers::Offers;
 use govc_git::wire::upload;
 use govc_git::wire::{ProtocolVersion, Service};
 
@@ -28,18 +29,19 @@ pub(super) async fn answer(
     repository: &Arc<Repository>,
     service: Service,
     version: ProtocolVersion,
+    offers: Offers,
 ) -> Result<Response, Refused> {
     match service {
         Service::UploadPack => {
             let content_type = "application/x-git-upload-pack-advertisement";
             if version == ProtocolVersion::V2 {
                 let mut out = Vec::new();
-                advertise::write_v2(&mut out, repository.pool().format());
+                advertise::write_v2(&mut out, repository.pool().format(), &offers);
                 return Ok(answer::answer(content_type, out));
             }
             let many = repository.snapshot().refs.len() > aside::REFS_MAX;
             let repository = Arc::clone(repository);
-            let out = aside::run(many, move || upload_pack(&repository, version)).await;
+            let out = aside::run(many, move || upload_pack(&repository, version, &offers)).await;
             Ok(answer::answer(
                 content_type,
                 out?.map_err(AppError::internal)?,
@@ -84,6 +86,7 @@ fn receive_pack(
 fn upload_pack(
     repository: &Arc<Repository>,
     version: ProtocolVersion,
+    offers: &Offers,
 ) -> Result<Vec<u8>, PoolError> {
     let format = repository.pool().format();
     let snapshot = repository.snapshot();
@@ -94,7 +97,7 @@ fn upload_pack(
         .filter(|name| !hidden.hides(name));
     let mut out = Vec::new();
     advertise::write_http_banner(&mut out, Service::UploadPack);
-    let capabilities = upload::capabilities(format, head);
+    let capabilities = upload::capabilities(format, head, offers);
     let mut refs = RefAdvertisement::begin(&mut out, version, format, capabilities);
     shown_refs(&View::of(repository), hidden, &[], true, |shown| {
         refs.write(&mut out, shown);

@@ -20,6 +20,7 @@ use http::{HeaderMap, Method};
 use tokio::sync::Semaphore;
 
 use crate::app::{Action, App};
+use crate::http::ask::origin;
 use crate::http::caller::Caller;
 use crate::routes::pages;
 use answer::Refused;
@@ -47,6 +48,7 @@ async fn serve(app: &App, place: Place, request: Request) -> Result<Response, Re
     let caller = parts.extensions.get::<Caller>().cloned();
     let caller = caller.ok_or(Refused::NotFound)?;
     let version = protocol_version(&parts.headers);
+    let offers = app.offers(&caller.request_id);
     match place {
         Place::InfoRefs(id) => {
             if !matches!(parts.method, Method::GET | Method::HEAD) {
@@ -54,7 +56,7 @@ async fn serve(app: &App, place: Place, request: Request) -> Result<Response, Re
             }
             let service = info_refs::service(parts.uri.query())?;
             let repository = app.repository(&caller, &id, action(service)).await?;
-            info_refs::answer(&repository, service, version).await
+            info_refs::answer(&repository, service, version, offers).await
         }
         Place::Service(id, service) => {
             if parts.method != Method::POST {
@@ -63,7 +65,16 @@ async fn serve(app: &App, place: Place, request: Request) -> Result<Response, Re
             let repository = app.repository(&caller, &id, action(service)).await?;
             let body = body::RequestBody::of(&parts.headers, body, service)?;
             match service {
-                Service::UploadPack => upload_pack::answer(repository, version, body).await,
+                Service::UploadPack => {
+                    let origin = origin(app, &parts);
+                    let asked = upload_pack::Asked {
+                        app,
+                        caller: &caller,
+                        offers,
+                        origin,
+                    };
+                    upload_pack::answer(asked, repository, version, body).await
+                }
                 Service::ReceivePack => receive_pack::answer(app, &caller, repository, body).await,
             }
         }

@@ -8,14 +8,17 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
 use govc_engine::Repository;
-use govc_engine::pool::PackStream;
-use govc_engine::work::View;
+use govc_engine::pool::{PackStream, PoolError};
 use govc_engine::work::hidden::HiddenRefs;
 use govc_engine::work::upload::{self, Common, UploadError};
+use govc_engine::work::{View, objects};
 use govc_git::pktline;
+use govc_git::wire::bundle_uri;
 use govc_git::wire::command::{Command, Request, RequestDecoder};
 use govc_git::wire::fetch::{self, FetchRequest, Next, OBJECTS_MAX};
 use govc_git::wire::ls_refs::LsRefsRequest;
+use govc_git::wire::object_info::ObjectInfoRequest;
+use govc_git::wire::offers::Offers;
 use govc_git::wire::sideband::{self, Band, Framer};
 use govc_git::wire::upload::{Carrier, Said, UploadDecoder, WantRequest};
 use govc_git::wire::{ProtocolError, ProtocolVersion};
@@ -25,7 +28,9 @@ use tokio::time::timeout;
 use super::answer::{Refused, answer as answer_as, error_line, our_fault};
 use super::body::RequestBody;
 use super::{KEEP_ALIVE, aside};
+use crate::app::App;
 use crate::app::error::AppError;
+use crate::http::caller::Caller;
 
 const RESULT: &str = "application/x-git-upload-pack-result";
 
@@ -34,32 +39,94 @@ const AHEAD_BYTES: usize = 256 << 10;
 
 const NOT_SHALLOW: ProtocolError = ProtocolError::NotSupported("a shallow history");
 
+/// A request, besides its body.
+pub(super) struct Asked<'a> {
+    pub(super) app: &'a App,
+    pub(super) caller: &'a Caller,
+    /// What the server offers this client.
+    pub(super) offers: Offers,
+    /// The server as this client sees it.
+    pub(super) origin: String,
+}
+
+impl Asked<'_> {
+    /// Notes what a client says of itself beside the request's id.
+    fn note(&self, agent: Option<&[u8]>, session_id: Option<&[u8]>, options: &[Vec<u8>]) {
+        let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
+        if session_id.is_some() || !options.is_empty() {
+            tracing::info!(
+                request_id = %self.caller.request_id,
+                agent = agent.map(text),
+                client_session_id = session_id.map(text),
+                server_options = ?options.iter().map(|option| text(option)).collect::<Vec<_>>(),
+                "a client says who it is"
+            );
+        }
+    }
+}
+
 /// Answers one request.
 pub(super) async fn answer(
+    asked: Asked<'_>,
     repository: Arc<Repository>,
     version: ProtocolVersion,
     body: RequestBody,
 ) -> Result<Response, Refused> {
     if version != ProtocolVersion::V2 {
-        return converse(&repository, body).await;
+        return converse(&asked, &repository, body).await;
     }
-    let request = match read(&repository, body).await? {
+    let request = match read(&asked, &repository, body).await? {
         Ok(Some(request)) => request,
         Ok(None) => return Ok(answer_as(RESULT, Body::empty())),
         Err(error) => return Ok(answer_as(RESULT, error_line(&error))),
     };
+    asked.note(
+        request.agent.as_deref(),
+        request.session_id.as_deref(),
+        &request.server_options,
+    );
     match request.command {
-        Command::LsRefs(asked) => list_refs(&repository, asked).await,
-        Command::Fetch(asked) => fetch(&repository, asked).await,
+        Command::LsRefs(wanted) => list_refs(&repository, wanted).await,
+        Command::Fetch(wanted) => fetch(&asked, &repository, wanted).await,
+        Command::ObjectInfo(wanted) => object_info(&repository, wanted).await,
+        Command::BundleUri => {
+            let mut out = Vec::new();
+            bundle_uri::write(&mut out, &asked.app.bundles(&repository, &asked.origin));
+            Ok(answer_as(RESULT, out))
+        }
+    }
+}
+
+/// What the operator says about the filter of a request; its line where that is no.
+fn refused_filter(asked: &Asked<'_>, wanted: &FetchRequest) -> Option<String> {
+    let spec = wanted.filter.as_ref()?;
+    let refused = asked.app.check_filter(spec).err()?;
+    Some(refused.to_string())
+}
+
+async fn object_info(
+    repository: &Arc<Repository>,
+    wanted: ObjectInfoRequest,
+) -> Result<Response, Refused> {
+    let view = View::of(repository);
+    let told = aside::run(true, move || {
+        let mut out = Vec::new();
+        objects::object_info(&view, &wanted, &mut out).map(|()| out)
+    });
+    match told.await? {
+        Ok(out) => Ok(answer_as(RESULT, out)),
+        Err(error) => Ok(answer_as(RESULT, error_line(&our_fault(&error)))),
     }
 }
 
 /// Reads the request; `None` where the body is empty.
 async fn read(
+    asked: &Asked<'_>,
     repository: &Repository,
     mut body: RequestBody,
 ) -> Result<Result<Option<Request>, ProtocolError>, Refused> {
-    let mut decoder = RequestDecoder::new(repository.pool().format());
+    let decoder = RequestDecoder::new(repository.pool().format());
+    let mut decoder = decoder.offering(asked.offers.clone());
     while let Some(piece) = body.next().await? {
         match decoder.read(&mut &piece[..]) {
             Ok(None) => {}
@@ -93,57 +160,114 @@ async fn list_refs(
 /// What of an error the client is told.
 fn explain(error: UploadError) -> String {
     match error {
-        UploadError::NotOurRef(_) => error.to_string(),
+        UploadError::NotOurRef(_) | UploadError::UnknownRef(_) | UploadError::Filter(_) => {
+            error.to_string()
+        }
+        UploadError::Pool(error @ PoolError::FilterTooCostly) => error.to_string(),
         UploadError::Pool(error) => our_fault(&error).to_owned(),
     }
 }
 
-async fn fetch(repository: &Arc<Repository>, asked: FetchRequest) -> Result<Response, Refused> {
-    if asked.wants.is_empty() && !asked.wait_for_done {
+async fn fetch(
+    asked: &Asked<'_>,
+    repository: &Arc<Repository>,
+    mut wanted: FetchRequest,
+) -> Result<Response, Refused> {
+    if !wanted.wants_something() && !wanted.wait_for_done {
         return Ok(answer_as(RESULT, Body::empty()));
     }
-    if !asked.depth.is_empty() {
-        return Ok(answer_as(RESULT, error_line(&NOT_SHALLOW)));
+    let voice = Voice::of(&wanted);
+    if !wanted.depth.is_empty() {
+        return Ok(voice.refuse(&NOT_SHALLOW));
+    }
+    if let Some(refused) = refused_filter(asked, &wanted) {
+        return Ok(voice.refuse(&refused));
     }
     let view = View::of(repository);
+    let record = Arc::clone(&repository.snapshot().record);
     let negotiated = aside::run(true, move || {
-        let common = upload::negotiate(&view, &asked)?;
-        Ok((view, asked, common))
+        let hidden = HiddenRefs::of(&record.settings);
+        let refs = upload::wanted_refs(&view, hidden, &wanted.wanted_refs)?;
+        wanted.wants.extend(refs.iter().map(|(id, _)| *id));
+        let common = upload::negotiate(&view, &wanted)?;
+        Ok((view, wanted, refs, common))
     });
-    let (view, asked, common) = match negotiated.await? {
+    let (view, wanted, refs, common) = match negotiated.await? {
         Ok(negotiated) => negotiated,
-        Err(error) => return Ok(answer_as(RESULT, error_line(&explain(error)))),
+        Err(error) => return Ok(voice.refuse(&explain(error))),
     };
     let mut head = Vec::new();
-    if !asked.done && !asked.haves.is_empty() {
+    if !wanted.done && !wanted.haves.is_empty() {
         let Common { haves, ready } = &common;
-        let ready = *ready && !asked.wait_for_done;
+        let ready = *ready && !wanted.wait_for_done;
         let next = fetch::write_acknowledgments(&mut head, haves.iter().copied(), ready);
         if next == Next::MoreHaves {
-            return Ok(answer_as(RESULT, head));
+            return Ok(answer_as(RESULT, voice.say(head)));
         }
     }
-    if asked.wants.is_empty() {
-        return Ok(answer_as(RESULT, head));
+    if wanted.wants.is_empty() {
+        return Ok(answer_as(RESULT, voice.say(head)));
     }
+    fetch::write_wanted_refs(&mut head, &refs);
     fetch::write_packfile_header(&mut head);
-    let show_progress = !asked.no_progress;
+    let show_progress = !wanted.no_progress;
     let counting = tokio::task::spawn_blocking(move || {
-        let pack = upload::pack(&view, &asked, common.haves)?;
+        let pack = upload::pack(&view, &wanted, common.haves)?;
         Ok(Sending::begin(pack, Carrier::Lines, show_progress))
     });
-    send(head, counting, Carrier::Lines).await
+    send(voice.say(head), counting, Carrier::Lines).await
+}
+
+/// How a client of version 2 is spoken to before the pack.
+#[derive(Debug, Clone, Copy)]
+struct Voice {
+    /// All in side-band lines.
+    in_bands: bool,
+}
+
+impl Voice {
+    fn of(wanted: &FetchRequest) -> Voice {
+        Voice {
+            in_bands: wanted.sideband_all,
+        }
+    }
+
+    /// `lines` as the client takes them.
+    fn say(self, lines: Vec<u8>) -> Vec<u8> {
+        match self.in_bands {
+            true => sideband::into_data_band(&lines),
+            false => lines,
+        }
+    }
+
+    /// The answer that says no.
+    fn refuse(self, why: &impl ToString) -> Response {
+        if !self.in_bands {
+            return answer_as(RESULT, error_line(why));
+        }
+        let mut out = Vec::new();
+        sideband::write(&mut out, Band::Error, why.to_string().as_bytes());
+        answer_as(RESULT, out)
+    }
 }
 
 /// Answers one request of versions 0 and 1: wants, and haves or `done`.
-async fn converse(repository: &Arc<Repository>, body: RequestBody) -> Result<Response, Refused> {
-    let (wants, said) = match listen(repository, body).await? {
+async fn converse(
+    asked: &Asked<'_>,
+    repository: &Arc<Repository>,
+    body: RequestBody,
+) -> Result<Response, Refused> {
+    let (wants, said) = match listen(asked, repository, body).await? {
         Ok(Some(heard)) => heard,
         Ok(None) => return Ok(answer_as(RESULT, Body::empty())),
         Err(error) => return Ok(answer_as(RESULT, error_line(&error))),
     };
+    asked.note(wants.agent.as_deref(), wants.session_id.as_deref(), &[]);
     if !wants.fetch.depth.is_empty() {
         return Ok(answer_as(RESULT, error_line(&NOT_SHALLOW)));
+    }
+    if let Some(refused) = refused_filter(asked, &wants.fetch) {
+        return Ok(answer_as(RESULT, error_line(&refused)));
     }
     let view = View::of(repository);
     let negotiated = aside::run(true, move || {
@@ -170,10 +294,12 @@ type Heard = (Box<WantRequest>, Vec<Said>);
 
 /// Reads a request of versions 0 and 1; `None` where the client wants nothing.
 async fn listen(
+    asked: &Asked<'_>,
     repository: &Repository,
     mut body: RequestBody,
 ) -> Result<Result<Option<Heard>, ProtocolError>, Refused> {
-    let mut decoder = UploadDecoder::new(repository.pool().format());
+    let decoder = UploadDecoder::new(repository.pool().format());
+    let mut decoder = decoder.offering(asked.offers.clone());
     let (mut wants, mut said) = (None, Vec::new());
     while let Some(piece) = body.next().await? {
         let mut input = &piece[..];

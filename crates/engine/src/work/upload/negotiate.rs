@@ -8,7 +8,7 @@ use govc_git::wire::upload::{Negotiator, Said, WantRequest};
 
 use super::{UploadError, peel};
 use crate::pool::{CommitNumber, PoolError};
-use crate::work::View;
+use crate::work::{View, filter};
 
 /// What client and server have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,9 +23,9 @@ pub struct Common {
 /// Checks what `request` wants, and finds what both sides have.
 ///
 /// # Errors
-/// [`UploadError::NotOurRef`] for a want that `view` does not reach.
+/// [`UploadError::NotOurRef`] for a want that `view` does not reach, [`UploadError::Filter`].
 pub fn negotiate(view: &View, request: &FetchRequest) -> Result<Common, UploadError> {
-    check_wants(view, &request.wants)?;
+    check(view, request)?;
     let mut seen = HashSet::with_capacity(request.haves.len());
     let mut haves = Vec::new();
     for have in &request.haves {
@@ -37,11 +37,15 @@ pub fn negotiate(view: &View, request: &FetchRequest) -> Result<Common, UploadEr
     Ok(Common { haves, ready })
 }
 
-fn check_wants(view: &View, wants: &[ObjectId]) -> Result<(), UploadError> {
-    for want in wants {
+/// Whether all wants may be seen, and the filter can be applied: to be told before anything else.
+fn check(view: &View, request: &FetchRequest) -> Result<(), UploadError> {
+    for want in &request.wants {
         if !view.visibility().sees(want)? {
             return Err(UploadError::NotOurRef(*want));
         }
+    }
+    if let Some(spec) = &request.filter {
+        filter::resolve(view, spec)?;
     }
     Ok(())
 }
@@ -59,7 +63,7 @@ pub fn converse(
     out: &mut Vec<u8>,
 ) -> Result<Option<Vec<ObjectId>>, UploadError> {
     let wants = &request.fetch.wants;
-    check_wants(view, wants)?;
+    check(view, &request.fetch)?;
     let mut negotiator = Negotiator::new(request);
     let (mut haves, mut seen) = (Vec::new(), HashSet::new());
     // Whether so many haves make us ready: asked for each have, and the same until one is added.

@@ -7,8 +7,8 @@ use govc_git::wire::fetch::FetchRequest;
 
 use super::UploadError;
 use crate::Target;
-use crate::pool::{PackOptions, PackStream};
-use crate::work::View;
+use crate::pool::{ObjectFilter, PackOptions, PackStream};
+use crate::work::{View, filter};
 
 /// The pack with all that `request` wants and that a client with `haves` lacks.
 ///
@@ -22,7 +22,11 @@ pub fn pack(
     let mut wants = request.wants.clone();
     wants.sort_unstable();
     wants.dedup();
-    let mut set = view.pool.closure(&wants, &haves)?;
+    let filter = match &request.filter {
+        Some(spec) => filter::resolve(view, spec)?,
+        None => ObjectFilter::default(),
+    };
+    let mut set = view.pool.closure_filtered(&wants, &haves, &filter)?;
     if request.include_tag {
         let tags: Vec<ObjectId> = view
             .refs

@@ -1,9 +1,10 @@
 //! Which refs are shown.
 
+use govc_git::ObjectId;
 use govc_git::wire::AdvertisedRef;
 use govc_git::wire::ls_refs::LsRefsRequest;
 
-use super::peel;
+use super::{UploadError, peel};
 use crate::pool::PoolError;
 use crate::work::View;
 use crate::work::hidden::HiddenRefs;
@@ -78,4 +79,34 @@ pub fn list_refs(
     })?;
     out.extend_from_slice(govc_git::pktline::FLUSH);
     Ok(())
+}
+
+/// What the refs that a client wants by name are, each with its name as the client gave it. A name
+/// may be an id: `git fetch-pack` puts those there too.
+///
+/// # Errors
+/// [`UploadError::UnknownRef`] for one that is not there, hidden, or an id that `view` does not
+/// reach.
+pub fn wanted_refs(
+    view: &View,
+    hidden: HiddenRefs<'_>,
+    names: &[Vec<u8>],
+) -> Result<Vec<(ObjectId, Vec<u8>)>, UploadError> {
+    let mut found = Vec::with_capacity(names.len());
+    for name in names {
+        let unknown = || UploadError::UnknownRef(name.clone());
+        let mut id = match hidden.hides(name) {
+            true => return Err(unknown()),
+            false => view.refs.resolve(name),
+        };
+        if id.is_none()
+            && name.len() == view.pool.format().len_in_hex()
+            && let Ok(named) = ObjectId::from_hex(name)
+            && view.visibility().sees(&named)?
+        {
+            id = Some(named);
+        }
+        found.push((id.ok_or_else(unknown)?, name.clone()));
+    }
+    Ok(found)
 }

@@ -1,0 +1,34 @@
+//! What upload-pack offers beyond what every server does.
+
+/// What upload-pack offers. What it does not offer it does not advertise, and refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offers {
+    /// Partial clones (`uploadpack.allowFilter`).
+    pub filter: bool,
+    /// Wants by the names of refs (`uploadpack.allowRefInWant`).
+    pub ref_in_want: bool,
+    /// Answers that are in side-band lines from their first line on
+    /// (`uploadpack.allowSidebandAll`).
+    pub sideband_all: bool,
+    /// Sizes of objects.
+    pub object_info: bool,
+    /// Lists of bundles to begin a clone from.
+    pub bundle_uri: bool,
+    /// What this conversation is called in our log (`transfer.advertiseSID`), where clients are to
+    /// know it: printable, without spaces.
+    pub session_id: Option<String>,
+}
+
+impl Default for Offers {
+    /// All that needs no configuration.
+    fn default() -> Offers {
+        Offers {
+            filter: true,
+            ref_in_want: true,
+            sideband_all: true,
+            object_info: true,
+            bundle_uri: false,
+            session_id: None,
+        }
+    }
+}
