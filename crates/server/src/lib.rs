@@ -3,6 +3,7 @@
 pub mod app;
 pub mod config;
 pub mod git_http;
+mod git_service;
 pub mod http;
 pub mod router;
 pub mod routes;

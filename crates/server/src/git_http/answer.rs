@@ -1,13 +1,17 @@
 //! Answers to Git: their headers, and refusals that Git shows to its user.
 
+use std::convert::Infallible;
+
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use govc_git::pktline;
+use futures_util::StreamExt;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, EXPIRES, PRAGMA};
 use http::{HeaderValue, StatusCode};
 
-use super::body::BodyError;
 use crate::app::error::AppError;
+use crate::git_service::Failure;
+use crate::git_service::input::InputError;
+use crate::git_service::reply::Reply;
 use crate::http::problem::ApiError;
 
 /// Why there is no conversation: told by a status. Git shows the text of a plain answer.
@@ -22,7 +26,7 @@ pub(super) enum Refused {
     /// The body is not what the service takes.
     MediaType(String),
     /// The body did not arrive, or is over a limit.
-    Body(BodyError),
+    Body(InputError),
     /// The application says no.
     App(AppError),
 }
@@ -33,9 +37,12 @@ impl From<AppError> for Refused {
     }
 }
 
-impl From<BodyError> for Refused {
-    fn from(error: BodyError) -> Refused {
-        Refused::Body(error)
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Refused {
+        match failure {
+            Failure::Input(error) => Refused::Body(error),
+            Failure::App(error) => Refused::App(error),
+        }
     }
 }
 
@@ -58,7 +65,7 @@ impl Refused {
                  or info/refs?service=git-receive-pack",
             ),
             Refused::MediaType(why) => plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, &why),
-            Refused::Body(error) => plain(error.status(), &error.to_string()),
+            Refused::Body(error) => plain(status(&error), &error.to_string()),
             Refused::App(error) => {
                 let text = error.to_string();
                 let mut response = ApiError(error).into_response();
@@ -71,6 +78,13 @@ impl Refused {
                 response
             }
         }
+    }
+}
+
+fn status(error: &InputError) -> StatusCode {
+    match error {
+        InputError::CutOff(_) | InputError::NotGzip(_) => StatusCode::BAD_REQUEST,
+        InputError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
     }
 }
 
@@ -108,15 +122,13 @@ pub(super) fn answer(content_type: &'static str, body: impl Into<Body>) -> Respo
     response
 }
 
-/// A line that ends the conversation: Git says `fatal: remote error:` before it.
-pub(super) fn error_line(error: &impl ToString) -> Vec<u8> {
-    let mut out = Vec::new();
-    pktline::write_error(&mut out, &error.to_string());
-    out
-}
-
-/// What stands in for an error of our own.
-pub(super) fn our_fault(error: &(impl std::error::Error + ?Sized)) -> &'static str {
-    tracing::error!(error = %error, "a Git request failed by our own fault");
-    "the server cannot read this repository"
+/// What a service answered, as a body.
+pub(super) fn reply(content_type: &'static str, reply: Reply) -> Response {
+    match reply {
+        Reply::Whole(whole) => answer(content_type, whole),
+        Reply::Pieces(pieces) => {
+            let pieces = pieces.map(Ok::<_, Infallible>);
+            answer(content_type, Body::from_stream(pieces))
+        }
+    }
 }

@@ -7,36 +7,14 @@ use bytes::Bytes;
 use flate2::write::GzDecoder;
 use futures_util::StreamExt;
 use govc_git::wire::Service;
+use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, StatusCode};
 
 use super::answer::Refused;
+use crate::git_service::input::{Input, InputError};
 
 /// Compressed bytes that are inflated at once: they become at most about a thousand times as many.
 const INFLATE_BYTES: usize = 4 << 10;
-
-/// Why a body did not arrive.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum BodyError {
-    /// The client went away, or was silent for too long.
-    #[error("the request's body did not arrive: {0}")]
-    CutOff(#[source] axum::Error),
-    /// It says that it is compressed, and is not.
-    #[error("the request's body is not gzip: {0}")]
-    NotGzip(#[source] io::Error),
-    /// It has more bytes than is allowed.
-    #[error("the request's body has more than {0} bytes")]
-    TooLarge(u64),
-}
-
-impl BodyError {
-    pub(super) fn status(&self) -> StatusCode {
-        match self {
-            BodyError::CutOff(_) | BodyError::NotGzip(_) => StatusCode::BAD_REQUEST,
-            BodyError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-        }
-    }
-}
 
 /// The body of a request.
 pub(super) struct RequestBody {
@@ -91,16 +69,31 @@ impl RequestBody {
         Ok(RequestBody { stream, gzip })
     }
 
-    /// The next piece, inflated, never empty; `None` at the end.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+    /// Nothing arrives any more.
+    fn end(&mut self) -> Result<Option<Bytes>, InputError> {
+        if let Some(gzip) = self.gzip.as_mut().filter(|gzip| !gzip.ended) {
+            gzip.ended = true;
+            gzip.decoder.try_finish().map_err(InputError::NotGzip)?;
+            let rest = std::mem::take(gzip.decoder.get_mut());
+            if !rest.is_empty() {
+                return Ok(Some(rest.into()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Input for RequestBody {
+    /// The next piece, inflated.
+    async fn next(&mut self) -> Result<Option<Bytes>, InputError> {
         loop {
             if let Some(gzip) = &mut self.gzip
-                && let Some(piece) = gzip.inflate().map_err(BodyError::NotGzip)?
+                && let Some(piece) = gzip.inflate().map_err(InputError::NotGzip)?
             {
                 return Ok(Some(piece));
             }
             let arrived = match self.stream.next().await {
-                Some(arrived) => arrived.map_err(BodyError::CutOff)?,
+                Some(arrived) => arrived.map_err(|error| InputError::CutOff(error.into()))?,
                 None => return self.end(),
             };
             match &mut self.gzip {
@@ -109,19 +102,6 @@ impl RequestBody {
                 None => return Ok(Some(arrived)),
             }
         }
-    }
-
-    /// Nothing arrives any more.
-    fn end(&mut self) -> Result<Option<Bytes>, BodyError> {
-        if let Some(gzip) = self.gzip.as_mut().filter(|gzip| !gzip.ended) {
-            gzip.ended = true;
-            gzip.decoder.try_finish().map_err(BodyError::NotGzip)?;
-            let rest = std::mem::take(gzip.decoder.get_mut());
-            if !rest.is_empty() {
-                return Ok(Some(rest.into()));
-            }
-        }
-        Ok(None)
     }
 }
 

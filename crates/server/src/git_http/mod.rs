@@ -1,36 +1,25 @@
 //! Git over HTTP: clone, fetch and push (gitprotocol-http(5)).
 //!
-//! The conversations themselves are in `govc_git::wire`; here bodies become bytes, and answers
-//! become bodies. Both stream: what a request or an answer holds in memory does not grow with it.
+//! The services themselves are in [`crate::git_service`]; here bodies become their input, and
+//! their replies become bodies.
 
 mod answer;
-mod aside;
 mod body;
 mod info_refs;
 mod place;
-mod receive_pack;
-mod upload_pack;
-
-use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
 use govc_git::wire::{ProtocolVersion, Service};
 use http::{HeaderMap, Method};
-use tokio::sync::Semaphore;
 
-use crate::app::{Action, App};
+use crate::app::App;
+use crate::git_service::{action, receive_pack, upload_pack};
 use crate::http::ask::origin;
 use crate::http::caller::Caller;
 use crate::routes::pages;
 use answer::Refused;
 use place::Place;
-
-/// Clients give up when they hear nothing: isomorphic-git after five seconds.
-const KEEP_ALIVE: Duration = Duration::from_secs(3);
-
-/// How many requests may take large packs apart at once; more wait.
-static LARGE_PACKS: Semaphore = Semaphore::const_new(4);
 
 /// What Git asks for; anything else is for people.
 pub async fn serve_or_page(state: State<App>, request: Request) -> Response {
@@ -64,7 +53,7 @@ async fn serve(app: &App, place: Place, request: Request) -> Result<Response, Re
             }
             let repository = app.repository(&caller, &id, action(service)).await?;
             let body = body::RequestBody::of(&parts.headers, body, service)?;
-            match service {
+            let (content_type, reply) = match service {
                 Service::UploadPack => {
                     let origin = origin(app, &parts);
                     let asked = upload_pack::Asked {
@@ -73,18 +62,16 @@ async fn serve(app: &App, place: Place, request: Request) -> Result<Response, Re
                         offers,
                         origin,
                     };
-                    upload_pack::answer(asked, repository, version, body).await
+                    let reply = upload_pack::answer(asked, repository, version, body).await?;
+                    ("application/x-git-upload-pack-result", reply)
                 }
-                Service::ReceivePack => receive_pack::answer(app, &caller, repository, body).await,
-            }
+                Service::ReceivePack => {
+                    let reply = receive_pack::answer(app, &caller, repository, body).await?;
+                    ("application/x-git-receive-pack-result", reply)
+                }
+            };
+            Ok(answer::reply(content_type, reply))
         }
-    }
-}
-
-fn action(service: Service) -> Action {
-    match service {
-        Service::UploadPack => Action::Read,
-        Service::ReceivePack => Action::Write,
     }
 }
 

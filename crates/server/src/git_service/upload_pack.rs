@@ -1,12 +1,9 @@
-//! `POST …/git-upload-pack`: which refs there are, and packs.
+//! `git-upload-pack`: which refs there are, and packs.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::response::Response;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use govc_engine::Repository;
 use govc_engine::pool::{PackStream, PoolError};
 use govc_engine::work::hidden::HiddenRefs;
@@ -25,14 +22,12 @@ use govc_git::wire::{ProtocolError, ProtocolVersion};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::answer::{Refused, answer as answer_as, error_line, our_fault};
-use super::body::RequestBody;
-use super::{KEEP_ALIVE, aside};
+use super::input::Input;
+use super::reply::Reply;
+use super::{Failure, KEEP_ALIVE, aside, our_fault};
 use crate::app::App;
 use crate::app::error::AppError;
 use crate::http::caller::Caller;
-
-const RESULT: &str = "application/x-git-upload-pack-result";
 
 /// A pack is made so many bytes ahead of what the client has taken.
 const AHEAD_BYTES: usize = 256 << 10;
@@ -40,13 +35,13 @@ const AHEAD_BYTES: usize = 256 << 10;
 const NOT_SHALLOW: ProtocolError = ProtocolError::NotSupported("a shallow history");
 
 /// A request, besides its body.
-pub(super) struct Asked<'a> {
-    pub(super) app: &'a App,
-    pub(super) caller: &'a Caller,
+pub(crate) struct Asked<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) caller: &'a Caller,
     /// What the server offers this client.
-    pub(super) offers: Offers,
+    pub(crate) offers: Offers,
     /// The server as this client sees it.
-    pub(super) origin: String,
+    pub(crate) origin: String,
 }
 
 impl Asked<'_> {
@@ -65,20 +60,20 @@ impl Asked<'_> {
     }
 }
 
-/// Answers one request.
-pub(super) async fn answer(
+/// Answers one request that stands for itself.
+pub(crate) async fn answer(
     asked: Asked<'_>,
     repository: Arc<Repository>,
     version: ProtocolVersion,
-    body: RequestBody,
-) -> Result<Response, Refused> {
+    input: impl Input,
+) -> Result<Reply, Failure> {
     if version != ProtocolVersion::V2 {
-        return converse(&asked, &repository, body).await;
+        return converse(&asked, &repository, input).await;
     }
-    let request = match read(&asked, &repository, body).await? {
+    let request = match read(&asked, &repository, input).await? {
         Ok(Some(request)) => request,
-        Ok(None) => return Ok(answer_as(RESULT, Body::empty())),
-        Err(error) => return Ok(answer_as(RESULT, error_line(&error))),
+        Ok(None) => return Ok(Reply::nothing()),
+        Err(error) => return Ok(Reply::error_line(&error)),
     };
     asked.note(
         request.agent.as_deref(),
@@ -92,7 +87,7 @@ pub(super) async fn answer(
         Command::BundleUri => {
             let mut out = Vec::new();
             bundle_uri::write(&mut out, &asked.app.bundles(&repository, &asked.origin));
-            Ok(answer_as(RESULT, out))
+            Ok(out.into())
         }
     }
 }
@@ -107,15 +102,15 @@ fn refused_filter(asked: &Asked<'_>, wanted: &FetchRequest) -> Option<String> {
 async fn object_info(
     repository: &Arc<Repository>,
     wanted: ObjectInfoRequest,
-) -> Result<Response, Refused> {
+) -> Result<Reply, Failure> {
     let view = View::of(repository);
     let told = aside::run(true, move || {
         let mut out = Vec::new();
         objects::object_info(&view, &wanted, &mut out).map(|()| out)
     });
     match told.await? {
-        Ok(out) => Ok(answer_as(RESULT, out)),
-        Err(error) => Ok(answer_as(RESULT, error_line(&our_fault(&error)))),
+        Ok(out) => Ok(out.into()),
+        Err(error) => Ok(Reply::error_line(&our_fault(&error))),
     }
 }
 
@@ -123,11 +118,11 @@ async fn object_info(
 async fn read(
     asked: &Asked<'_>,
     repository: &Repository,
-    mut body: RequestBody,
-) -> Result<Result<Option<Request>, ProtocolError>, Refused> {
+    mut input: impl Input,
+) -> Result<Result<Option<Request>, ProtocolError>, Failure> {
     let decoder = RequestDecoder::new(repository.pool().format());
     let mut decoder = decoder.offering(asked.offers.clone());
-    while let Some(piece) = body.next().await? {
+    while let Some(piece) = input.next().await? {
         match decoder.read(&mut &piece[..]) {
             Ok(None) => {}
             found => return Ok(found),
@@ -139,10 +134,7 @@ async fn read(
     Ok(Err(ProtocolError::Truncated))
 }
 
-async fn list_refs(
-    repository: &Arc<Repository>,
-    asked: LsRefsRequest,
-) -> Result<Response, Refused> {
+async fn list_refs(repository: &Arc<Repository>, asked: LsRefsRequest) -> Result<Reply, Failure> {
     let view = View::of(repository);
     let record = Arc::clone(&repository.snapshot().record);
     let many = view.refs.len() > aside::REFS_MAX;
@@ -152,8 +144,8 @@ async fn list_refs(
         Ok(out)
     });
     match listed.await? {
-        Ok(out) => Ok(answer_as(RESULT, out)),
-        Err(error) => Ok(answer_as(RESULT, error_line(&explain(error)))),
+        Ok(out) => Ok(out.into()),
+        Err(error) => Ok(Reply::error_line(&explain(error))),
     }
 }
 
@@ -172,9 +164,9 @@ async fn fetch(
     asked: &Asked<'_>,
     repository: &Arc<Repository>,
     mut wanted: FetchRequest,
-) -> Result<Response, Refused> {
+) -> Result<Reply, Failure> {
     if !wanted.wants_something() && !wanted.wait_for_done {
-        return Ok(answer_as(RESULT, Body::empty()));
+        return Ok(Reply::nothing());
     }
     let voice = Voice::of(&wanted);
     if !wanted.depth.is_empty() {
@@ -202,11 +194,11 @@ async fn fetch(
         let ready = *ready && !wanted.wait_for_done;
         let next = fetch::write_acknowledgments(&mut head, haves.iter().copied(), ready);
         if next == Next::MoreHaves {
-            return Ok(answer_as(RESULT, voice.say(head)));
+            return Ok(voice.say(head).into());
         }
     }
     if wanted.wants.is_empty() {
-        return Ok(answer_as(RESULT, voice.say(head)));
+        return Ok(voice.say(head).into());
     }
     fetch::write_wanted_refs(&mut head, &refs);
     fetch::write_packfile_header(&mut head);
@@ -241,13 +233,13 @@ impl Voice {
     }
 
     /// The answer that says no.
-    fn refuse(self, why: &impl ToString) -> Response {
+    fn refuse(self, why: &impl ToString) -> Reply {
         if !self.in_bands {
-            return answer_as(RESULT, error_line(why));
+            return Reply::error_line(why);
         }
         let mut out = Vec::new();
         sideband::write(&mut out, Band::Error, why.to_string().as_bytes());
-        answer_as(RESULT, out)
+        out.into()
     }
 }
 
@@ -255,19 +247,19 @@ impl Voice {
 async fn converse(
     asked: &Asked<'_>,
     repository: &Arc<Repository>,
-    body: RequestBody,
-) -> Result<Response, Refused> {
-    let (wants, said) = match listen(asked, repository, body).await? {
+    input: impl Input,
+) -> Result<Reply, Failure> {
+    let (wants, said) = match listen(asked, repository, input).await? {
         Ok(Some(heard)) => heard,
-        Ok(None) => return Ok(answer_as(RESULT, Body::empty())),
-        Err(error) => return Ok(answer_as(RESULT, error_line(&error))),
+        Ok(None) => return Ok(Reply::nothing()),
+        Err(error) => return Ok(Reply::error_line(&error)),
     };
     asked.note(wants.agent.as_deref(), wants.session_id.as_deref(), &[]);
     if !wants.fetch.depth.is_empty() {
-        return Ok(answer_as(RESULT, error_line(&NOT_SHALLOW)));
+        return Ok(Reply::error_line(&NOT_SHALLOW));
     }
     if let Some(refused) = refused_filter(asked, &wants.fetch) {
-        return Ok(answer_as(RESULT, error_line(&refused)));
+        return Ok(Reply::error_line(&refused));
     }
     let view = View::of(repository);
     let negotiated = aside::run(true, move || {
@@ -277,10 +269,10 @@ async fn converse(
     });
     let (view, wants, haves, head) = match negotiated.await? {
         Ok(negotiated) => negotiated,
-        Err(error) => return Ok(answer_as(RESULT, error_line(&explain(error)))),
+        Err(error) => return Ok(Reply::error_line(&explain(error))),
     };
     let Some(haves) = haves else {
-        return Ok(answer_as(RESULT, head));
+        return Ok(head.into());
     };
     let carrier = wants.carrier;
     let counting = tokio::task::spawn_blocking(move || {
@@ -296,15 +288,15 @@ type Heard = (Box<WantRequest>, Vec<Said>);
 async fn listen(
     asked: &Asked<'_>,
     repository: &Repository,
-    mut body: RequestBody,
-) -> Result<Result<Option<Heard>, ProtocolError>, Refused> {
+    mut input: impl Input,
+) -> Result<Result<Option<Heard>, ProtocolError>, Failure> {
     let decoder = UploadDecoder::new(repository.pool().format());
     let mut decoder = decoder.offering(asked.offers.clone());
     let (mut wants, mut said) = (None, Vec::new());
-    while let Some(piece) = body.next().await? {
-        let mut input = &piece[..];
+    while let Some(piece) = input.next().await? {
+        let mut bytes = &piece[..];
         loop {
-            match decoder.next(&mut input) {
+            match decoder.next(&mut bytes) {
                 Ok(Some(Said::Wants(all))) => wants = Some(all),
                 Ok(Some(_)) if said.len() == OBJECTS_MAX => {
                     let (what, max) = ("haves", OBJECTS_MAX);
@@ -329,24 +321,23 @@ async fn send(
     head: Vec<u8>,
     mut counting: JoinHandle<Result<Sending, UploadError>>,
     carrier: Carrier,
-) -> Result<Response, Refused> {
+) -> Result<Reply, Failure> {
     let answer = match timeout(KEEP_ALIVE, &mut counting).await {
         Err(_) => Answer::Counting(counting, carrier),
         Ok(counted) => match counted.map_err(AppError::internal)? {
             Ok(sending) if sending.finished => {
-                return Ok(answer_as(RESULT, sending.into_whole(head)));
+                return Ok(sending.into_whole(head).into());
             }
             Ok(sending) => Answer::Sending(Box::new(sending)),
             Err(error) => Answer::failed(error, carrier),
         },
     };
-    let first = stream::iter([Ok::<Bytes, Infallible>(head.into())]);
+    let first = stream::iter([Bytes::from(head)]);
     let rest = stream::unfold(answer, |answer| async {
         let (piece, answer) = answer.next().await?;
-        Some((Ok(piece), answer))
+        Some((piece, answer))
     });
-    let body = Body::from_stream(futures_util::StreamExt::chain(first, rest));
-    Ok(answer_as(RESULT, body))
+    Ok(Reply::pieces(first.chain(rest)))
 }
 
 /// An answer that is still being made.

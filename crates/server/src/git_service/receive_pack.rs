@@ -1,13 +1,10 @@
-//! `POST …/git-receive-pack`: a push.
+//! `git-receive-pack`: a push.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
-use axum::body::Body;
-use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 use govc_engine::journal::PackSpool;
@@ -20,43 +17,41 @@ use govc_git::wire::receive::{PushDecoder, PushLimits, PushRequest, Report, writ
 use govc_git::wire::sideband::{self, Band};
 use tokio::time::timeout;
 
-use super::answer::{Refused, answer as answer_as, error_line, our_fault};
-use super::body::RequestBody;
-use super::{KEEP_ALIVE, LARGE_PACKS, aside};
+use super::input::{Input, InputError};
+use super::reply::Reply;
+use super::{Failure, KEEP_ALIVE, LARGE_PACKS, aside, our_fault};
 use crate::app::App;
 use crate::app::error::AppError;
 use crate::app::publish::cause;
 use crate::http::caller::Caller;
 
-const RESULT: &str = "application/x-git-receive-pack-result";
-
 /// Up to so many bytes of a pack stay in memory; it is written aside from there on.
 const MEMORY_BYTES: usize = 1 << 20;
 /// A pack is written aside in blocks of so many bytes.
 const BLOCK_BYTES: usize = 1 << 20;
-/// So much of a body that is over its limit is still read and thrown away: a client that is told
+/// So much of a pack that is over its limit is still read and thrown away: a client that is told
 /// in the middle of its sending does not listen.
 const OVER_LIMIT_BYTES: u64 = 1 << 30;
 
 /// Answers one push.
-pub(super) async fn answer(
+pub(crate) async fn answer(
     app: &App,
     caller: &Caller,
     repository: Arc<Repository>,
-    mut body: RequestBody,
-) -> Result<Response, Refused> {
+    mut input: impl Input,
+) -> Result<Reply, Failure> {
     let limits = &app.config().limits;
     let push_limits = PushLimits {
         commands: limits.push_refs,
         ..PushLimits::default()
     };
     let format = repository.pool().format();
-    let (request, rest) = match read(&mut body, format, push_limits).await? {
+    let (request, rest) = match read(&mut input, format, push_limits).await? {
         Ok(read) => read,
-        Err(error) => return Ok(answer_as(RESULT, error_line(&error))),
+        Err(error) => return Ok(Reply::error_line(&error)),
     };
     if request.commands.is_empty() {
-        return Ok(answer_as(RESULT, Body::empty()));
+        return Ok(Reply::nothing());
     }
     let own = repository.snapshot().record.settings.quotas.push_bytes;
     let limits = ReceiveLimits {
@@ -68,11 +63,11 @@ pub(super) async fn answer(
     let incoming = if request.has_pack() {
         if let Err(full) = app.memory().has_room() {
             // Told in the report, and before the pack takes any.
-            skip(&mut body, limits.pack_bytes).await?;
+            skip(&mut input, limits.pack_bytes).await?;
             let outcome = Outcome::unpack_error(&request, full.to_string());
-            return Ok(answer_as(RESULT, outcome.write(&request)));
+            return Ok(outcome.write(&request).into());
         }
-        take_pack(&repository, &mut body, rest, limits.pack_bytes).await?
+        take_pack(&repository, &mut input, rest, limits.pack_bytes).await?
     } else {
         Ok(Incoming::Nothing)
     };
@@ -89,17 +84,17 @@ pub(super) async fn answer(
 
 /// Reads the commands; what follows them begins the pack.
 async fn read(
-    body: &mut RequestBody,
+    input: &mut impl Input,
     format: ObjectFormat,
     limits: PushLimits,
-) -> Result<Result<(PushRequest, Bytes), ProtocolError>, Refused> {
+) -> Result<Result<(PushRequest, Bytes), ProtocolError>, Failure> {
     let mut decoder = PushDecoder::new(format, limits);
-    while let Some(piece) = body.next().await? {
-        let mut input = &piece[..];
-        match decoder.read(&mut input) {
+    while let Some(piece) = input.next().await? {
+        let mut bytes = &piece[..];
+        match decoder.read(&mut bytes) {
             Ok(false) => {}
             Ok(true) => {
-                let rest = piece.slice_ref(input);
+                let rest = piece.slice_ref(bytes);
                 return Ok(decoder.finish().map(|request| (request, rest)));
             }
             Err(error) => return Ok(Err(error)),
@@ -111,22 +106,22 @@ async fn read(
 /// Reads the pack, into memory or beside it; or says which limit it is over.
 async fn take_pack(
     repository: &Arc<Repository>,
-    body: &mut RequestBody,
+    input: &mut impl Input,
     begun: Bytes,
     limit: u64,
-) -> Result<Result<Incoming, String>, Refused> {
+) -> Result<Result<Incoming, String>, Failure> {
     let mut block = BytesMut::from(begun);
     let mut spool: Option<Box<dyn PackSpool>> = None;
     let mut total = block.len() as u64;
     if total > limit {
-        return skip(body, limit).await.map(Err);
+        return skip(input, limit).await.map(Err);
     }
-    while let Some(piece) = body.next().await? {
+    while let Some(piece) = input.next().await? {
         total += piece.len() as u64;
         if total > limit {
             drop(spool);
             drop(block);
-            return skip(body, limit).await.map(Err);
+            return skip(input, limit).await.map(Err);
         }
         let room = if spool.is_some() {
             BLOCK_BYTES
@@ -139,7 +134,7 @@ async fn take_pack(
                 Ok(written) => spool = Some(written),
                 Err(error) => {
                     let why = told(&error);
-                    return skip(body, limit).await.map(|_| Err(why));
+                    return skip(input, limit).await.map(|_| Err(why));
                 }
             }
         }
@@ -181,13 +176,13 @@ async fn write_aside(
     written.await.map_err(AppError::internal)
 }
 
-/// Throws the rest of a body away, and says why.
-async fn skip(body: &mut RequestBody, limit: u64) -> Result<String, Refused> {
+/// Throws the rest of a pack away, and says why.
+async fn skip(input: &mut impl Input, limit: u64) -> Result<String, Failure> {
     let mut skipped = 0;
-    while let Some(piece) = body.next().await? {
+    while let Some(piece) = input.next().await? {
         skipped += piece.len() as u64;
         if skipped > OVER_LIMIT_BYTES {
-            return Err(Refused::Body(super::body::BodyError::TooLarge(limit)));
+            return Err(InputError::TooLarge(limit).into());
         }
     }
     Ok(format!(
@@ -211,32 +206,32 @@ type Working = Pin<Box<dyn Future<Output = Vec<u8>> + Send>>;
 
 impl Push {
     /// Works on it; while that takes long, a client that listens is told that it does.
-    async fn answer(self, incoming: Result<Incoming, String>) -> Result<Response, Refused> {
+    async fn answer(self, incoming: Result<Incoming, String>) -> Result<Reply, Failure> {
         let capabilities = self.request.capabilities.clone();
         let progress = Arc::clone(&self.progress);
         let mut working: Working = Box::pin(self.work(incoming));
         if !capabilities.side_band {
-            return Ok(answer_as(RESULT, working.await));
+            return Ok(working.await.into());
         }
         if let Ok(out) = timeout(KEEP_ALIVE, &mut working).await {
-            return Ok(answer_as(RESULT, out));
+            return Ok(out.into());
         }
         let waiting = Waiting {
             working,
             progress,
             quiet: capabilities.quiet,
         };
-        let body = stream::unfold(Some(waiting), |waiting| async {
+        let pieces = stream::unfold(Some(waiting), |waiting| async {
             let mut waiting = waiting?;
             match timeout(KEEP_ALIVE, &mut waiting.working).await {
-                Ok(out) => Some((Ok::<_, Infallible>(Bytes::from(out)), None)),
+                Ok(out) => Some((Bytes::from(out), None)),
                 Err(_) => {
                     let line = waiting.sign_of_life();
-                    Some((Ok(line), Some(waiting)))
+                    Some((line, Some(waiting)))
                 }
             }
         });
-        Ok(answer_as(RESULT, Body::from_stream(body)))
+        Ok(Reply::pieces(pieces))
     }
 
     /// Takes the pack apart, publishes what holds, and writes the answer.

@@ -1,0 +1,27 @@
+//! What a client says, as it arrives: in pieces of any size.
+
+use std::io;
+
+use bytes::Bytes;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why what a client says did not arrive.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InputError {
+    /// The client went away, or was silent for too long.
+    #[error("the request's body did not arrive: {0}")]
+    CutOff(#[source] BoxError),
+    /// It says that it is compressed, and is not.
+    #[error("the request's body is not gzip: {0}")]
+    NotGzip(#[source] io::Error),
+    /// It has more bytes than is allowed.
+    #[error("the request's body has more than {0} bytes")]
+    TooLarge(u64),
+}
+
+/// Bytes that arrive.
+pub(crate) trait Input: Send {
+    /// The next piece, never empty; `None` at the end.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, InputError>> + Send;
+}
