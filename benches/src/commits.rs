@@ -1,4 +1,5 @@
-//! Commits in process: one file in a nested tree of 1,000 files, each its own proposal.
+//! Commits in process, each its own proposal: one file in a nested tree of 1,000 files, and one in
+//! a flat folder of 10,000.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,19 +25,85 @@ use crate::table::Table;
 use crate::usage;
 
 const PROPOSERS: usize = 64;
-const FILES: usize = 1_000;
 const BRANCH: &str = "refs/heads/main";
+
+/// The files of a repository.
+#[derive(Debug, Clone, Copy)]
+enum Files {
+    /// 1,000 in 10 × 10 folders.
+    Nested,
+    /// 10,000 in one folder.
+    Flat,
+}
+
+impl Files {
+    fn count(self) -> usize {
+        match self {
+            Files::Nested => 1_000,
+            Files::Flat => 10_000,
+        }
+    }
+
+    fn path_of(self, file: usize) -> String {
+        match self {
+            Files::Nested => format!("d{}/e{}/f{}", file / 100, file / 10 % 10, file % 10),
+            Files::Flat => format!("f{file}"),
+        }
+    }
+
+    /// The file that a commit changes.
+    fn changed_by(self, number: usize) -> usize {
+        Random(number as u64).below(self.count())
+    }
+
+    fn put(self, file: usize, number: usize) -> Action {
+        Action::Put {
+            path: self.path_of(file).into_bytes(),
+            content: Content::Bytes(Bytes::from(content_of(file, number))),
+            mode: None,
+        }
+    }
+}
 
 /// Commits through the door, in memory and durable, and the tree edit alone, beside fast-import.
 pub fn run(dir: &Path, commits: usize, table: &mut Table) {
-    let memory = Node::in_memory();
+    nested(dir, commits, table);
+    flat(dir, commits / 100, table);
+}
+
+/// In a folder of 10,000 files: what a commit costs, and that it takes no more memory and log.
+fn flat(dir: &Path, commits: usize, table: &mut Table) {
+    let (node, journal) = Node::on_disk(&dir.join("flat"), Files::Flat);
+    // So many that what is kept once for all is not seen.
+    let many = 10 * commits;
+    let written = journal.stats().log_bytes_written;
+    let ours = node.commit_all(many);
+    let written = journal.stats().log_bytes_written - written;
+    drop(node);
+    let order: Vec<usize> = (0..=commits).collect();
+    let (peer, _) = fast_import(dir, Files::Flat, &order);
+    table.more_is_better(
+        "commits in a folder of 10,000, durable, per CPU-s",
+        commits as f64 / peer.cpu,
+        many as f64 / ours.cost.cpu,
+        "/s",
+        8.0,
+    );
+    let memory = ours.memory as f64 / many as f64;
+    table.figure("  memory per commit", &format!("{memory:.0} B"), "");
+    let log = written as f64 / many as f64;
+    table.figure("  log per commit", &format!("{log:.0} B"), "");
+}
+
+fn nested(dir: &Path, commits: usize, table: &mut Table) {
+    let memory = Node::in_memory(Files::Nested);
     let ours = memory.commit_all(commits);
     let ids = memory.ids();
     let order = memory.order();
     let growth = ours.memory as f64 / commits as f64;
     drop(memory);
 
-    let (peer, tip) = fast_import(dir, &order);
+    let (peer, tip) = fast_import(dir, Files::Nested, &order);
     assert_eq!(
         ids.last().map(ToString::to_string),
         Some(tip),
@@ -60,7 +127,7 @@ pub fn run(dir: &Path, commits: usize, table: &mut Table) {
     );
     table.figure("  memory per commit", &format!("{growth:.0} B"), "");
 
-    let (durable, journal) = Node::on_disk(&dir.join("durable"));
+    let (durable, journal) = Node::on_disk(&dir.join("durable"), Files::Nested);
     let written = journal.stats();
     let ours = durable.commit_all(commits);
     let what = "commits through the door, durable";
@@ -88,7 +155,7 @@ pub fn run(dir: &Path, commits: usize, table: &mut Table) {
     table.figure("  commits per fdatasync", &text, "");
     drop(durable);
 
-    let edits = Node::in_memory().edit_alone(commits);
+    let edits = Node::in_memory(Files::Nested).edit_alone(commits);
     table.more_is_better(
         "tree edits alone, per CPU-s",
         rate(peer.cpu),
@@ -98,8 +165,9 @@ pub fn run(dir: &Path, commits: usize, table: &mut Table) {
     );
 }
 
-/// An engine with one repository of 1,000 files in 10 × 10 folders.
+/// An engine with one repository.
 struct Node {
+    files: Files,
     engine: Arc<Engine>,
     repository: Arc<Repository>,
     heard: Arc<Heard>,
@@ -131,22 +199,22 @@ impl Clock for SystemClock {
 }
 
 impl Node {
-    fn in_memory() -> Node {
+    fn in_memory(files: Files) -> Node {
         let journal = Arc::new(MemoryJournal::default());
-        Node::new(journal, Arc::new(MemoryPacks::default()))
+        Node::new(files, journal, Arc::new(MemoryPacks::default()))
     }
 
     /// A node whose changes are answered after they are in the log and synced. Checkpoints are
     /// not made: they come later, and are measured by themselves.
-    fn on_disk(data: &Path) -> (Node, Arc<Store>) {
+    fn on_disk(data: &Path, files: Files) -> (Node, Arc<Store>) {
         let disk = Arc::new(RealDisk::new(data).expect("a folder"));
         let opened = Store::open(disk, StoreOptions::default());
         let (store, _) = opened.expect("a new folder");
-        let node = Node::new(Arc::clone(&store) as _, Arc::clone(&store) as _);
+        let node = Node::new(files, Arc::clone(&store) as _, Arc::clone(&store) as _);
         (node, store)
     }
 
-    fn new(journal: Arc<dyn Journal>, packs: Arc<dyn Packs>) -> Node {
+    fn new(files: Files, journal: Arc<dyn Journal>, packs: Arc<dyn Packs>) -> Node {
         let engine = Engine::new(EngineParts {
             journal,
             packs,
@@ -169,12 +237,13 @@ impl Node {
         let made = engine.create(new, cause(CauseKind::RepoCreated), false);
         let (repository, _) = futures_executor::block_on(made).expect("a repository");
         let node = Node {
+            files,
             engine,
             repository,
             heard,
         };
-        let files = (0..FILES).map(|file| put(file, 0)).collect();
-        node.publish_blocking(files, 0);
+        let all = (0..files.count()).map(|file| files.put(file, 0));
+        node.publish_blocking(all.collect(), 0);
         node
     }
 
@@ -190,6 +259,7 @@ impl Node {
             .build()
             .expect("a runtime");
         let next = Arc::new(AtomicU64::new(1));
+        let files = self.files;
         let memory = usage::memory(std::process::id());
         let before = self.heard.0.load(Ordering::Relaxed);
         let ((), cost) = usage::of_this_process(|| {
@@ -204,7 +274,7 @@ impl Node {
                                 if number > commits {
                                     return;
                                 }
-                                let actions = vec![put(file_of(number), number)];
+                                let actions = vec![files.put(files.changed_by(number), number)];
                                 let proposal = proposer.propose(&repository, actions, number);
                                 repository.publish(proposal).await.expect("a commit");
                             }
@@ -226,10 +296,10 @@ impl Node {
     fn edit_alone(&self, commits: usize) -> usage::Cost {
         let pool = Arc::clone(self.repository.pool());
         let mut refs = self.repository.snapshot().refs.clone();
-        let proposer = Proposer::new();
+        let (proposer, files) = (Proposer::new(), self.files);
         let ((), cost) = usage::of_this_process(|| {
             for number in 1..=commits {
-                let actions = vec![put(file_of(number), number)];
+                let actions = vec![files.put(files.changed_by(number), number)];
                 let mut proposal = proposer.propose(&self.repository, actions, number);
                 let change = proposal.propose(&refs, &pool).expect("a commit");
                 pool.insert(&change.objects.inline).expect("it takes them");
@@ -334,14 +404,6 @@ impl Proposer {
     }
 }
 
-fn file_of(number: usize) -> usize {
-    Random(number as u64).below(FILES)
-}
-
-fn path_of(file: usize) -> String {
-    format!("d{}/e{}/f{}", file / 100, file / 10 % 10, file % 10)
-}
-
 /// 100 bytes that no other commit has: a number with zeros before it.
 fn content_of(file: usize, number: usize) -> Vec<u8> {
     let mut content = vec![b'0'; 100];
@@ -357,17 +419,9 @@ fn content_of(file: usize, number: usize) -> Vec<u8> {
     content
 }
 
-fn put(file: usize, number: usize) -> Action {
-    Action::Put {
-        path: path_of(file).into_bytes(),
-        content: Content::Bytes(Bytes::from(content_of(file, number))),
-        mode: None,
-    }
-}
-
 /// The same commits in the same order by `git fast-import`; its cost and the id of the last.
-fn fast_import(dir: &Path, order: &[usize]) -> (usage::Cost, String) {
-    let repository = fixture::bare(dir, "fast-import.git");
+fn fast_import(dir: &Path, files: Files, order: &[usize]) -> (usage::Cost, String) {
+    let repository = fixture::bare(dir, &format!("fast-import-{files:?}.git"));
     let mut stream = Vec::new();
     for (at, number) in order.iter().enumerate() {
         use std::io::Write;
@@ -378,18 +432,18 @@ fn fast_import(dir: &Path, order: &[usize]) -> (usage::Cost, String) {
         line(format!("author Ada <ada@example.com> {time} +0000\n"));
         line(format!("committer Ada <ada@example.com> {time} +0000\n"));
         line(format!("data {}\n{message}", message.len()));
-        let files = if at == 0 {
-            (0..FILES).collect()
+        let changed = if at == 0 {
+            (0..files.count()).collect()
         } else {
-            vec![file_of(*number)]
+            vec![files.changed_by(*number)]
         };
-        for file in files {
+        for file in changed {
             let content = content_of(file, *number);
             let text = String::from_utf8_lossy(&content);
             let bytes = content.len();
             line(format!(
                 "M 100644 inline {}\ndata {bytes}\n{text}\n",
-                path_of(file)
+                files.path_of(file)
             ));
         }
     }

@@ -87,6 +87,14 @@ fn told(log: &str, name: &str) -> u64 {
     figure.and_then(|figure| figure.parse().ok()).expect(name)
 }
 
+/// How many changes a server that stopped has made, and how many of them shared a sync; printed.
+fn told_of_sharing(server: &TestServer, sync_time: Duration) -> [u64; 2] {
+    let log = server.log();
+    let [changes, syncs, shared] = ["changes", "syncs", "shared"].map(|name| told(&log, name));
+    println!("{changes} changes, {syncs} syncs, {shared} shared one; a sync takes {sync_time:?}");
+    [changes, shared]
+}
+
 /// How long the disk takes to make a few bytes durable, as a median.
 fn sync_time(folder: &Path) -> Duration {
     let mut file = File::create(folder.join("sync-time")).expect("a file");
@@ -120,9 +128,7 @@ fn eight_writers_share_their_syncs() {
     });
     let sync_time = sync_time(&server.data());
     assert!(server.stop().success());
-    let log = server.log();
-    let [changes, syncs, shared] = ["changes", "syncs", "shared"].map(|name| told(&log, name));
-    println!("{changes} changes, {syncs} syncs, {shared} shared one; a sync takes {sync_time:?}");
+    let [changes, shared] = told_of_sharing(&server, sync_time);
     // The repository's making, and the first commit.
     let commits = (WRITERS * EACH) as u64;
     assert_eq!(changes, commits + 2);
@@ -132,18 +138,19 @@ fn eight_writers_share_their_syncs() {
     }
 }
 
-#[test]
-fn eight_writers_by_rest_and_push_lose_nothing() {
-    let mut server = TestServer::with_repo("hello");
-    assert!(commit(&server.api(), "first").is_some());
+/// Half of the writers commit by REST, half push; the commits that were answered. A push takes
+/// longer than a commit by REST: so many more of these are made while it does.
+fn by_rest_and_push(server: &TestServer, round: &str) -> BTreeSet<String> {
+    const PUSHES_EACH: usize = 3;
+    const BY_REST_EACH: usize = 15;
     let url = server.git_url("hello");
     let api = server.api();
     let answered: BTreeSet<String> = std::thread::scope(|scope| {
         let by_rest = (0..WRITERS / 2).map(|writer| {
             let api = api.clone();
             scope.spawn(move || {
-                (0..COMMITS_EACH)
-                    .filter_map(|n| commit(&api, &format!("rest-{writer}/{n}")))
+                (0..BY_REST_EACH)
+                    .filter_map(|n| commit(&api, &format!("{round}/rest-{writer}/{n}")))
                     .collect::<Vec<String>>()
             })
         });
@@ -154,8 +161,8 @@ fn eight_writers_by_rest_and_push_lose_nothing() {
                 let git = Git::new();
                 git.run(&format!("clone -q {url} work"));
                 let mut answered = Vec::new();
-                for n in 0..COMMITS_EACH {
-                    git.commit("work", &format!("push-{writer}/{n}"), "x\n");
+                for n in 0..PUSHES_EACH {
+                    git.commit("work", &format!("{round}/push-{writer}/{n}"), "x\n");
                     // Others are faster often enough; each round somebody gets through.
                     while !git.attempt("-C work push -q origin main").status.success() {
                         git.run("-C work pull -q --rebase origin main");
@@ -172,10 +179,30 @@ fn eight_writers_by_rest_and_push_lose_nothing() {
             .flat_map(|writer| writer.join().expect("a writer ends"))
             .collect()
     });
-    assert_eq!(answered.len(), WRITERS * COMMITS_EACH);
+    assert_eq!(answered.len(), WRITERS / 2 * (PUSHES_EACH + BY_REST_EACH));
+    answered
+}
+
+#[test]
+fn eight_writers_by_rest_and_push_lose_nothing_and_share_their_syncs() {
+    let mut server = TestServer::with_repo("hello");
+    assert!(commit(&server.api(), "first").is_some());
+    let mut answered = by_rest_and_push(&server, "one");
     check(&server, &answered);
     server.kill_and_start_again();
     check(&server, &answered);
+    // What is counted is told when the server stops.
+    let second = by_rest_and_push(&server, "two");
+    let made = second.len() as u64;
+    answered.extend(second);
+    check(&server, &answered);
+    let sync_time = sync_time(&server.data());
+    assert!(server.stop().success());
+    let [changes, shared] = told_of_sharing(&server, sync_time);
+    assert_eq!(changes, made);
+    if sync_time > Duration::from_millis(1) {
+        assert!(shared * 2 >= made, "{shared} of {made} shared a sync");
+    }
 }
 
 #[test]

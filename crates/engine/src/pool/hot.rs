@@ -81,6 +81,13 @@ fn is_of(record: &[u8], id: &oid) -> bool {
         .is_some_and(|rest| rest.starts_with(id.as_bytes()))
 }
 
+/// What insertions added to a [`HotMap`].
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Grown {
+    objects: u64,
+    bytes: u64,
+}
+
 /// A hot object as it is kept.
 pub(super) enum Hot {
     Whole(ObjectKind, Bytes),
@@ -177,6 +184,8 @@ impl HotMap {
 
     /// Takes an object in, or counts it once more. A delta comes with its base and its version:
     /// how many changes lie between it and the whole object that its bases lead to.
+    ///
+    /// What it adds goes to `grown`, which somebody gives to [`HotMap::count`].
     pub(super) fn insert(
         &self,
         id: &oid,
@@ -184,6 +193,7 @@ impl HotMap {
         base: Option<(&oid, u16)>,
         content: &[u8],
         introducer: Option<u32>,
+        grown: &mut Grown,
     ) {
         let large = base.is_none() && content.len() > RECORD_DATA_MAX;
         let kept = if large { &[][..] } else { content };
@@ -229,8 +239,14 @@ impl HotMap {
         }
         drop(shard);
         let bytes = HEAD_BYTES + id.as_bytes().len() + base.len() + content.len() + SLOT_BYTES;
-        self.objects.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        grown.objects += 1;
+        grown.bytes += bytes as u64;
+    }
+
+    /// Counts what insertions added.
+    pub(super) fn count(&self, grown: Grown) {
+        self.objects.fetch_add(grown.objects, Ordering::Relaxed);
+        self.bytes.fetch_add(grown.bytes, Ordering::Relaxed);
     }
 
     /// Takes one insertion of `id` back. Returns whether the object left.

@@ -46,7 +46,7 @@ use crate::journal::{PackBytes, PackId};
 use crate::work::tip_trees::TipTrees;
 use crate::{NewObject, ObjectBody};
 use cache::ReadCache;
-use hot::{Hot, HotDelta, HotMap, HotSize};
+use hot::{Grown, Hot, HotDelta, HotMap, HotSize};
 use id_hash::IdHash;
 use introduced::Introduced;
 use pack_list::{PackList, PoolPack, locate};
@@ -329,7 +329,9 @@ impl Pool {
     /// [`PoolError::BaseMissing`] for a delta on nothing, [`PoolError::Damaged`] for a commit
     /// that cannot be parsed or a delta that cannot be applied; nothing was taken in then.
     pub fn insert(&self, objects: &[NewObject]) -> Result<(), PoolError> {
-        let taken = self.insert_objects(objects);
+        let mut grown = Grown::default();
+        let taken = self.insert_objects(objects, &mut grown);
+        self.hot.count(grown);
         if let Err((error, count)) = taken {
             let before = objects.get(..count).unwrap_or_default().iter();
             let here = before.filter(|object| object.body != ObjectBody::Elsewhere);
@@ -340,7 +342,11 @@ impl Pool {
     }
 
     /// As [`Pool::insert`]; the error says how many were taken in.
-    fn insert_objects(&self, objects: &[NewObject]) -> Result<(), (PoolError, usize)> {
+    fn insert_objects(
+        &self,
+        objects: &[NewObject],
+        grown: &mut Grown,
+    ) -> Result<(), (PoolError, usize)> {
         let mut commits: SmallVec<[(ObjectId, CommitFacts); 1]> = SmallVec::new();
         for object in objects
             .iter()
@@ -351,25 +357,22 @@ impl Pool {
                 commits.push((object.id, facts));
             }
         }
-        // A number says nothing before a ref reaches it: the graph may know it first.
-        match &commits[..] {
-            [] => {}
-            [(id, facts)] => {
-                self.graph.append(std::iter::once((*id, facts)));
-            }
-            many => self.append_commits(many),
-        }
-        // What a single commit brings it introduces.
+        // A number says nothing before a ref reaches it: the graph may know it first. What a
+        // single commit brings it introduces.
         let introducer = match &commits[..] {
-            [(id, _)] => self.graph.number(id).map(|n| n.0),
-            _ => None,
+            [] => None,
+            [(id, facts)] => self.graph.append_one(id, facts).map(|n| n.0),
+            many => {
+                self.append_commits(many);
+                None
+            }
         };
         for (count, object) in objects.iter().enumerate() {
             let of = match object.kind {
                 ObjectKind::Tree | ObjectKind::Blob => introducer,
                 ObjectKind::Commit | ObjectKind::Tag => None,
             };
-            self.insert_one(object, of)
+            self.insert_one(object, of, grown)
                 .map_err(|error| (error, count))?;
         }
         let deltas = objects
@@ -382,11 +385,16 @@ impl Pool {
         Ok(())
     }
 
-    fn insert_one(&self, object: &NewObject, introducer: Option<u32>) -> Result<(), PoolError> {
+    fn insert_one(
+        &self,
+        object: &NewObject,
+        introducer: Option<u32>,
+        grown: &mut Grown,
+    ) -> Result<(), PoolError> {
         let NewObject { id, kind, body } = object;
         let (base, step) = match body {
             ObjectBody::Whole(data) => {
-                self.hot.insert(id, *kind, None, data, introducer);
+                self.hot.insert(id, *kind, None, data, introducer, grown);
                 return Ok(());
             }
             ObjectBody::Delta { base, delta } => (base, delta),
@@ -407,24 +415,30 @@ impl Pool {
                 });
             }
             self.hot
-                .insert(id, *kind, Some((base, 1)), step, introducer);
+                .insert(id, *kind, Some((base, 1)), step, introducer, grown);
             return Ok(());
         };
         if delta_chain::span(version) == 1 {
             self.hot
-                .insert(id, *kind, Some((base, version)), step, introducer);
+                .insert(id, *kind, Some((base, version)), step, introducer, grown);
             return Ok(());
         }
         match self.compose(id, *base, step, version)? {
             Some((base, version, composed)) => {
-                self.hot
-                    .insert(id, *kind, Some((&base, version)), &composed, introducer);
+                self.hot.insert(
+                    id,
+                    *kind,
+                    Some((&base, version)),
+                    &composed,
+                    introducer,
+                    grown,
+                );
             }
             None => {
                 let data = self.get(base)?.data;
                 let whole = delta::apply(&data, step, self.limits.object_bytes_max);
                 let whole = whole.map_err(|error| hot_damaged(id, &error))?;
-                self.hot.insert(id, *kind, None, &whole, introducer);
+                self.hot.insert(id, *kind, None, &whole, introducer, grown);
             }
         }
         Ok(())

@@ -14,7 +14,7 @@ mod unpacked;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use govc_git::ObjectId;
@@ -49,6 +49,8 @@ pub struct Repository {
     door: Mutex<Door>,
     /// Proposals that wait for their turn. Held to push and to take.
     turn: Mutex<Turn>,
+    /// Told when as many wait for it as somebody waits for.
+    gathered: Condvar,
     pub(crate) turns: Arc<Turns>,
     /// The newest number that readers see, for those who wait for one.
     seen: watch::Sender<Seq>,
@@ -215,6 +217,7 @@ impl Repository {
             door: Mutex::new(Door::new(snapshot.clone(), next)),
             visible: Visible::new(snapshot),
             turn: Mutex::default(),
+            gathered: Condvar::new(),
             turns,
             visibility: Mutex::default(),
             to_keep: Mutex::new(to_keep),

@@ -307,34 +307,55 @@ impl Graph {
         &self,
         commits: impl Iterator<Item = (ObjectId, impl Borrow<CommitFacts>)>,
     ) -> usize {
+        let mut refused = 0;
+        self.append_each(commits, |number| refused += usize::from(number.is_none()));
+        refused
+    }
+
+    /// Adds a commit, if it is not here already; returns its number, if there was one left.
+    pub(super) fn append_one(&self, id: &ObjectId, facts: &CommitFacts) -> Option<CommitNumber> {
+        let mut number = None;
+        self.append_each(std::iter::once((*id, facts)), |given| number = given);
+        number
+    }
+
+    fn append_each(
+        &self,
+        commits: impl Iterator<Item = (ObjectId, impl Borrow<CommitFacts>)>,
+        mut given: impl FnMut(Option<CommitNumber>),
+    ) {
         let mut writer = self.lock_writer();
         let mut arrived = Vec::new();
-        let mut refused = 0;
         for (id, facts) in commits {
-            match self.append_one(&mut writer, &id, facts.borrow()) {
-                Appended::New(n) if !writer.awaited.is_empty() => {
-                    if let Some(children) = writer.awaited.remove(&id) {
+            match self.append_to(&mut writer, &id, facts.borrow()) {
+                Appended::New(n) => {
+                    given(Some(CommitNumber(n)));
+                    if !writer.awaited.is_empty()
+                        && let Some(children) = writer.awaited.remove(&id)
+                    {
                         arrived.push((n, id, children));
                     }
                 }
-                Appended::New(_) | Appended::Known => {}
-                Appended::Full => refused += 1,
+                Appended::Known(n) => given(Some(n)),
+                Appended::Full => given(None),
             }
         }
         if !arrived.is_empty() {
             self.mend(&arrived);
             self.mended.fetch_add(1, Ordering::Release);
         }
-        refused
     }
 
     fn lock_writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn append_one(&self, writer: &mut Writer, id: &oid, facts: &CommitFacts) -> Appended {
-        if self.number(id).is_some() || id.kind() != self.format {
-            return Appended::Known;
+    fn append_to(&self, writer: &mut Writer, id: &oid, facts: &CommitFacts) -> Appended {
+        if let Some(known) = self.number(id) {
+            return Appended::Known(known);
+        }
+        if id.kind() != self.format {
+            return Appended::Full;
         }
         let n = self.len.load(Ordering::Relaxed);
         let words = self.words();
@@ -411,6 +432,6 @@ impl Graph {
 
 enum Appended {
     New(u32),
-    Known,
+    Known(CommitNumber),
     Full,
 }

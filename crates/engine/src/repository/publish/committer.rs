@@ -1,6 +1,5 @@
 //! Making durable what was decided, making it visible, and telling who listens.
 
-use std::collections::HashMap;
 use std::mem;
 use std::process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +7,8 @@ use std::thread;
 
 use arc_swap::ArcSwap;
 
-use super::{PublishError, Published, TRIES_MAX, Waiting};
+use super::turns::Taken;
+use super::{Answers, PublishError, Published, TRIES_MAX, Waiting};
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{AppendError, Batch, Journal};
 use crate::{Entry, Listener, Repository, Snapshot, Storage};
@@ -20,8 +20,7 @@ const APPEND_BYTES: usize = 4 << 20;
 /// What one turn of one repository decided, in order.
 pub(super) struct Submission {
     pub(super) repository: Arc<Repository>,
-    /// The door's generation when it was decided; an older one was dropped meanwhile.
-    pub(super) generation: u64,
+    pub(super) taken: Taken,
     /// The repository after it.
     pub(super) after: Arc<Snapshot>,
     pub(super) decided: Vec<Decided>,
@@ -71,34 +70,14 @@ impl Committer {
         });
     }
 
-    /// Puts a submission behind those that wait. [`Committer::work`] appends it.
+    /// Puts a submission behind those that wait: see [`Committer::next`].
     pub(super) fn submit(&self, submission: Submission) {
         self.queue().submissions.push(submission);
     }
 
-    /// Appends what waits, unless another thread is at it, which then does. To be called after
-    /// [`Committer::submit`], without a lock.
-    pub(super) fn work(&self) {
-        while let Some(submissions) = self.next() {
-            let _half_way = HalfWay;
-            let mut batch: Vec<Submission> = Vec::new();
-            let mut bytes = 0;
-            for submission in submissions {
-                bytes += submission.bytes();
-                batch.push(submission);
-                if bytes >= APPEND_BYTES {
-                    self.commit(mem::take(&mut batch));
-                    bytes = 0;
-                }
-            }
-            self.commit(batch);
-            self.queue().busy = false;
-        }
-    }
-
-    /// What waits, and with it the right to append; `None` where nothing does, or another thread
-    /// appends.
-    fn next(&self) -> Option<Vec<Submission>> {
+    /// What waits, and with it the right and the duty to append it ([`Committer::append_all`]);
+    /// `None` where nothing does, or another thread is at it, which then takes that too.
+    pub(super) fn next(&self) -> Option<Vec<Submission>> {
         let mut queue = self.queue();
         if queue.busy || queue.submissions.is_empty() {
             return None;
@@ -107,13 +86,25 @@ impl Committer {
         Some(mem::take(&mut queue.submissions))
     }
 
-    /// Appends a batch; makes it visible and known, or drops it and all that was built on it.
+    /// Appends what [`Committer::next`] gave. To be called without a lock.
+    pub(super) fn append_all(&self, submissions: Vec<Submission>) {
+        let _half_way = HalfWay;
+        let mut batch: Vec<Submission> = Vec::new();
+        let mut bytes = 0;
+        for submission in submissions {
+            bytes += submission.bytes();
+            batch.push(submission);
+            if bytes >= APPEND_BYTES {
+                self.commit(mem::take(&mut batch));
+                bytes = 0;
+            }
+        }
+        self.commit(batch);
+        self.queue().busy = false;
+    }
+
+    /// Appends a batch; makes it visible and known, or drops it.
     fn commit(&self, batch: Vec<Submission>) {
-        // What was built on decisions that were dropped since is decided again.
-        let (batch, stale): (Vec<_>, Vec<_>) = batch
-            .into_iter()
-            .partition(|s| s.repository.door().generation == s.generation);
-        stale.into_iter().for_each(Submission::run_again);
         if batch.is_empty() {
             return;
         }
@@ -148,34 +139,31 @@ impl Committer {
         let entries: Vec<Arc<Entry>> = submission.entries().cloned().collect();
         let Submission {
             repository,
+            taken,
             after,
             decided,
-            ..
         } = submission;
-        repository.door().in_flight -= 1;
         let seq = after.seq;
         repository.show(after, &entries);
         self.tell(&entries);
+        let mut answers = Answers::default();
         for Decided { waiting, outcome } in decided {
-            waiting.answer(outcome.map(|entry| {
+            let answer = outcome.map(|entry| {
                 let seq = entry.as_ref().map_or(seq, |entry| entry.seq);
                 Published { seq, entry }
-            }));
+            });
+            answers.add(waiting.reply, answer);
         }
+        answers.send();
+        repository.turns.over(&repository, taken);
     }
 
     /// Drops what is pending in each repository of the batch, back to what is durable.
     fn take_back(&self, batch: Vec<Submission>, error: &AppendError) {
         tracing::error!(%error, "changes could not be made durable");
-        let mut found = HashMap::new();
-        for Submission { repository, .. } in &batch {
-            found
-                .entry(repository.key())
-                .or_insert_with(|| self.reset(repository, error));
-        }
         for submission in batch {
-            let durable = &found[&submission.repository.key()];
-            submission.taken_back(error, durable);
+            let durable = self.reset(&submission.repository, error);
+            submission.taken_back(error, &durable);
         }
     }
 
@@ -199,7 +187,6 @@ impl Committer {
             self.tell(&durable);
         }
         let mut door = repository.door();
-        door.generation += 1;
         door.next = if repository.is_made() {
             door.lowest.max(current.seq + 1)
         } else {
@@ -256,18 +243,8 @@ impl Submission {
             .sum()
     }
 
-    /// It was built on decisions that were dropped before it was tried.
-    fn run_again(self) {
-        self.repository.door().in_flight -= 1;
-        for Decided { waiting, outcome } in self.decided {
-            forget(&self.repository, &outcome);
-            decide_again(&self.repository, waiting);
-        }
-    }
-
     /// Its append failed; `durable` is what the journal has all the same.
     fn taken_back(self, error: &AppendError, durable: &[Arc<Entry>]) {
-        self.repository.door().in_flight -= 1;
         for Decided { waiting, outcome } in self.decided {
             match &outcome {
                 Ok(Some(entry)) if !waiting.rehearsal => {
@@ -291,6 +268,7 @@ impl Submission {
                 _ => decide_again(&self.repository, waiting),
             }
         }
+        self.repository.turns.over(&self.repository, self.taken);
     }
 }
 

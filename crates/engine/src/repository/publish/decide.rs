@@ -21,10 +21,6 @@ pub(crate) struct Door {
     /// No change gets a number below this: after an unclean stop numbers jump ahead of what may
     /// have been answered and lost.
     pub(super) lowest: Seq,
-    /// Submissions that the committer has not answered.
-    pub(super) in_flight: usize,
-    /// Counts how often pending decisions were dropped.
-    pub(super) generation: u64,
 }
 
 impl Door {
@@ -34,8 +30,6 @@ impl Door {
             pending: snapshot,
             next,
             lowest: next,
-            in_flight: 0,
-            generation: 0,
         }
     }
 

@@ -1,13 +1,16 @@
 //! The one door: the only way in which a repository changes.
 //!
 //! *Decide*: in turn, against the newest pending state, in microseconds; this is where a belief
-//! that no longer holds is refused. *Durable*: one append for all that is waiting; the next batch
-//! is decided meanwhile. *Visible*: the snapshot is swapped. *Known*: listeners get the entry. An
-//! append that fails takes back every decision that was built on it.
+//! that no longer holds is refused. *Durable*: one append for all that is waiting. *Visible*: the
+//! snapshot is swapped. *Known*: listeners get the entry. An append that fails takes back what was
+//! decided with it.
 //!
 //! `turns` decides on threads of its own, and one of these is the one that appends: see
-//! `committer`. Nothing of it happens on the runtime that serves requests.
+//! `committer`. While it waits for the disk the others decide, for other repositories: whoever
+//! comes to the same one gathers for its next turn. Nothing of it happens on the runtime that
+//! serves requests.
 
+mod answers;
 mod committer;
 mod decide;
 mod turns;
@@ -17,12 +20,12 @@ use std::sync::atomic::Ordering;
 
 use arc_swap::ArcSwap;
 use govc_git::ObjectId;
-use tokio::sync::oneshot;
 
 use crate::journal::AppendError;
 use crate::pool::Pool;
 use crate::{Change, Entry, Expected, RefName, Repository, Seq, Snapshot, Time};
 
+use answers::{Answers, Reply};
 pub(crate) use committer::Committer;
 pub(crate) use decide::Door;
 pub(crate) use turns::{Turn, Turns};
@@ -180,7 +183,7 @@ impl Visible {
 /// A proposal on its way through the door.
 pub(crate) struct Waiting {
     proposal: Box<dyn Proposal>,
-    reply: oneshot::Sender<Result<Published, PublishError>>,
+    reply: Reply,
     /// Decide, and change nothing.
     rehearsal: bool,
     /// How often it was decided.
@@ -193,8 +196,7 @@ const TRIES_MAX: u8 = 3;
 
 impl Waiting {
     fn answer(self, result: Result<Published, PublishError>) {
-        // Nobody listens when the client went away: what was decided stands all the same.
-        let _ = self.reply.send(result);
+        self.reply.send(result);
     }
 }
 
@@ -228,7 +230,7 @@ impl Repository {
         proposal: Box<dyn Proposal>,
         rehearsal: bool,
     ) -> Result<Published, PublishError> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = Reply::new();
         self.turns.enqueue(
             self,
             Waiting {

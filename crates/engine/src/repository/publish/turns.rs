@@ -5,6 +5,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use super::committer::{Committer, Decided, Submission};
 use super::{Door, PublishError, Published, Waiting};
@@ -13,7 +14,8 @@ use crate::{Clock, Entry, Repository, Time};
 /// The repositories that have proposals waiting, and the threads that give each its turn.
 ///
 /// A repository is in the line at most once, and its turn decides all that is waiting: N writers
-/// on one branch cost one append, not N.
+/// on one branch cost one append, not N. Its next turn comes when what this one decided was
+/// answered: until then they gather.
 pub(crate) struct Turns {
     line: Mutex<Line>,
     arrived: Condvar,
@@ -31,9 +33,25 @@ struct Line {
 #[derive(Default)]
 pub(crate) struct Turn {
     waiting: Vec<Waiting>,
-    /// Whether it stands in the line, or has its turn right now.
+    /// Whether it stands in the line, has its turn, or waits for what that decided to be answered.
     in_line: bool,
+    /// How many its last turn decided, and how long that took until all were answered.
+    last: (usize, Duration),
+    /// Somebody waits for so many to be waiting.
+    enough: usize,
 }
+
+/// A turn that is being taken, to be ended by [`Turns::over`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Taken {
+    count: usize,
+    since: Instant,
+}
+
+/// Those who were answered together mostly come again together: their next turn waits for as many
+/// as there were, for this part of the time that it took to answer them, and no longer than this.
+const GATHER_PART: u32 = 4;
+const GATHER_MAX: Duration = Duration::from_millis(2);
 
 impl Turns {
     pub(crate) fn new(clock: Arc<dyn Clock>, committer: Arc<Committer>) -> Arc<Turns> {
@@ -68,13 +86,22 @@ impl Turns {
         let mut turn = repository.turn();
         turn.waiting.push(waiting);
         if mem::replace(&mut turn.in_line, true) {
+            let is_enough = turn.waiting.len() == turn.enough;
+            drop(turn);
+            if is_enough {
+                repository.gathered.notify_one();
+            }
             return;
         }
         drop(turn);
-        self.stand_in_line(repository);
+        if self.stand_in_line(repository) {
+            self.arrived.notify_one();
+        }
     }
 
-    fn stand_in_line(&self, repository: &Arc<Repository>) {
+    /// Whether it stands there now: not after the line was closed. Who calls this sees to it that
+    /// somebody takes the turn.
+    fn stand_in_line(&self, repository: &Arc<Repository>) -> bool {
         let mut line = self.line();
         if line.closed {
             drop(line);
@@ -83,26 +110,35 @@ impl Turns {
             for waiting in mem::take(&mut turn.waiting) {
                 waiting.answer(Err(PublishError::Unavailable("shutting down".into())));
             }
-            return;
+            return false;
         }
         line.repositories.push_back(Arc::clone(repository));
-        drop(line);
-        self.arrived.notify_one();
+        true
+    }
+
+    /// A turn's proposals were answered. The next one is for a thread that looks at the line: the
+    /// one that calls this does so soon.
+    pub(super) fn over(&self, repository: &Arc<Repository>, taken: Taken) {
+        let mut turn = repository.turn();
+        turn.last = (taken.count, taken.since.elapsed());
+        turn.in_line = !turn.waiting.is_empty();
+        if turn.in_line {
+            drop(turn);
+            self.stand_in_line(repository);
+        }
     }
 
     fn run(&self) {
         while let Some(repository) = self.next() {
             self.take_turn(&repository);
-            let mut turn = repository.turn();
-            let more = !turn.waiting.is_empty();
-            turn.in_line = more;
-            drop(turn);
-            if more {
-                // More came meanwhile: to the end of the line, so that nobody starves.
-                self.stand_in_line(&repository);
+            let mut first = true;
+            while let Some(submissions) = self.committer.next() {
+                // Turns that came with the last append's end are for others: this thread stays.
+                if !mem::replace(&mut first, false) {
+                    self.arrived.notify_one();
+                }
+                self.committer.append_all(submissions);
             }
-            // Only now, so that the next turn can be taken meanwhile, by another thread.
-            self.committer.work();
         }
     }
 
@@ -110,6 +146,9 @@ impl Turns {
         let mut line = self.line();
         loop {
             if let Some(repository) = line.repositories.pop_front() {
+                if !line.repositories.is_empty() {
+                    self.arrived.notify_one();
+                }
                 return Some(repository);
             }
             if line.closed {
@@ -122,12 +161,31 @@ impl Turns {
         }
     }
 
+    /// What waits at `repository`, once those have come who came last time, or did not hurry.
+    fn gather(repository: &Repository) -> Vec<Waiting> {
+        let mut turn = repository.turn();
+        let (count, took) = turn.last;
+        let patience = (took / GATHER_PART).min(GATHER_MAX);
+        if turn.waiting.len() < count && !patience.is_zero() {
+            turn.enough = count;
+            let is_short = |turn: &mut Turn| turn.waiting.len() < turn.enough;
+            turn = repository
+                .gathered
+                .wait_timeout_while(turn, patience, is_short)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+            turn.enough = 0;
+        }
+        mem::take(&mut turn.waiting)
+    }
+
     /// Decides everything that waits at `repository`, and submits it to the committer.
     fn take_turn(&self, repository: &Arc<Repository>) {
-        let waiting = mem::take(&mut repository.turn().waiting);
-        if waiting.is_empty() {
-            return;
-        }
+        let waiting = Turns::gather(repository);
+        let taken = Taken {
+            count: waiting.len(),
+            since: Instant::now(),
+        };
         let now = self.clock.now();
         let mut door = repository.door();
         let mut decided = Vec::with_capacity(waiting.len());
@@ -142,19 +200,21 @@ impl Turns {
             decided.push(Decided { waiting, outcome });
         }
         let seq = door.pending.seq;
-        if !entries && door.in_flight == 0 {
+        if !entries {
             drop(door);
             for Decided { waiting, outcome } in decided {
                 waiting.answer(outcome.map(|entry| Published { seq, entry }));
             }
+            self.over(repository, taken);
             return;
         }
         // Answers without an entry too wait for what they were built on to become durable.
-        door.in_flight += 1;
+        let after = Arc::new(door.pending.clone());
+        drop(door);
         self.committer.submit(Submission {
             repository: Arc::clone(repository),
-            generation: door.generation,
-            after: Arc::new(door.pending.clone()),
+            taken,
+            after,
             decided,
         });
     }
