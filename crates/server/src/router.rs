@@ -10,7 +10,7 @@ use tower_http::compression::CompressionLayer;
 use crate::app::App;
 use crate::git_http;
 use crate::http::{caller, idempotency, layers};
-use crate::routes::{branches, commits, files, health, history, pages, refs, repos, tags};
+use crate::routes::{branches, bundle, commits, files, health, history, pages, refs, repos, tags};
 
 /// The whole service: routes, and what every request passes through.
 pub fn router(app: App) -> Router {
@@ -79,6 +79,8 @@ fn api(app: &App) -> Router<App> {
             "/api/v1/repos/{repo}/refs/{*name}",
             get(refs::show).put(refs::put).delete(refs::remove),
         )
+        // All of it in one file
+        .route("/api/v1/repos/{repo}/bundle", get(bundle::show))
         // Time travel
         .route("/api/v1/repos/{repo}/history", get(history::list))
         // Nothing else is there

@@ -55,10 +55,12 @@ fn bit(kind: ObjectKind) -> u8 {
     }
 }
 
-/// So much work, in bytes of patterns and paths compared, is done for the paths of one request.
-const STEPS_MAX: u64 = 1 << 31;
+/// So much work, in bytes of patterns and paths compared, is done for the paths of one request,
+const STEPS_MAX: u64 = 1 << 26;
+/// and so much more for each commit: a long history has many paths, a bomb needs none.
+const STEPS_PER_COMMIT: u64 = 1 << 16;
 /// A visit of a tree's entry costs as much as comparing so many bytes.
-const STEPS_PER_ENTRY: u64 = 16;
+const STEPS_PER_ENTRY: u64 = 8;
 
 impl ObjectFilter {
     /// No blobs.
@@ -166,15 +168,17 @@ pub(super) struct Edge {
 struct FilteredWalk<'f> {
     filter: &'f ObjectFilter,
     steps: u64,
+    steps_max: u64,
     /// The receiver has what was there before.
     before_had: bool,
 }
 
 impl<'f> FilteredWalk<'f> {
-    fn new(filter: &'f ObjectFilter) -> FilteredWalk<'f> {
+    fn new(filter: &'f ObjectFilter, commits: usize) -> FilteredWalk<'f> {
         FilteredWalk {
             filter,
             steps: 0,
+            steps_max: STEPS_MAX.saturating_add(STEPS_PER_COMMIT.saturating_mul(commits as u64)),
             before_had: false,
         }
     }
@@ -183,7 +187,7 @@ impl<'f> FilteredWalk<'f> {
 impl FilteredWalk<'_> {
     fn count(&mut self, steps: u64) -> Result<(), PoolError> {
         self.steps = self.steps.saturating_add(steps);
-        if self.steps > STEPS_MAX {
+        if self.steps > self.steps_max {
             return Err(PoolError::FilterTooCostly);
         }
         Ok(())
@@ -222,7 +226,7 @@ impl Pool {
         filter: &ObjectFilter,
         edge: &mut dyn FnMut(CommitNumber) -> Edge,
     ) -> Result<(), PoolError> {
-        let mut walk = FilteredWalk::new(filter);
+        let mut walk = FilteredWalk::new(filter, commits.len());
         for n in commits.iter().copied().map(CommitNumber) {
             if filter.passes(ObjectKind::Commit) {
                 set.add(&self.graph.id(n), ObjectKind::Commit)?;
@@ -262,7 +266,7 @@ impl Pool {
         filter: &ObjectFilter,
     ) -> Result<(), PoolError> {
         set.add(&tree, ObjectKind::Tree)?;
-        let mut walk = FilteredWalk::new(filter);
+        let mut walk = FilteredWalk::new(filter, 0);
         let inherited = filter.patterns().iter().map(|_| false).collect();
         let folder = Folder {
             tree,
@@ -307,7 +311,9 @@ impl Pool {
                 }
                 let Some(entry) = rest.next() else { break };
                 let entry = entry.map_err(|what| self.damaged_tree(&folder.tree, &what))?;
-                walk.count(STEPS_PER_ENTRY)?;
+                if by_path {
+                    walk.count(STEPS_PER_ENTRY)?;
+                }
                 let kind = entry.kind();
                 if kind == ObjectKind::Commit {
                     continue;

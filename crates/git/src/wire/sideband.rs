@@ -43,9 +43,6 @@ pub fn write(out: &mut Vec<u8>, band: Band, payload: &[u8]) {
 /// An empty line on the data band: it means nothing, and shows that somebody is still there.
 pub const KEEP_ALIVE: &[u8] = b"0005\x01";
 
-/// The same where all of an answer is in side-band lines (`sideband-all`), outside of the pack.
-pub const KEEP_ALIVE_OF_ALL: &[u8] = b"0005\x02";
-
 /// Puts whole lines into the data band, for a client that wants all of the answer in side-band
 /// lines (`sideband-all`). Flushes and delimiters stay as they are; what is no line, or too long
 /// for one with a band, too.

@@ -1,6 +1,7 @@
 //! Handlers: each takes a request apart, calls a use case, and writes down its answer.
 
 pub mod branches;
+pub mod bundle;
 pub mod commits;
 pub mod files;
 pub mod health;

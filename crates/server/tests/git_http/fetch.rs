@@ -5,10 +5,9 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use govc_git::ObjectFormat;
-use govc_git::pktline;
 use govc_server::Config;
 
-use crate::kit::{Git, Server, cause};
+use crate::kit::{Git, Server, cause, request};
 
 /// All refs of a repository and what they reach, counted by git.
 fn holdings(git: &Git) -> (String, String) {
@@ -203,19 +202,6 @@ fn a_deleted_branch_does_not_come_along() {
     assert!(!copy.try_run(&["cat-file", "-e", &secret]).0);
     let refused = copy.fails(&["fetch", "-q", &server.url(), &secret]);
     assert!(refused.contains("not our ref"), "{refused}");
-}
-
-/// A request in version 2; `--` is a delimiter, `.` a flush.
-fn request(lines: &[&str]) -> Vec<u8> {
-    let mut out = Vec::new();
-    for line in lines {
-        match *line {
-            "--" => out.extend_from_slice(pktline::DELIMITER),
-            "." => out.extend_from_slice(pktline::FLUSH),
-            text => pktline::write(&mut out, &[text.as_bytes()]),
-        }
-    }
-    out
 }
 
 #[test]

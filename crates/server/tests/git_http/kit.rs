@@ -14,7 +14,7 @@ use govc_engine::{
     Cause, CauseKind, Change, Clock, Edit, Engine, EngineParts, NewObjects, NewRepository, RefName,
     RepoId, RepoKey, Repository, RepositoryRecord, Storage, Time, Via,
 };
-use govc_git::ObjectFormat;
+use govc_git::{ObjectFormat, pktline};
 use govc_server::router::router;
 use govc_server::{App, Config};
 use tempfile::TempDir;
@@ -218,6 +218,16 @@ impl Git {
         text(&output)
     }
 
+    /// As [`Git::try_run`], with more in git's environment.
+    pub(crate) fn try_run_with(
+        &self,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> (bool, String, String) {
+        let mut command = self.command(arguments);
+        text(&command.envs(environment.iter().copied()).output().unwrap())
+    }
+
     /// Runs git with something on its stdin.
     pub(crate) fn feed(&self, arguments: &[&str], stdin: &[u8]) -> String {
         String::from_utf8_lossy(&self.feed_bytes(arguments, stdin)).into_owned()
@@ -291,4 +301,31 @@ fn text(output: &Output) -> (bool, String, String) {
         String::from_utf8_lossy(&output.stdout).into_owned(),
         String::from_utf8_lossy(&output.stderr).into_owned(),
     )
+}
+
+/// A request in version 2; `--` is a delimiter, `.` a flush.
+pub(crate) fn request(lines: &[&str]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for line in lines {
+        match *line {
+            "--" => out.extend_from_slice(pktline::DELIMITER),
+            "." => out.extend_from_slice(pktline::FLUSH),
+            text => pktline::write(&mut out, &[text.as_bytes()]),
+        }
+    }
+    out
+}
+
+/// The lines of an answer; delimiters as `--`, flushes as `.`.
+pub(crate) fn packets(answer: &[u8]) -> Vec<Vec<u8>> {
+    let (mut lines, mut input) = (pktline::Lines::default(), answer);
+    let mut all = Vec::new();
+    while let Some(line) = lines.next(&mut input).unwrap() {
+        all.push(match line {
+            pktline::Line::Data(data) => data.to_vec(),
+            pktline::Line::Delimiter => b"--".to_vec(),
+            _ => b".".to_vec(),
+        });
+    }
+    all
 }

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod bundles;
 mod fetch;
 mod kit;
+mod partial;
 mod push;
+mod version2;
