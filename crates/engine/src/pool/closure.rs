@@ -9,9 +9,6 @@ use super::graph::{Marks, NEW};
 use super::object_set::{ObjectSet, SetBuilder};
 use super::{CommitNumber, Pool, PoolError};
 
-/// A boundary commit's tree is compared with so many others at most.
-const COMPARED_MAX: usize = 8;
-
 impl Pool {
     /// Everything reachable from `wants` and not from `haves`. Both may be commits, tags, trees
     /// and blobs; haves that are not here are passed over. The caller has checked that the wants
@@ -155,7 +152,7 @@ impl Pool {
     }
 
     /// Adds what a commit introduces. `parents_had`: the receiver has all its parents.
-    fn add_introduced(
+    pub(super) fn add_introduced(
         &self,
         set: &mut SetBuilder<'_>,
         commit: CommitNumber,
@@ -235,48 +232,5 @@ impl Pool {
             }
         }
         Ok(())
-    }
-
-    /// The objects of exactly these commits, for histories that are cut: the whole trees of those
-    /// in `boundary` (their parents are cut), the introduced objects of the others.
-    ///
-    /// `client_has` are commits whose whole trees the client has; what they hold at the same
-    /// path is left out of the boundary's trees.
-    ///
-    /// # Errors
-    /// As [`Pool::closure`].
-    pub fn closure_shallow(
-        &self,
-        commits: &[CommitNumber],
-        boundary: &[CommitNumber],
-        client_has: &[CommitNumber],
-    ) -> Result<ObjectSet, PoolError> {
-        let mut set = SetBuilder::new(self);
-        let mut commits = commits.to_vec();
-        commits.sort_unstable();
-        commits.dedup();
-        for &n in &commits {
-            set.add(&self.graph.id(n), ObjectKind::Commit)?;
-        }
-        let boundary: HashSet<CommitNumber> = boundary.iter().copied().collect();
-        let had: Vec<ObjectId> = client_has
-            .iter()
-            .take(COMPARED_MAX - 1)
-            .map(|&n| self.graph.tree(n))
-            .collect();
-        had.iter().for_each(|tree| set.note_had(tree));
-        // What the boundary commit before has is in the set already.
-        let mut previous = None;
-        for &n in &commits {
-            if boundary.contains(&n) {
-                let tree = self.graph.tree(n);
-                let mut before = had.clone();
-                before.extend(previous.replace(tree));
-                self.add_tree(&mut set, tree, &before)?;
-            } else {
-                self.add_introduced(&mut set, n, false)?;
-            }
-        }
-        Ok(set.finish())
     }
 }

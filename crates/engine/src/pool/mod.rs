@@ -19,6 +19,7 @@ mod pack_list;
 mod ready;
 mod records;
 mod scan;
+mod shallow;
 mod stream;
 mod tags;
 mod visibility;
@@ -36,8 +37,9 @@ use smallvec::SmallVec;
 
 pub use error::PoolError;
 pub use filter::ObjectFilter;
-pub use graph::{CommitFacts, CommitNumber, DateWalk, Graph};
+pub use graph::{CommitFacts, CommitNumber, CutHistory, DateWalk, Graph};
 pub use object_set::ObjectSet;
+pub use shallow::Cuts;
 pub use stream::{PackOptions, PackStream};
 pub use tags::Peeled;
 pub use visibility::Visibility;

@@ -136,6 +136,35 @@ impl ObjectSet {
         self.hot.places.contains_key(id) || self.parts.iter().any(packed)
     }
 
+    /// Takes out what `other` has, where both have it in the same place.
+    pub(super) fn leave_out(&mut self, other: &ObjectSet) {
+        for part in &mut self.parts {
+            let same = |theirs: &&Part| theirs.pack.serial == part.pack.serial;
+            let Some(theirs) = other.parts.iter().find(same) else {
+                continue;
+            };
+            for (word, theirs) in part.bits.iter_mut().zip(&theirs.bits) {
+                part.count -= (*word & theirs).count_ones();
+                *word &= !theirs;
+            }
+        }
+        self.parts.retain(|part| part.count > 0);
+        if !other.hot.objects.is_empty() {
+            let hot = &mut self.hot;
+            hot.objects
+                .retain(|(id, _)| !other.hot.places.contains_key(id));
+            hot.places.clear();
+            for (place, (id, _)) in hot.objects.iter().enumerate() {
+                hot.places.insert(*id, place as u32);
+            }
+        }
+    }
+
+    /// Notes that the receiver has all of `other`.
+    pub(super) fn receiver_has(&mut self, other: &ObjectSet) {
+        self.had.extend(other.ids());
+    }
+
     /// Their ids, in the order in which they are sent.
     pub fn ids(&self) -> Box<dyn Iterator<Item = ObjectId> + '_> {
         let packed = self.parts.iter().flat_map(|part| {

@@ -177,53 +177,6 @@ fn objects_can_be_wanted_one_by_one_and_tags_included() {
     assert_eq!(receiver(&pack, git.format).all_objects().len(), 0);
 }
 
-#[test]
-fn a_shallow_clone_gets_whole_trees_at_its_boundary() {
-    let git = Git::new(ObjectFormat::Sha1);
-    git.import(&random_history(git.format, 17, 80));
-    let pool = git.pool();
-    let graph = pool.graph();
-    let tip = graph.number(&git.id("b0")).unwrap();
-    let parent = graph.first_parent(tip).unwrap();
-    let depth_1 = pool.closure_shallow(&[tip], &[tip], &[]).unwrap();
-    let tree = format!("{}^{{tree}}", graph.id(tip));
-    let mut expected = reachable(&git, &[&tree]);
-    expected.insert(graph.id(tip));
-    assert_eq!(depth_1.ids().collect::<HashSet<_>>(), expected);
-
-    let deeper = pool.closure_shallow(&[parent], &[parent], &[tip]).unwrap();
-    // Not strictly: the parents are missing.
-    let client = Git::new(git.format);
-    client.run_with(
-        &["index-pack", "--stdin"],
-        &bytes_of(&pool, &depth_1, WHOLE),
-    );
-    client.run_with(
-        &["index-pack", "--stdin", "--fix-thin"],
-        &bytes_of(&pool, &deeper, WHOLE),
-    );
-    for id in [graph.id(tip), graph.id(parent)] {
-        client.run(&["ls-tree", "-r", "-t", &id.to_string()]);
-        for id in client.ids(&[
-            "ls-tree",
-            "-r",
-            "-t",
-            "--format=%(objectname) %(objecttype)",
-            &id.to_string(),
-        ]) {
-            let kind = pool.header(&id).unwrap();
-            assert_eq!(
-                client
-                    .command(&["cat-file", "-e", &id.to_string()])
-                    .status()
-                    .unwrap()
-                    .success(),
-                kind.is_some()
-            );
-        }
-    }
-}
-
 /// Commits made here: one file of a folder changed by each, trees as deltas.
 struct Here {
     pool: Arc<Pool>,

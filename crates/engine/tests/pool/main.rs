@@ -13,4 +13,5 @@ mod filters;
 mod graph;
 mod kit;
 mod objects;
+mod shallow;
 mod visibility;

@@ -19,7 +19,7 @@ pub fn write_v2(out: &mut Vec<u8>, format: ObjectFormat, offers: &Offers) {
     pktline::write(out, &[b"version 2\n"]);
     pktline::write(out, &[b"agent=", AGENT.as_bytes(), b"\n"]);
     pktline::write(out, &[b"ls-refs=unborn\n"]);
-    let mut fetch = b"fetch=wait-for-done".to_vec();
+    let mut fetch = b"fetch=shallow wait-for-done".to_vec();
     for (word, offered) in [
         (&b" filter"[..], offers.filter),
         (b" ref-in-want", offers.ref_in_want),

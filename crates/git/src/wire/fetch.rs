@@ -172,6 +172,16 @@ pub fn write_acknowledgments(
     }
 }
 
+/// Begins the section about shallow commits; their lines follow, and [`end_section`].
+pub fn begin_shallow_info(out: &mut Vec<u8>) {
+    pktline::write(out, &[b"shallow-info\n"]);
+}
+
+/// Ends a section that another one follows.
+pub fn end_section(out: &mut Vec<u8>) {
+    out.extend_from_slice(pktline::DELIMITER);
+}
+
 /// Begins the packfile section; side-band frames and a flush follow.
 pub fn write_packfile_header(out: &mut Vec<u8>) {
     pktline::write(out, &[b"packfile\n"]);

@@ -7,12 +7,12 @@ use futures_util::{StreamExt, stream};
 use govc_engine::Repository;
 use govc_engine::pool::{PackStream, PoolError};
 use govc_engine::work::hidden::HiddenRefs;
-use govc_engine::work::upload::{self, Common, UploadError};
+use govc_engine::work::upload::{self, UploadError};
 use govc_engine::work::{View, objects};
 use govc_git::pktline;
 use govc_git::wire::bundle_uri;
 use govc_git::wire::command::{Command, Request, RequestDecoder};
-use govc_git::wire::fetch::{self, FetchRequest, Next, OBJECTS_MAX};
+use govc_git::wire::fetch::{FetchRequest, OBJECTS_MAX};
 use govc_git::wire::ls_refs::LsRefsRequest;
 use govc_git::wire::object_info::ObjectInfoRequest;
 use govc_git::wire::offers::Offers;
@@ -31,8 +31,6 @@ use crate::http::caller::Caller;
 
 /// A pack is made so many bytes ahead of what the client has taken.
 const AHEAD_BYTES: usize = 256 << 10;
-
-const NOT_SHALLOW: ProtocolError = ProtocolError::NotSupported("a shallow history");
 
 /// A request, besides its body.
 pub(crate) struct Asked<'a> {
@@ -152,11 +150,9 @@ async fn list_refs(repository: &Arc<Repository>, asked: LsRefsRequest) -> Result
 /// What of an error the client is told.
 fn explain(error: UploadError) -> String {
     match error {
-        UploadError::NotOurRef(_) | UploadError::UnknownRef(_) | UploadError::Filter(_) => {
-            error.to_string()
-        }
         UploadError::Pool(error @ PoolError::FilterTooCostly) => error.to_string(),
         UploadError::Pool(error) => our_fault(&error).to_owned(),
+        asked => asked.to_string(),
     }
 }
 
@@ -169,42 +165,26 @@ async fn fetch(
         return Ok(Reply::nothing());
     }
     let voice = Voice::of(&wanted);
-    if !wanted.depth.is_empty() {
-        return Ok(voice.refuse(&NOT_SHALLOW));
-    }
     if let Some(refused) = refused_filter(asked, &wanted) {
         return Ok(voice.refuse(&refused));
     }
     let view = View::of(repository);
     let record = Arc::clone(&repository.snapshot().record);
     let negotiated = aside::run(true, move || {
-        let hidden = HiddenRefs::of(&record.settings);
-        let refs = upload::wanted_refs(&view, hidden, &wanted.wanted_refs)?;
-        wanted.wants.extend(refs.iter().map(|(id, _)| *id));
-        let common = upload::negotiate(&view, &wanted)?;
-        Ok((view, wanted, refs, common))
+        let (hidden, mut head) = (HiddenRefs::of(&record.settings), Vec::new());
+        let plan = upload::answer(&view, hidden, &mut wanted, &mut head)?;
+        Ok((view, wanted, plan, head))
     });
-    let (view, wanted, refs, common) = match negotiated.await? {
+    let (view, wanted, plan, head) = match negotiated.await? {
         Ok(negotiated) => negotiated,
         Err(error) => return Ok(voice.refuse(&explain(error))),
     };
-    let mut head = Vec::new();
-    if !wanted.done && !wanted.haves.is_empty() {
-        let Common { haves, ready } = &common;
-        let ready = *ready && !wanted.wait_for_done;
-        let next = fetch::write_acknowledgments(&mut head, haves.iter().copied(), ready);
-        if next == Next::MoreHaves {
-            return Ok(voice.say(head).into());
-        }
-    }
-    if wanted.wants.is_empty() {
+    let Some(plan) = plan else {
         return Ok(voice.say(head).into());
-    }
-    fetch::write_wanted_refs(&mut head, &refs);
-    fetch::write_packfile_header(&mut head);
+    };
     let show_progress = !wanted.no_progress;
     let counting = tokio::task::spawn_blocking(move || {
-        let pack = upload::pack(&view, &wanted, common.haves)?;
+        let pack = upload::pack(&view, &wanted, &plan)?;
         Ok(Sending::begin(pack, Carrier::Lines, show_progress))
     });
     send(voice.say(head), counting, Carrier::Lines).await
@@ -255,28 +235,26 @@ async fn converse(
         Err(error) => return Ok(Reply::error_line(&error)),
     };
     asked.note(wants.agent.as_deref(), wants.session_id.as_deref(), &[]);
-    if !wants.fetch.depth.is_empty() {
-        return Ok(Reply::error_line(&NOT_SHALLOW));
-    }
     if let Some(refused) = refused_filter(asked, &wants.fetch) {
         return Ok(Reply::error_line(&refused));
     }
     let view = View::of(repository);
+    let record = Arc::clone(&repository.snapshot().record);
     let negotiated = aside::run(true, move || {
-        let mut head = Vec::new();
-        let haves = upload::converse(&view, &wants, &said, &mut head)?;
-        Ok((view, wants, haves, head))
+        let (hidden, mut head) = (HiddenRefs::of(&record.settings), Vec::new());
+        let plan = upload::converse(&view, hidden, &wants, &said, &mut head)?;
+        Ok((view, wants, plan, head))
     });
-    let (view, wants, haves, head) = match negotiated.await? {
+    let (view, wants, plan, head) = match negotiated.await? {
         Ok(negotiated) => negotiated,
         Err(error) => return Ok(Reply::error_line(&explain(error))),
     };
-    let Some(haves) = haves else {
+    let Some(plan) = plan else {
         return Ok(head.into());
     };
     let carrier = wants.carrier;
     let counting = tokio::task::spawn_blocking(move || {
-        let pack = upload::pack(&view, &wants.fetch, haves)?;
+        let pack = upload::pack(&view, &wants.fetch, &plan)?;
         Ok(Sending::begin(pack, carrier, !wants.fetch.no_progress))
     });
     send(head, counting, carrier).await

@@ -1,5 +1,6 @@
 //! The commit graph: commits as dense numbers, with what walks need of them.
 
+mod cut;
 mod date_walk;
 mod marks;
 mod reach;
@@ -16,6 +17,7 @@ use smallvec::SmallVec;
 use super::chunks::Chunks;
 use super::id_hash::IdHash;
 
+pub use cut::CutHistory;
 pub use date_walk::DateWalk;
 pub use govc_git::object::commit::CommitFacts;
 pub(super) use marks::Marks;

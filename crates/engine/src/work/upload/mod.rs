@@ -4,16 +4,18 @@ mod negotiate;
 mod pack;
 mod peel;
 mod refs;
+mod shallow;
 
 use govc_git::ObjectId;
 
 use super::filter::FilterProblem;
 use crate::pool::PoolError;
 
-pub use negotiate::{Common, converse, negotiate};
+pub use negotiate::{Plan, answer, converse};
 pub use pack::pack;
 pub use peel::peel;
 pub use refs::{list_refs, shown_refs, wanted_refs};
+pub use shallow::{Shallow, shallow};
 
 /// Why a client does not get what it wants.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +29,18 @@ pub enum UploadError {
     /// Its filter cannot be applied.
     #[error(transparent)]
     Filter(FilterProblem),
+    /// It wants its history cut by depth and by commits at once.
+    #[error("git upload-pack: deepen and deepen-since (or deepen-not) cannot be used together")]
+    DepthTwice,
+    /// It wants its history cut in such a way that none is left.
+    #[error("no commits selected for shallow requests")]
+    NothingSelected,
+    /// It wants its history cut at a ref that is none, or more than one.
+    #[error("git upload-pack: ambiguous deepen-not: deepen-not {}", .0.escape_ascii())]
+    AmbiguousRef(Vec<u8>),
+    /// It says that its history is cut at what is no commit.
+    #[error("invalid shallow object {0}")]
+    ShallowNoCommit(ObjectId),
     /// What it wants cannot be read.
     #[error(transparent)]
     Pool(#[from] PoolError),

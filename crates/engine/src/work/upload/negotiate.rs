@@ -2,29 +2,38 @@
 
 use std::collections::{BinaryHeap, HashSet};
 
-use govc_git::ObjectId;
-use govc_git::wire::fetch::FetchRequest;
+use govc_git::wire::fetch::{self, FetchRequest, Next};
 use govc_git::wire::upload::{Negotiator, Said, WantRequest};
+use govc_git::{ObjectId, pktline};
 
-use super::{UploadError, peel};
+use super::{Shallow, UploadError, peel, shallow, wanted_refs};
 use crate::pool::{CommitNumber, PoolError};
+use crate::work::hidden::HiddenRefs;
 use crate::work::{View, filter};
 
-/// What client and server have in common.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Common {
+/// What a pack is to be made from, besides what the client wants.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
     /// The client's haves that the server has too and may speak of, each once.
     pub haves: Vec<ObjectId>,
-    /// Every wanted commit reaches one of them: a good pack can be made, more haves need not be
-    /// named.
-    pub ready: bool,
+    /// What becomes of the client's shallow history; `None` where it has none.
+    pub shallow: Option<Shallow>,
 }
 
-/// Checks what `request` wants, and finds what both sides have.
+/// Answers `request`, of version 2, up to its pack. Gives what the pack is made from; `None`
+/// where the answer ends here. The refs that it wants by name are among its wants afterwards.
 ///
 /// # Errors
-/// [`UploadError::NotOurRef`] for a want that `view` does not reach, [`UploadError::Filter`].
-pub fn negotiate(view: &View, request: &FetchRequest) -> Result<Common, UploadError> {
+/// [`UploadError::NotOurRef`] for a want that `view` does not reach, [`UploadError::Filter`]; others
+/// as [`wanted_refs`] and [`shallow()`].
+pub fn answer(
+    view: &View,
+    hidden: HiddenRefs<'_>,
+    request: &mut FetchRequest,
+    out: &mut Vec<u8>,
+) -> Result<Option<Plan>, UploadError> {
+    let refs = wanted_refs(view, hidden, &request.wanted_refs)?;
+    request.wants.extend(refs.iter().map(|(id, _)| *id));
     check(view, request)?;
     let mut seen = HashSet::with_capacity(request.haves.len());
     let mut haves = Vec::new();
@@ -33,8 +42,26 @@ pub fn negotiate(view: &View, request: &FetchRequest) -> Result<Common, UploadEr
             haves.push(*have);
         }
     }
-    let ready = !request.done && !haves.is_empty() && all_reach(view, &request.wants, &haves)?;
-    Ok(Common { haves, ready })
+    if !request.done && !request.haves.is_empty() {
+        let may_end = !request.wait_for_done && !haves.is_empty();
+        let ready = may_end && all_reach(view, &request.wants, &haves)?;
+        let next = fetch::write_acknowledgments(out, haves.iter().copied(), ready);
+        if next == Next::MoreHaves {
+            return Ok(None);
+        }
+    }
+    if request.wants.is_empty() {
+        return Ok(None);
+    }
+    let shallow = shallow(view, hidden, request)?;
+    if let Some(shallow) = &shallow {
+        fetch::begin_shallow_info(out);
+        shallow.write(out);
+        fetch::end_section(out);
+    }
+    fetch::write_wanted_refs(out, &refs);
+    fetch::write_packfile_header(out);
+    Ok(Some(Plan { haves, shallow }))
 }
 
 /// Whether all wants may be seen, and the filter can be applied: to be told before anything else.
@@ -51,19 +78,28 @@ fn check(view: &View, request: &FetchRequest) -> Result<(), UploadError> {
 }
 
 /// Answers what a client of versions 0 and 1 `said` behind its wants, in one request that stands
-/// for itself. Gives what both sides have where the pack follows now; `None` where the client is
+/// for itself. Gives what the pack is made from where it follows now; `None` where the client is
 /// to come again, with more.
 ///
 /// # Errors
-/// As [`negotiate`].
+/// As [`answer`].
 pub fn converse(
     view: &View,
+    hidden: HiddenRefs<'_>,
     request: &WantRequest,
     said: &[Said],
     out: &mut Vec<u8>,
-) -> Result<Option<Vec<ObjectId>>, UploadError> {
+) -> Result<Option<Plan>, UploadError> {
     let wants = &request.fetch.wants;
     check(view, &request.fetch)?;
+    let shallow = shallow(view, hidden, &request.fetch)?;
+    // Said before the client has said what it has: it is told at once, in every round.
+    if let Some(shallow) = &shallow
+        && request.fetch.depth.asks()
+    {
+        shallow.write(out);
+        out.extend_from_slice(pktline::FLUSH);
+    }
     let mut negotiator = Negotiator::new(request);
     let (mut haves, mut seen) = (Vec::new(), HashSet::new());
     // Whether so many haves make us ready: asked for each have, and the same until one is added.
@@ -88,11 +124,11 @@ pub fn converse(
             }
             Said::Flush => {
                 let pack_follows = negotiator.flush(out, || ready(&haves))?;
-                return Ok(pack_follows.then_some(haves));
+                return Ok(pack_follows.then_some(Plan { haves, shallow }));
             }
             Said::Done => {
                 negotiator.done(out);
-                return Ok(Some(haves));
+                return Ok(Some(Plan { haves, shallow }));
             }
         }
     }

@@ -5,20 +5,16 @@ use std::sync::Arc;
 use govc_git::ObjectId;
 use govc_git::wire::fetch::FetchRequest;
 
-use super::UploadError;
+use super::{Plan, UploadError};
 use crate::Target;
 use crate::pool::{ObjectFilter, PackOptions, PackStream};
 use crate::work::{View, filter};
 
-/// The pack with all that `request` wants and that a client with `haves` lacks.
+/// The pack with all that `request` wants and that its client lacks, as the `plan` says.
 ///
 /// # Errors
 /// [`UploadError::Pool`] when something wanted cannot be read.
-pub fn pack(
-    view: &View,
-    request: &FetchRequest,
-    haves: Vec<ObjectId>,
-) -> Result<PackStream, UploadError> {
+pub fn pack(view: &View, request: &FetchRequest, plan: &Plan) -> Result<PackStream, UploadError> {
     let mut wants = request.wants.clone();
     wants.sort_unstable();
     wants.dedup();
@@ -26,7 +22,11 @@ pub fn pack(
         Some(spec) => filter::resolve(view, spec)?,
         None => ObjectFilter::default(),
     };
-    let mut set = view.pool.closure_filtered(&wants, &haves, &filter)?;
+    let (pool, haves) = (&view.pool, &plan.haves);
+    let mut set = match &plan.shallow {
+        Some(shallow) => pool.closure_in_cut(&wants, haves, &shallow.cuts, &filter)?,
+        None => pool.closure_filtered(&wants, haves, &filter)?,
+    };
     if request.include_tag {
         let tags: Vec<ObjectId> = view
             .refs
