@@ -4,6 +4,7 @@
 pub mod commits;
 pub mod files;
 pub mod history;
+pub mod lfs;
 pub mod people;
 pub mod problem;
 pub mod refs;

@@ -12,9 +12,9 @@ use govc_engine::journal::memory::{MemoryJournal, MemoryPacks};
 use govc_engine::journal::{AppendError, Journal, Moment};
 use govc_engine::pool::PoolLimits;
 use govc_engine::{
-    Cause, CauseKind, Change, Clock, Edit, Engine, EngineParts, Entry, Expected, Listener,
-    NewObjects, NewRepository, Pending, PublishError, Published, RefEdit, RefName, RepoId, RepoKey,
-    Repository, Storage, Target, Time, Via,
+    Cause, CauseKind, Change, Clock, Edit, Engine, EngineParts, Entry, EntryEdit, Expected,
+    LfsLock, LfsObject, LfsOid, Listener, NewObjects, NewRepository, Pending, PublishError,
+    Published, RefEdit, RefName, RepoId, RepoKey, Repository, Storage, Target, Time, Via,
 };
 use govc_git::{ObjectFormat, ObjectId};
 use proptest::prelude::*;
@@ -443,4 +443,108 @@ proptest! {
         let expected: Vec<_> = model.into_iter().map(|(n, i)| (n, Target::At(i))).collect();
         prop_assert_eq!(there, expected);
     }
+}
+
+fn uploads(n: u8) -> Change {
+    let object = LfsObject {
+        oid: LfsOid([n; 32]),
+        size: u64::from(n),
+    };
+    Change {
+        objects: NewObjects::default(),
+        edits: vec![Edit::LfsObjects(vec![object])],
+        cause: cause(CauseKind::LfsUploaded),
+    }
+}
+
+#[test]
+fn an_upload_is_staged_and_a_lock_is_a_change() {
+    let node = node();
+    let repo = make(&node, "a").unwrap();
+    let done = |published: Published| (published.seq, published.entry.map(|entry| entry.step));
+    assert_eq!(
+        done(block_on(repo.publish(uploads(1))).unwrap()),
+        (0, Some(1))
+    );
+    assert_eq!(
+        done(block_on(repo.publish(uploads(2))).unwrap()),
+        (0, Some(2))
+    );
+    // It has it already.
+    assert_eq!(done(block_on(repo.publish(uploads(1))).unwrap()), (0, None));
+    let made = publish(
+        &repo,
+        set("refs/heads/main", Expected::Absent, Target::At(id(1))),
+    )
+    .unwrap();
+    assert_eq!(done(made), (1, Some(0)));
+    let lock = Arc::new(LfsLock {
+        id: "7".into(),
+        path: "a".into(),
+        owner: "ada".into(),
+        locked_at: Time(1),
+    });
+    let locks = Change {
+        objects: NewObjects::default(),
+        edits: vec![Edit::LfsLock {
+            path: "a".into(),
+            after: Some(Arc::clone(&lock)),
+        }],
+        cause: cause(CauseKind::LfsLocked),
+    };
+    assert_eq!(
+        done(block_on(repo.publish(locks.clone())).unwrap()),
+        (2, Some(0))
+    );
+    assert_eq!(done(block_on(repo.publish(locks)).unwrap()), (2, None));
+    assert_eq!(
+        done(block_on(repo.publish(uploads(3))).unwrap()),
+        (2, Some(1))
+    );
+    let snapshot = repo.snapshot();
+    assert_eq!((snapshot.seq, snapshot.step), (2, 1));
+    assert_eq!(snapshot.lfs.bytes(), 6);
+    assert_eq!(snapshot.lfs.lock("a"), Some(&lock));
+    // History knows numbers only.
+    let seqs: Vec<_> = repo
+        .entries(None, 9)
+        .unwrap()
+        .iter()
+        .map(|e| e.seq)
+        .collect();
+    assert_eq!(seqs, [0, 1, 2]);
+    // Listeners hear of both.
+    assert_eq!(node.heard.0.lock().unwrap().len(), 6);
+
+    // An append that fails takes the upload back.
+    node.journal.plan([Failure::Full]);
+    assert!(matches!(
+        block_on(repo.publish(uploads(4))),
+        Err(PublishError::Full)
+    ));
+    assert_eq!(
+        done(block_on(repo.publish(uploads(5))).unwrap()),
+        (2, Some(2))
+    );
+    assert_eq!(repo.snapshot().lfs.object(&LfsOid([4; 32])), None);
+
+    // A fork sees what its parent referenced, then or now, and no locks.
+    let fork = |name: &str, at| {
+        let cause = cause(CauseKind::RepoCreated);
+        let id = RepoId::parse(name).unwrap();
+        let made = block_on(node.engine.fork(&repo, id, at, cause, false));
+        made.unwrap().0
+    };
+    let sees = |repo: &Repository| -> Vec<u8> {
+        let snapshot = repo.snapshot();
+        assert_eq!(snapshot.lfs.lock_count(), 0);
+        snapshot.lfs.objects().map(|(oid, _)| oid.0[0]).collect()
+    };
+    let then = fork("then", Some(Moment::Seq(1)));
+    let now = fork("now", None);
+    assert_eq!((sees(&then), sees(&now)), (vec![1, 2], vec![1, 2, 3, 5]));
+    assert_eq!((now.snapshot().seq, now.snapshot().step), (0, 0));
+    let first = &now.entries(None, 1).unwrap()[0];
+    let is_lfs = |edit: &&EntryEdit| matches!(edit, EntryEdit::LfsObjects(_));
+    assert_eq!(first.edits.iter().filter(is_lfs).count(), 1);
 }

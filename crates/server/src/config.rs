@@ -190,6 +190,20 @@ section! {
 }
 
 section! {
+    /// Git LFS.
+    LfsSection, GivenLfs {
+        /// Whether it is offered.
+        enabled: bool,
+        /// Bytes of one object.
+        object: Bytes,
+        /// Objects that one batch asks for.
+        batch: usize,
+        /// Locks of one repository.
+        locks: usize,
+    }
+}
+
+section! {
     /// What is told on stderr.
     Log, GivenLog {
         /// Directives as of tracing's `EnvFilter`.
@@ -212,6 +226,8 @@ pub struct Config {
     pub limits: Limits,
     /// What fetches may ask for.
     pub fetch: Fetch,
+    /// Git LFS.
+    pub lfs: LfsSection,
     /// What is told on stderr.
     pub log: Log,
     /// Listen beyond loopback without a token. Only the command line says so.
@@ -226,6 +242,7 @@ struct Given {
     auth: Option<GivenAuth>,
     limits: Option<GivenLimits>,
     fetch: Option<GivenFetch>,
+    lfs: Option<GivenLfs>,
     log: Option<GivenLog>,
 }
 
@@ -321,6 +338,7 @@ impl Config {
             auth: Auth::whole(given.auth.unwrap_or_default()).map_err(missing)?,
             limits: Limits::whole(given.limits.unwrap_or_default()).map_err(missing)?,
             fetch: Fetch::whole(given.fetch.unwrap_or_default()).map_err(missing)?,
+            lfs: LfsSection::whole(given.lfs.unwrap_or_default()).map_err(missing)?,
             log: Log::whole(given.log.unwrap_or_default()).map_err(missing)?,
             insecure_no_auth: false,
         })
@@ -358,6 +376,7 @@ impl Config {
         config.auth.overlay(given.auth.unwrap_or_default());
         config.limits.overlay(given.limits.unwrap_or_default());
         config.fetch.overlay(given.fetch.unwrap_or_default());
+        config.lfs.overlay(given.lfs.unwrap_or_default());
         config.log.overlay(given.log.unwrap_or_default());
         Ok(config)
     }

@@ -4,6 +4,7 @@ pub mod app;
 pub mod config;
 pub mod git_http;
 mod git_service;
+pub mod git_lfs;
 pub mod http;
 pub mod router;
 pub mod routes;

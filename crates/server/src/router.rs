@@ -9,6 +9,7 @@ use tower_http::compression::CompressionLayer;
 
 use crate::app::App;
 use crate::git_http;
+use crate::git_lfs;
 use crate::http::{caller, idempotency, layers};
 use crate::routes::{branches, bundle, commits, files, health, history, pages, refs, repos, tags};
 
@@ -93,10 +94,12 @@ fn api(app: &App) -> Router<App> {
         .layer(DefaultBodyLimit::disable())
 }
 
-/// Git itself: clone, fetch and push. Ids have slashes, so one function takes the path apart; a
-/// browser gets a page.
+/// Git itself: clone, fetch and push; Git LFS below `info/lfs`. Ids have slashes, so functions take
+/// the paths apart; a browser gets a page.
 fn git(app: &App) -> Router<App> {
     Router::new()
         .fallback(git_http::serve_or_page)
         .layer(from_fn_with_state(app.clone(), caller::authenticate))
+        // Says no in its own way, to strangers too.
+        .layer(from_fn_with_state(app.clone(), git_lfs::serve_or_pass))
 }

@@ -59,6 +59,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const HEAD_BUFFER_FACTOR: usize = 8;
 /// How often the server looks for what is to be done.
 const JOBS_EVERY: Duration = Duration::from_secs(5);
+/// How often contents of large files are held against what is referenced.
+const COLLECT_EVERY: Duration = Duration::from_secs(3600);
 /// How often the server looks at its memory.
 const MEMORY_EVERY: Duration = Duration::from_secs(1);
 const HTTP2_PING: Duration = Duration::from_secs(30);
@@ -95,8 +97,10 @@ pub async fn serve(
     listening(address);
 
     let jobs = tokio::spawn(jobs(app.clone()));
+    let collector = tokio::spawn(collect(app.clone()));
     let connections = accept(&app, listener, stop).await;
     jobs.abort();
+    collector.abort();
     tracing::info!("stopping");
     drain(&app, connections).await;
     // Closing waits for the disk: off the threads that serve.
@@ -171,6 +175,18 @@ async fn accept(
                 tracing::warn!(%error, "a connection was not accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
+        }
+    }
+}
+
+/// Large files that nobody references go now and then: the first time right after the start.
+async fn collect(app: App) {
+    let mut now_and_then = tokio::time::interval(COLLECT_EVERY);
+    now_and_then.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        now_and_then.tick().await;
+        if let Err(error) = app.collect_large_files().await {
+            tracing::warn!(%error, "large files that nobody references stay for now");
         }
     }
 }

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use govc_engine::journal::PackId;
 use govc_engine::repository::record::{Quotas, Retention};
 use govc_engine::{
-    Cause, CauseKind, Entry, EntryEdit, ForkedFrom, Idempotency, NewObject, NewObjects, ObjectBody,
-    RefName, RepoId, RepoKey, RepositoryRecord, Settings, Storage, Target, Time, Via,
+    Cause, CauseKind, Entry, EntryEdit, ForkedFrom, Idempotency, LfsLock, LfsObject, LfsOid,
+    NewObject, NewObjects, ObjectBody, RefName, RepoId, RepoKey, RepositoryRecord, Settings,
+    Storage, Target, Time, Via,
 };
 use govc_git::{ObjectFormat, ObjectId, ObjectKind};
 use govc_store::format::{Encoder, FormatError, decode_entry, encode_entry, named_repository};
@@ -101,6 +102,15 @@ fn record(format: ObjectFormat) -> impl Strategy<Value = RepositoryRecord> {
         )
 }
 
+fn lock() -> impl Strategy<Value = LfsLock> {
+    (".{0,30}", ".{0,30}", ".{0,30}", any::<i64>()).prop_map(|(id, path, owner, at)| LfsLock {
+        id: id.into(),
+        path: path.into(),
+        owner: owner.into(),
+        locked_at: Time(at),
+    })
+}
+
 fn edit(format: ObjectFormat) -> impl Strategy<Value = EntryEdit> {
     let moved = (name(), target(format), target(format));
     prop_oneof![
@@ -115,6 +125,23 @@ fn edit(format: ObjectFormat) -> impl Strategy<Value = EntryEdit> {
                 after: Box::new(after),
             }
         }),
+        prop::collection::vec((any::<[u8; 32]>(), any::<u64>()), 0..4).prop_map(|objects| {
+            let object = |(oid, size)| LfsObject {
+                oid: LfsOid(oid),
+                size,
+            };
+            EntryEdit::LfsObjects(objects.into_iter().map(object).collect())
+        }),
+        (
+            ".{0,30}",
+            prop::option::of(lock()),
+            prop::option::of(lock())
+        )
+            .prop_map(|(path, before, after)| EntryEdit::LfsLock {
+                path: path.into(),
+                before: before.map(Arc::new),
+                after: after.map(Arc::new),
+            }),
     ]
 }
 
@@ -139,7 +166,10 @@ fn cause() -> impl Strategy<Value = Cause> {
         Just(CauseKind::RepoCreated),
         Just(CauseKind::Push),
         Just(CauseKind::TagDeleted),
-        Just(CauseKind::External)
+        Just(CauseKind::External),
+        Just(CauseKind::LfsUploaded),
+        Just(CauseKind::LfsLocked),
+        Just(CauseKind::LfsUnlocked)
     ];
     let via = prop_oneof![Just(Via::Git), Just(Via::Rest), Just(Via::Job)];
     let idempotency = (any::<[u8; 32]>(), any::<[u8; 32]>(), ".{0,50}");

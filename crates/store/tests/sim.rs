@@ -10,10 +10,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use govc_engine::journal::contents::Contents;
 use govc_engine::journal::{AppendError, Journal, Moment, PackId, Packs};
 use govc_engine::{
-    CauseKind, Entry, EntryEdit, NewObject, NewObjects, ObjectBody, RefName, RepoId, RepoKey,
-    Target, Time,
+    CauseKind, Entry, EntryEdit, Lfs, LfsLock, LfsObject, LfsOid, NewObject, NewObjects,
+    ObjectBody, RefName, RepoId, RepoKey, Target, Time,
 };
 use govc_git::ObjectId;
 use govc_git::pack::{PackIndex, PackWriter};
@@ -38,6 +40,14 @@ impl Random {
     }
 }
 
+/// The newest number, the refs, the record, large files and locks of a repository.
+type State = (
+    u64,
+    govc_engine::Refs,
+    Option<govc_engine::RepositoryRecord>,
+    Lfs,
+);
+
 /// What anybody believes: a list of batches, and what they add up to.
 #[derive(Clone, Default)]
 struct World {
@@ -52,21 +62,13 @@ struct World {
 }
 
 impl World {
-    /// The newest number, the refs and the record of each repository.
-    fn state<'a>(
-        batches: impl Iterator<Item = &'a Vec<Arc<Entry>>>,
-    ) -> BTreeMap<
-        RepoKey,
-        (
-            u64,
-            govc_engine::Refs,
-            Option<govc_engine::RepositoryRecord>,
-        ),
-    > {
-        let mut state: BTreeMap<RepoKey, (u64, govc_engine::Refs, _)> = BTreeMap::new();
+    /// The newest number, the refs, the record, large files and locks of each repository.
+    fn state<'a>(batches: impl Iterator<Item = &'a Vec<Arc<Entry>>>) -> BTreeMap<RepoKey, State> {
+        let mut state: BTreeMap<RepoKey, State> = BTreeMap::new();
         for entry in batches.flatten() {
             let repo = state.entry(entry.repo).or_default();
             repo.0 = entry.seq;
+            repo.3.apply(entry);
             for edit in &entry.edits {
                 match edit {
                     EntryEdit::Ref { name, after, .. } => repo.1.set(name.clone(), after.clone()),
@@ -88,7 +90,8 @@ impl World {
                 assert_eq!(r.damage, None);
                 let snapshot = &r.snapshot;
                 let record = Some((*snapshot.record).clone());
-                (r.key, (snapshot.seq, snapshot.refs.clone(), record))
+                let lfs = snapshot.lfs.clone();
+                (r.key, (snapshot.seq, snapshot.refs.clone(), record, lfs))
             })
             .collect();
         let mut candidates: Vec<Vec<Vec<Arc<Entry>>>> = Vec::new();
@@ -102,8 +105,8 @@ impl World {
         }
         let matches = |batches: &Vec<Vec<Arc<Entry>>>| World::state(batches.iter()) == found;
         let Some(batches) = candidates.into_iter().find(matches) else {
-            let seqs = |state: &BTreeMap<RepoKey, (u64, _, _)>| -> Vec<u64> {
-                state.values().map(|(seq, _, _)| *seq).collect()
+            let seqs = |state: &BTreeMap<RepoKey, State>| -> Vec<u64> {
+                state.values().map(|state| state.0).collect()
             };
             panic!(
                 "recovered {:?}, believed {:?} ({} batches, {} durable, {} maybe); notes {:?}",
@@ -120,7 +123,7 @@ impl World {
         self.maybe.clear();
         let state = World::state(self.batches.iter());
         self.repos.retain(|key, _| state.contains_key(key));
-        for (key, (seq, refs, record)) in state {
+        for (key, (seq, refs, record, _)) in state {
             let recovered = recovered.repositories.iter().find(|r| r.key == key);
             let next = recovered.map_or(0, |r| r.next);
             assert!(next > seq);
@@ -181,6 +184,15 @@ impl World {
                     );
                 }
             }
+            // Every large file that it references is there, whole.
+            for (oid, referenced) in repo.snapshot.lfs.objects() {
+                let content = Contents::open(store, &oid).unwrap();
+                assert_eq!(content.size(), referenced.size);
+                let bytes = content.read(0, usize::MAX).unwrap();
+                assert_eq!(bytes, large(&oid, referenced.size), "{oid}");
+            }
+            // Steps are no history.
+            let entries: Vec<_> = entries.into_iter().filter(|e| e.step == 0).collect();
             let told = store.entries(repo.key, None, usize::MAX).unwrap();
             assert_eq!(told.len(), entries.len());
             for (told, entry) in told.iter().zip(&entries) {
@@ -205,6 +217,32 @@ impl World {
     }
 }
 
+/// The content that is called `oid` here: any will do, nobody hashes it.
+fn large(oid: &LfsOid, size: u64) -> Bytes {
+    let bytes = oid.0.iter().cycle().copied();
+    bytes.take(size as usize).collect()
+}
+
+/// A large file, kept, and the step of staging that references it.
+fn upload(store: &Store, newest: &Entry, n: u64) -> Option<Arc<Entry>> {
+    let mut oid = LfsOid([0; 32]);
+    oid.0[..8].copy_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    let size = n % 5000;
+    let mut spool = Contents::receive(store).ok()?;
+    let all = large(&oid, size);
+    let half = all.len() / 2;
+    spool.write(all.slice(..half)).ok()?;
+    spool.write(all.slice(half..)).ok()?;
+    spool.keep(&oid).ok()?;
+    Some(Arc::new(Entry {
+        step: newest.step + 1,
+        cause: cause(CauseKind::LfsUploaded),
+        edits: vec![EntryEdit::LfsObjects([LfsObject { oid, size }].into())],
+        objects: NewObjects::default(),
+        ..(*newest).clone()
+    }))
+}
+
 /// A pack of one commit's objects, kept, and the entry that names it.
 fn push(store: &Store, repo: &mut Model, n: u64) -> Option<Arc<Entry>> {
     let entry = repo.commit("pushed", &format!("pushed {n}"));
@@ -219,7 +257,7 @@ fn push(store: &Store, repo: &mut Model, n: u64) -> Option<Arc<Entry>> {
     let written = writer.finish().unwrap();
     let index = written.entries.write_index(&written.checksum);
     let id = PackId(written.checksum);
-    let mut spool = store.receive(repo.key).ok()?;
+    let mut spool = Packs::receive(store, repo.key).ok()?;
     spool.write(&written.out).ok()?;
     spool.keep(id, &index).ok()?;
     let objects = NewObjects {
@@ -370,6 +408,35 @@ fn run(seed: u64) -> (usize, usize) {
                         Some(entry) => entries.push(entry),
                         None => world.repos = before.clone(),
                     }
+                }
+                11 | 12 => {
+                    let Some(key) = pick(&mut random).filter(|key| live(*key, &world)) else {
+                        continue;
+                    };
+                    let mut all = world.batches.iter().flatten().rev();
+                    let newest = all.find(|entry| entry.repo == key).cloned();
+                    let Some(newest) = newest else { continue };
+                    entries.extend(upload(&store, &newest, content));
+                }
+                13 => {
+                    let Some(key) = pick(&mut random).filter(|key| live(*key, &world)) else {
+                        continue;
+                    };
+                    let repo = world.repos.get_mut(&key).unwrap();
+                    let path: Arc<str> = format!("path {}", random.below(3)).into();
+                    let lock = Arc::new(LfsLock {
+                        id: content.to_string().into(),
+                        path: Arc::clone(&path),
+                        owner: "ada".into(),
+                        locked_at: Time(content as i64),
+                    });
+                    let edit = EntryEdit::LfsLock {
+                        path,
+                        before: None,
+                        after: random.one_in(2).then_some(lock),
+                    };
+                    let kind = CauseKind::LfsLocked;
+                    entries.push(repo.entry(kind, vec![edit], NewObjects::default()));
                 }
                 _ => {
                     for _ in 0..=random.below(3) {

@@ -13,8 +13,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use govc_engine::Time;
 use govc_engine::journal::Journal;
+use govc_engine::journal::contents::Contents;
+use govc_engine::{CauseKind, Entry, EntryEdit, LfsLock, LfsObject, LfsOid, NewObjects, Time};
 use govc_git::ObjectFormat;
 use govc_git::pack::PackIndex;
 use govc_store::{Disk, RealDisk, Store, StoreOptions};
@@ -64,6 +65,13 @@ fn describe(store: &Store, recovered: &govc_store::Recovered) -> String {
         );
         for (name, target) in snapshot.refs.iter() {
             text += &format!("  {name} {target:?}\n");
+        }
+        for (oid, object) in snapshot.lfs.objects() {
+            let (size, since) = (object.size, object.since);
+            text += &format!("  large file {oid} of {size} bytes since {since:?}\n");
+        }
+        for lock in snapshot.lfs.locks_after(None) {
+            text += &format!("  {lock:?}\n");
         }
         let mut objects: Vec<_> = repo.unpacked.iter().map(|(_, object)| object.id).collect();
         for (pack, bytes) in &repo.packs {
@@ -188,9 +196,73 @@ fn unpack(mut bytes: &[u8], root: &Path) {
     }
 }
 
+/// As [`write`], and what version 1 did not know: large files and locks, in the checkpoint and
+/// beyond it.
+fn write_with_lfs(root: &Path) {
+    write(root);
+    let (store, recovered) = open(root);
+    let repo = &recovered.repositories[0];
+    let mut seq = repo.snapshot.seq;
+    let mut step = 0;
+    for n in 0..4u8 {
+        let oid = LfsOid([n; 32]);
+        let mut spool = Contents::receive(&*store).unwrap();
+        spool.write(vec![n; 10].into()).unwrap();
+        spool.keep(&oid).unwrap();
+        step += 1;
+        let mut entry = Entry {
+            repo: repo.key,
+            seq,
+            step,
+            time: Time(9_000_000),
+            cause: cause(CauseKind::LfsUploaded),
+            edits: vec![EntryEdit::LfsObjects([LfsObject { oid, size: 10 }].into())],
+            objects: NewObjects::default(),
+        };
+        append(&store, vec![Arc::new(entry.clone())]).unwrap();
+        (seq, step) = (seq + 1, 0);
+        let path: Arc<str> = format!("art/{n}").into();
+        let lock = LfsLock {
+            id: format!("lock-{n}").into(),
+            path: Arc::clone(&path),
+            owner: "ada".into(),
+            locked_at: Time(7_000_000 + i64::from(n)),
+        };
+        (entry.seq, entry.step) = (seq, step);
+        entry.cause = cause(CauseKind::LfsLocked);
+        entry.edits = vec![EntryEdit::LfsLock {
+            path,
+            before: None,
+            after: Some(Arc::new(lock)),
+        }];
+        append(&store, vec![Arc::new(entry)]).unwrap();
+        if n == 1 {
+            store.checkpoint(repo.key).unwrap();
+        }
+    }
+}
+
 #[test]
 fn version_1_opens() {
-    let (files, told) = (fixture("version-1.files"), fixture("version-1.txt"));
+    opens("version-1", write);
+}
+
+#[test]
+fn version_2_opens() {
+    let (store, recovered) = opens("version-2", write_with_lfs);
+    let lfs = &recovered.repositories[0].snapshot.lfs;
+    assert_eq!((lfs.objects().count(), lfs.lock_count()), (4, 4));
+    for (oid, object) in lfs.objects() {
+        let content = Contents::open(&*store, &oid).unwrap();
+        assert_eq!(content.size(), object.size);
+    }
+}
+
+fn opens(name: &str, write: fn(&Path)) -> (Arc<Store>, govc_store::Recovered) {
+    let (files, told) = (
+        fixture(&format!("{name}.files")),
+        fixture(&format!("{name}.txt")),
+    );
     if std::env::var_os("GOVC_WRITE_FIXTURE").is_some() && !files.exists() {
         let root = tempfile::tempdir().unwrap();
         write(root.path());
@@ -224,4 +296,5 @@ fn version_1_opens() {
         );
     }
     assert_eq!(recovered.repositories.len(), 4);
+    (store, recovered)
 }

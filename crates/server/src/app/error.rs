@@ -3,6 +3,8 @@
 use govc_engine::{RepoId, Seq};
 use govc_git::ObjectId;
 
+use super::lfs::LfsError;
+
 /// Where a writer said what it believes a ref to be: that decides between 409 and 412.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SaidIn {
@@ -251,6 +253,9 @@ pub enum AppError {
     /// The key was used for something else.
     #[error("this Idempotency-Key was used with another body")]
     IdempotencyKeyReused,
+    /// Git LFS says no.
+    #[error(transparent)]
+    Lfs(LfsError),
     /// The number is not there yet.
     #[error("change {wanted} is not there yet, the newest is {current}")]
     SeqNotReached {

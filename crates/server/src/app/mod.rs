@@ -7,6 +7,7 @@ pub mod error;
 pub mod fetch;
 pub mod files;
 pub mod history;
+pub mod lfs;
 pub mod memory;
 pub mod publish;
 pub mod refs;
@@ -17,6 +18,7 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use govc_engine::journal::contents::Contents;
 use govc_engine::{Engine, Listener, RepoId, Repository};
 use hashbrown::HashMap;
 use tokio::sync::{OnceCell, Semaphore};
@@ -28,6 +30,7 @@ use crate::http::layers::Names;
 use crate::serve::Storage;
 use answers::LoggedAnswers;
 use error::AppError;
+use lfs::LargeFiles;
 use memory::Memory;
 
 /// Work that waits for the disk leaves the processor to others.
@@ -61,6 +64,10 @@ struct Served {
     keeps: bool,
     /// Why repositories cannot be served, by their ids without regard to case.
     stopped: HashMap<String, String>,
+    /// Whether there are repositories, with a name or without, that cannot be read.
+    has_stopped: bool,
+    /// The contents of large files.
+    large_files: Arc<LargeFiles>,
 }
 
 /// What somebody wants to do with a repository.
@@ -101,10 +108,14 @@ impl App {
             .stopped
             .iter()
             .filter_map(|stopped| Some((stopped.id.as_ref()?.folded(), stopped.why.clone())));
+        let contents = storage.store.clone();
+        let contents = contents.map(|store| store as Arc<dyn Contents>);
         let served = Served {
             engine: Arc::clone(&storage.engine),
             keeps: storage.store.is_some(),
             stopped: stopped.collect(),
+            has_stopped: !storage.stopped.is_empty(),
+            large_files: LargeFiles::new(contents),
         };
         storage
             .engine

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use govc_engine::{
     Cause, CauseKind, Change, Edit, Idempotency, NewObjects, Pending, Proposal, PublishError,
-    Published, RefName, Refusal, Repository, Target, Usage, Via,
+    Published, RefName, Refusal, Repository, Snapshot, Target, Usage, Via,
 };
 
 use super::App;
@@ -213,7 +213,7 @@ fn check_settings(change: &Change, now: &Pending<'_>) -> Result<(), AppError> {
 }
 
 /// The figures that a repository may not go over; `None`: any.
-struct Quotas {
+pub(super) struct Quotas {
     repository: Arc<Repository>,
     bytes: Option<u64>,
     objects: Option<u64>,
@@ -221,7 +221,7 @@ struct Quotas {
 }
 
 impl Quotas {
-    fn of(app: &App, repository: &Arc<Repository>) -> Quotas {
+    pub(super) fn of(app: &App, repository: &Arc<Repository>) -> Quotas {
         let limits = &app.config().limits;
         let own = &repository.snapshot().record.settings.quotas;
         let default = |figure: u64| (figure > 0).then_some(figure);
@@ -231,6 +231,12 @@ impl Quotas {
             objects: own.objects.or(default(limits.repository_objects)),
             refs: own.refs.or(default(limits.repository_refs)),
         }
+    }
+
+    /// Bytes that the repository, which is as `snapshot` has it, may still take; `None`: any.
+    pub(super) fn room(&self, snapshot: &Snapshot) -> Option<u64> {
+        let used = || self.repository.usage(&[]).bytes + snapshot.lfs.bytes();
+        self.bytes.map(|limit| limit.saturating_sub(used()))
     }
 
     fn check(&self, change: &Change, now: &Pending<'_>) -> Result<(), AppError> {
@@ -256,8 +262,15 @@ impl Quotas {
                 return over("refs", limit, "settings.quotas.refs");
             }
         }
+        let lfs = &now.snapshot.lfs;
+        let large = change.edits.iter().flat_map(|edit| match edit {
+            Edit::LfsObjects(objects) => &objects[..],
+            _ => &[],
+        });
+        let large = large.filter(|object| lfs.object(&object.oid).is_none());
+        let large: u64 = large.map(|object| object.size).sum();
         if (self.objects.is_none() && self.bytes.is_none())
-            || change.objects == NewObjects::default()
+            || (change.objects == NewObjects::default() && large == 0)
         {
             return Ok(());
         }
@@ -268,7 +281,7 @@ impl Quotas {
         if let Some(limit) = self.objects.filter(|limit| objects > *limit) {
             return over("objects", limit, "settings.quotas.objects");
         }
-        let bytes = usage.bytes + brought.bytes;
+        let bytes = usage.bytes + brought.bytes + lfs.bytes() + large;
         if let Some(limit) = self.bytes.filter(|limit| bytes > *limit) {
             return over("bytes", limit, "settings.quotas.bytes");
         }

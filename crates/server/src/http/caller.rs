@@ -80,6 +80,23 @@ pub fn caller(auth: &Auth, headers: &HeaderMap, request_id: Arc<str>) -> Result<
     })
 }
 
+/// What whoever sent these headers calls themselves: the user name in `Authorization: Basic …`.
+/// Nobody has checked it.
+pub fn said_name(headers: &HeaderMap) -> Option<String> {
+    const NAME_BYTES_MAX: usize = 255;
+    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
+    let at = value.iter().position(|&byte| byte == b' ')?;
+    if !value[..at].eq_ignore_ascii_case(b"basic") {
+        return None;
+    }
+    let mut pair = STANDARD.decode(value[at + 1..].trim_ascii()).ok()?;
+    let colon = pair.iter().position(|&byte| byte == b':')?;
+    pair.truncate(colon);
+    let name = String::from_utf8(pair).ok()?;
+    let sound = (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control);
+    sound.then_some(name)
+}
+
 /// The token in `Authorization: Bearer TOKEN`, or the password in `Authorization: Basic …`.
 fn shown_token(headers: &HeaderMap) -> Option<Vec<u8>> {
     let value = headers.get(header::AUTHORIZATION)?.as_bytes();
@@ -100,6 +117,22 @@ fn shown_token(headers: &HeaderMap) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::config::Config;
+
+    #[test]
+    fn names_are_said_in_basic_only() {
+        let said = |value: &str| {
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
+            said_name(&headers)
+        };
+        let basic = |pair: &str| format!("basic {}", STANDARD.encode(pair));
+        assert_eq!(said(&basic("ada:x")).as_deref(), Some("ada"));
+        assert_eq!(said(&basic("Ada L:x:y")).as_deref(), Some("Ada L"));
+        for nobody in ["", ":x", "ada", "a\nb:x"] {
+            assert_eq!(said(&basic(nobody)), None, "{nobody:?}");
+        }
+        assert_eq!(said("Bearer ada:x"), None);
+        assert_eq!(said_name(&HeaderMap::new()), None);
+    }
 
     #[test]
     fn the_token_opens_as_bearer_and_as_password() {

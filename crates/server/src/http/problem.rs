@@ -213,6 +213,7 @@ pub fn problem(error: &AppError) -> Problem {
             "IDEMPOTENCY_KEY_REUSED",
             "The key was used for something else",
         ),
+        AppError::Lfs(error) => new(error.status(), error.code(), "Git LFS says no"),
         AppError::SeqNotReached { wanted, current } => new(503, "SEQ_NOT_REACHED", "Not there yet")
             .with("wanted", *wanted)
             .with("current", *current),
