@@ -517,7 +517,7 @@ fn an_upload_is_staged_and_a_lock_is_a_change() {
     assert_eq!(node.heard.0.lock().unwrap().len(), 6);
 
     // An append that fails takes the upload back.
-    node.journal.plan([Failure::Full]);
+    node.journal.plan([Failure::Refuse(AppendError::Full)]);
     assert!(matches!(
         block_on(repo.publish(uploads(4))),
         Err(PublishError::Full)
