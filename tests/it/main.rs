@@ -5,6 +5,7 @@ mod damaged;
 mod fork;
 mod full_disk;
 mod hostile;
+mod lfs;
 mod program;
 mod push;
 mod refused;

@@ -3,8 +3,8 @@
 pub mod app;
 pub mod config;
 pub mod git_http;
-mod git_service;
 pub mod git_lfs;
+mod git_service;
 pub mod http;
 pub mod router;
 pub mod routes;
