@@ -33,6 +33,15 @@ pub fn output(command: &mut Command) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
+/// Runs `git` to its end with something to read. It must succeed.
+pub fn feed(command: &mut Command, input: &str) {
+    let mut child = command.stdin(Stdio::piped()).spawn().expect("git starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(input.as_bytes()).expect("git reads");
+    drop(stdin);
+    assert!(child.wait().expect("git ends").success(), "{command:?}");
+}
+
 /// A new bare repository at `dir/name`.
 pub fn bare(dir: &Path, name: &str) -> PathBuf {
     output(git(dir).args(["init", "-q", "--bare", "-b", "main", name]));

@@ -1,10 +1,13 @@
 //! Measures govc beside git in the same run, and prints a table of ratios.
 //!
-//! `govc-bench [SECTION…]`: `commits`, `push`, `whole`, `million`; all of them without names.
+//! `govc-bench [SECTION…]`: `commits`, `push`, `whole`, `clone`, `ls-remote`, `million`; all of them
+//! without names.
 //! GOVC_BENCH_REPO names a bare repository, of which what HEAD reaches is used for `push` and
-//! `whole`; without it one that is like a real one is made. GOVC_BENCH_SCALE divides all counts,
+//! `whole`, and all of it for `clone`; without it one that is like a real one is made. GOVC_BENCH_SCALE divides all counts,
 //! for a quick look.
 
+mod client;
+mod clone;
 mod commits;
 mod fixture;
 mod million;
@@ -32,7 +35,7 @@ fn main() {
     if wants("commits") {
         commits::run(dir, 100_000 / scale, &mut table);
     }
-    if wants("push") || wants("whole") {
+    if wants("push") || wants("whole") || wants("clone") {
         let made = || fixture::lifelike(dir, "history.git", 60_000 / scale);
         let history = std::env::var_os("GOVC_BENCH_REPO").map_or_else(made, PathBuf::from);
         if wants("push") {
@@ -41,6 +44,12 @@ fn main() {
         if wants("whole") {
             push::whole(dir, &history, &mut table);
         }
+        if wants("clone") {
+            clone::run(dir, &history, &mut table);
+        }
+    }
+    if wants("ls-remote") {
+        clone::ls_remote(dir, 10_000 / scale, &mut table);
     }
     if wants("million") {
         million::run(dir, 1_000_000 / scale, &mut table);

@@ -1,4 +1,4 @@
-//! The servers that are measured: govc itself, and git's own behind apache.
+//! The servers that are measured: govc itself, git's own behind apache, and JGit's.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -8,6 +8,44 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::usage;
+
+/// A server, whatever it is.
+pub trait Peer {
+    /// `http://127.0.0.1:PORT`.
+    fn url(&self) -> &str;
+    /// CPU seconds so far, of all its processes.
+    fn cpu(&self) -> f64;
+}
+
+impl Peer for Govc {
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn cpu(&self) -> f64 {
+        Govc::cpu(self)
+    }
+}
+
+impl Peer for Apache {
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn cpu(&self) -> f64 {
+        Apache::cpu(self)
+    }
+}
+
+impl Peer for JGit {
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn cpu(&self) -> f64 {
+        usage::cpu_of(self.child.id())
+    }
+}
 
 /// A running `govc serve`, stopped when dropped.
 pub struct Govc {
@@ -43,6 +81,26 @@ impl Govc {
     /// CPU seconds so far.
     pub fn cpu(&self) -> f64 {
         usage::cpu_of(self.child.id())
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it has nothing to do any more, in the background neither.
+    pub fn settle(&self) {
+        let deadline = Instant::now() + Duration::from_secs(300);
+        let mut quiet = 0;
+        while quiet < 5 && Instant::now() < deadline {
+            let cpu = self.cpu();
+            std::thread::sleep(Duration::from_millis(200));
+            quiet = if self.cpu() - cpu < 0.01 {
+                quiet + 1
+            } else {
+                0
+            };
+        }
     }
 
     /// The most memory it ever had, in bytes.
@@ -148,6 +206,75 @@ impl Drop for Apache {
     fn drop(&mut self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::TERM);
+        let _ = self.child.wait();
+    }
+}
+
+/// JGit's HTTP server in Jetty.
+pub struct JGit {
+    child: Child,
+    /// `http://127.0.0.1:PORT`.
+    pub url: String,
+}
+
+impl JGit {
+    /// Serves the bare repositories in `root`; it is built in `dir`.
+    ///
+    /// # Errors
+    /// Why it cannot be had, in a sentence.
+    pub fn start(root: &Path, dir: &Path) -> Result<JGit, String> {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("jgit");
+        let build = dir.join("jgit");
+        let status = Command::new("cp")
+            .arg("-r")
+            .arg(&source)
+            .arg(&build)
+            .status();
+        if !status.is_ok_and(|status| status.success()) {
+            return Err(format!("{} cannot be copied", source.display()));
+        }
+        let built = Command::new("mvn")
+            .current_dir(&build)
+            .args(["-q", "-B", "compile", "dependency:build-classpath"])
+            .arg("-Dmdep.outputFile=target/classpath")
+            .output()
+            .map_err(|_| "mvn is not installed".to_owned())?;
+        if !built.status.success() {
+            let said = String::from_utf8_lossy(&built.stdout);
+            return Err(format!(
+                "mvn cannot build it: {}",
+                said.lines().next().unwrap_or("")
+            ));
+        }
+        let others = fs::read_to_string(build.join("target/classpath")).unwrap_or_default();
+        let classes = build.join("target/classes").display().to_string();
+        let mut child = Command::new("java")
+            .args(["-Xmx2g", "-cp", &format!("{classes}:{}", others.trim())])
+            .arg("govc.bench.Serve")
+            .arg(root)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|_| "java is not installed".to_owned())?;
+        let mut said = String::new();
+        let out = child.stdout.take().expect("a pipe");
+        let _ = BufReader::new(out).read_line(&mut said);
+        match said.trim().strip_prefix("listening on ") {
+            Some(url) => Ok(JGit {
+                url: url.to_owned(),
+                child,
+            }),
+            None => {
+                let _ = child.wait();
+                Err("it does not start".to_owned())
+            }
+        }
+    }
+}
+
+impl Drop for JGit {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
