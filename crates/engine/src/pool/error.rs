@@ -5,7 +5,7 @@ use govc_git::{ObjectId, ObjectKind};
 use crate::journal::PackId;
 
 /// Why something could not be read. It says which object, and of which pack.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum PoolError {
     /// Something refers to an object that is not there.

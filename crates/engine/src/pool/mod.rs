@@ -16,7 +16,9 @@ mod id_hash;
 mod introduced;
 mod object_set;
 mod pack_list;
+mod planner;
 mod ready;
+mod ready_pack;
 mod records;
 mod scan;
 mod shallow;
@@ -52,7 +54,7 @@ use hot::{Grown, Hot, HotDelta, HotMap, HotSize};
 use id_hash::IdHash;
 use introduced::Introduced;
 use pack_list::{PackList, PoolPack, locate};
-use ready::ReadySets;
+use ready::{ReadyPacks, ReadySets};
 
 /// What a pool may spend.
 #[derive(Debug, Clone)]
@@ -117,6 +119,7 @@ pub struct Pool {
     graph: Graph,
     introduced: Introduced,
     ready: ReadySets,
+    ready_packs: ReadyPacks,
     /// What tags name. They never change.
     tag_targets: RwLock<HashMap<ObjectId, ObjectId>>,
     /// The trees of the newest commits, open for the next one's edits.
@@ -137,6 +140,7 @@ impl Pool {
             graph: Graph::new(format, hash),
             introduced: Introduced::default(),
             ready: ReadySets::default(),
+            ready_packs: ReadyPacks::default(),
             tag_targets: RwLock::default(),
             next_serial: AtomicU32::new(0),
             limits,
@@ -586,7 +590,7 @@ impl Pool {
         drop(holders);
         let Some(pack) = removed else { return };
         self.introduced.forget_lists(self.graph.len());
-        self.ready.clear();
+        self.forget_ready();
         for (position, commit) in pack.introducers() {
             self.note_introducer(pack.pack.index().id(position), CommitNumber(commit));
         }
@@ -637,7 +641,7 @@ impl Pool {
             self.hot.remove(id);
         }
         // They would be deflated again, where the pack has them deflated.
-        self.ready.clear();
+        self.forget_ready();
     }
 
     /// A hot object as it is kept, a delta or whole; `None` when it is not hot.
@@ -655,7 +659,8 @@ impl Pool {
                 + commits * graph::bytes_per_commit(self.format)
                 + self.read_cache.bytes()
                 + self.base_cache.used_bytes() as u64
-                + self.introduced.bytes(),
+                + self.introduced.bytes()
+                + self.ready_packs.bytes(),
             commits,
         };
         for pack in self.packs.load().iter() {

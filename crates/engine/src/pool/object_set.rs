@@ -60,6 +60,11 @@ impl Part {
         self.count == self.pack.len()
     }
 
+    /// Whether it is of the same pack as `other` and has the same objects of it.
+    pub(super) fn has_same(&self, other: &Part) -> bool {
+        self.pack.serial == other.pack.serial && self.bits == other.bits
+    }
+
     /// Adds the object at `position`; returns whether it was new.
     pub(super) fn add(&mut self, position: u32) -> bool {
         let Some(word) = self.bits.get_mut((position / 64) as usize) else {
@@ -128,6 +133,27 @@ impl ObjectSet {
     /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What it has of the pack with this number.
+    pub(super) fn part(&self, serial: u32) -> Option<&Part> {
+        self.parts.iter().find(|part| part.pack.serial == serial)
+    }
+
+    /// Whether both have the same objects in the same places.
+    pub(super) fn is_same(&self, other: &ObjectSet) -> bool {
+        let hot = |set: &ObjectSet| set.hot.places.len();
+        self.parts.len() == other.parts.len()
+            && hot(self) == hot(other)
+            && self
+                .hot
+                .places
+                .keys()
+                .all(|id| other.hot.places.contains_key(id))
+            && (self.parts.iter()).all(|part| {
+                let same = other.part(part.pack.serial);
+                same.is_some_and(|same| part.has_same(same))
+            })
     }
 
     /// Whether `id` is among them.

@@ -1,9 +1,11 @@
-//! Full sets that are remembered: most clones ask for the same.
+//! What most clones ask for, and is remembered: full sets, and packs that were made.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::object_set::{ObjectSet, SetBuilder};
-use super::{CommitNumber, Pool, PoolError};
+use super::planner::Planner;
+use super::ready_pack::{Maker, ReadyPack};
+use super::{CommitNumber, PackOptions, Pool, PoolError};
 
 /// So many are remembered: HEAD's branch alone, all branches, and those of a few forks.
 const READY_MAX: usize = 4;
@@ -47,7 +49,88 @@ impl ReadySets {
     }
 }
 
+/// So many packs are kept: of all refs and of one branch, each whole and shallow, in a few forks.
+const PACKS_MAX: usize = 8;
+/// And so many bytes of them, beyond ranges of packs.
+const PACK_BYTES_MAX: usize = 64 << 20;
+
+/// Packs that were made, the one that was asked for last first.
+#[derive(Default)]
+pub(super) struct ReadyPacks(Mutex<Vec<Arc<ReadyPack>>>);
+
+impl ReadyPacks {
+    /// Forgets all. Who is receiving one receives it whole.
+    pub(super) fn clear(&self) {
+        self.lock().clear();
+    }
+
+    /// What they take of memory.
+    pub(super) fn bytes(&self) -> u64 {
+        let bytes = self.lock().iter().map(|pack| pack.own_bytes() as u64).sum();
+        bytes
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<ReadyPack>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The pack of exactly this set, or what `make` begins with the others.
+    fn get_or_begin(
+        &self,
+        set: &ObjectSet,
+        options: PackOptions,
+        make: impl FnOnce(&[Arc<ReadyPack>]) -> ReadyPack,
+    ) -> Arc<ReadyPack> {
+        let mut all = self.lock();
+        all.retain(|pack| !pack.has_failed());
+        let same =
+            |pack: &Arc<ReadyPack>| pack.ofs_delta == options.ofs_delta && pack.set.is_same(set);
+        let pack = match all.iter().position(same) {
+            Some(at) => all.remove(at),
+            None => Arc::new(make(&all)),
+        };
+        all.insert(0, Arc::clone(&pack));
+        all.truncate(PACKS_MAX);
+        let mut bytes = 0;
+        all.retain(|pack| {
+            bytes += pack.own_bytes();
+            bytes <= PACK_BYTES_MAX
+        });
+        pack
+    }
+}
+
 impl Pool {
+    /// The pack of `set`, for somebody who has nothing.
+    pub(super) fn ready_pack(
+        self: &Arc<Self>,
+        set: ObjectSet,
+        options: PackOptions,
+    ) -> Arc<ReadyPack> {
+        self.ready_packs.get_or_begin(&set, options, |others| {
+            let count = set.len() as u32;
+            let set = Arc::new(set.clone());
+            let same_kind = others
+                .iter()
+                .filter(|pack| pack.ofs_delta == options.ofs_delta);
+            let larger = { same_kind }.find_map(|pack| pack.extended(&set, count));
+            let maker = larger.unwrap_or_else(|| {
+                Maker::new(
+                    Planner::new(Arc::clone(self), Arc::clone(&set), options),
+                    count,
+                )
+            });
+            ReadyPack::new(set, options, maker)
+        })
+    }
+
+    /// Forgets what was made to be sent again: packs and sets for clones. They are made anew when
+    /// somebody asks.
+    pub fn forget_ready(&self) {
+        self.ready_packs.clear();
+        self.ready.clear();
+    }
+
     /// Everything that `tips` reach: a set that was made before, one to which what is new is
     /// added, or one that is made from nothing.
     pub(super) fn full_set(&self, tips: &[CommitNumber]) -> Result<ObjectSet, PoolError> {

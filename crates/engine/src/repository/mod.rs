@@ -4,6 +4,7 @@ pub mod edit;
 pub mod history;
 pub mod key;
 pub mod lfs;
+pub mod listings;
 pub mod publish;
 pub mod quarantine;
 pub mod record;
@@ -56,6 +57,8 @@ pub struct Repository {
     seen: watch::Sender<Seq>,
     /// What is reachable, for the newest snapshot that somebody asked about.
     visibility: Mutex<Option<KnownVisibility>>,
+    /// What was said of its refs lately.
+    listings: listings::Listings,
     /// What a checkpoint has to write. Held to push and to take.
     to_keep: Mutex<ToKeep>,
     /// Packs that no entry names yet, and how many pushes brought each.
@@ -220,6 +223,7 @@ impl Repository {
             gathered: Condvar::new(),
             turns,
             visibility: Mutex::default(),
+            listings: listings::Listings::default(),
             to_keep: Mutex::new(to_keep),
             quarantined: Mutex::default(),
             damage: OnceLock::new(),

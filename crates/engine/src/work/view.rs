@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::journal::Moment;
 use crate::pool::{Pool, Visibility};
-use crate::{Refs, Repository, Seq, Time};
+use crate::{Refs, Repository, Seq, Snapshot, Time};
 
 /// One state of a repository, now or in its past: what every read reads from.
 #[derive(Clone)]
@@ -27,7 +27,11 @@ pub struct View {
 impl View {
     /// The repository as it is now.
     pub fn of(repository: &Arc<Repository>) -> View {
-        let snapshot = repository.snapshot();
+        View::of_snapshot(repository, &repository.snapshot())
+    }
+
+    /// The repository as it is now, or was a moment ago, in `snapshot`.
+    pub fn of_snapshot(repository: &Arc<Repository>, snapshot: &Snapshot) -> View {
         View {
             pool: Arc::clone(repository.pool()),
             refs: snapshot.refs.clone(),

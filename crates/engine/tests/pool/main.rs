@@ -13,5 +13,6 @@ mod filters;
 mod graph;
 mod kit;
 mod objects;
+mod ready;
 mod shallow;
 mod visibility;

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use govc_engine::pool::PoolError;
+use govc_engine::repository::listings::Listing;
 use govc_engine::work::View;
 use govc_engine::work::hidden::HiddenRefs;
 use govc_engine::work::upload::shown_refs;
-use govc_engine::{RefName, Repository};
+use govc_engine::{RefName, Repository, Snapshot};
 use govc_git::wire::advertise::{self, RefAdvertisement};
 use govc_git::wire::offers::Offers;
 use govc_git::wire::upload;
@@ -15,47 +17,64 @@ use govc_git::wire::{ProtocolVersion, Service};
 use super::{Failure, aside};
 use crate::app::error::AppError;
 
-/// Writes the advertisement of `service` behind `out`.
+/// The advertisement of `service` behind `banner`, made anew only where refs have changed.
 pub(crate) async fn write(
-    mut out: Vec<u8>,
+    mut banner: Vec<u8>,
     repository: &Arc<Repository>,
     service: Service,
     version: ProtocolVersion,
     offers: Offers,
-) -> Result<Vec<u8>, Failure> {
-    if service == Service::UploadPack && version == ProtocolVersion::V2 {
-        advertise::write_v2(&mut out, repository.pool().format(), &offers);
-        return Ok(out);
+) -> Result<Bytes, Failure> {
+    let version = match (service, version) {
+        (Service::UploadPack, ProtocolVersion::V2) => {
+            advertise::write_v2(&mut banner, repository.pool().format(), &offers);
+            return Ok(banner.into());
+        }
+        // Version 2 has no push: such a client is answered in the original version.
+        (Service::ReceivePack, ProtocolVersion::V2) => ProtocolVersion::V0,
+        (_, version) => version,
+    };
+    let snapshot = repository.snapshot();
+    let asked = Listing::Advertisement {
+        service,
+        version,
+        offers,
+        banner,
+    };
+    if let Some(answer) = repository.listing(&snapshot, &asked) {
+        return Ok(answer);
     }
-    let many = repository.snapshot().refs.len() > aside::REFS_MAX;
+    let many = snapshot.refs.len() > aside::REFS_MAX;
     let repository = Arc::clone(repository);
     let written = aside::run(many, move || {
-        match service {
-            Service::UploadPack => upload_pack(&mut out, &repository, version, &offers)?,
-            Service::ReceivePack => receive_pack(&mut out, &repository, version)?,
+        let view = View::of_snapshot(&repository, &snapshot);
+        let mut out = Vec::new();
+        if let Listing::Advertisement { banner, offers, .. } = &asked {
+            out.extend_from_slice(banner);
+            match service {
+                Service::UploadPack => upload_pack(&mut out, &view, &snapshot, version, offers)?,
+                Service::ReceivePack => receive_pack(&mut out, &view, &snapshot, version)?,
+            }
         }
-        Ok::<_, PoolError>(out)
+        let answer = Bytes::from(out);
+        repository.keep_listing(&snapshot, asked, &answer);
+        Ok::<_, PoolError>(answer)
     });
     Ok(written.await?.map_err(AppError::internal)?)
 }
 
-/// All refs but HEAD. Version 2 has no push: such a client is answered in the original version.
+/// All refs but HEAD.
 fn receive_pack(
     out: &mut Vec<u8>,
-    repository: &Arc<Repository>,
+    view: &View,
+    snapshot: &Snapshot,
     version: ProtocolVersion,
 ) -> Result<(), PoolError> {
-    let version = match version {
-        ProtocolVersion::V1 => ProtocolVersion::V1,
-        ProtocolVersion::V0 | ProtocolVersion::V2 => ProtocolVersion::V0,
-    };
-    let format = repository.pool().format();
+    let format = view.pool.format();
     let capabilities = advertise::receive_pack_capabilities(format);
     let mut refs = RefAdvertisement::begin(out, version, format, capabilities);
-    let snapshot = repository.snapshot();
     let hidden = HiddenRefs::of(&snapshot.record.settings);
-    let view = View::of(repository);
-    shown_refs(&view, hidden, &[b"refs/"], false, |shown| {
+    shown_refs(view, hidden, &[b"refs/"], false, |shown| {
         refs.write(out, shown);
     })?;
     refs.end(out);
@@ -65,12 +84,12 @@ fn receive_pack(
 /// All refs, HEAD first, and what is under annotated tags.
 fn upload_pack(
     out: &mut Vec<u8>,
-    repository: &Arc<Repository>,
+    view: &View,
+    snapshot: &Snapshot,
     version: ProtocolVersion,
     offers: &Offers,
 ) -> Result<(), PoolError> {
-    let format = repository.pool().format();
-    let snapshot = repository.snapshot();
+    let format = view.pool.format();
     let hidden = HiddenRefs::of(&snapshot.record.settings);
     let head = snapshot.head().and(snapshot.refs.head_branch());
     let head = head
@@ -78,7 +97,7 @@ fn upload_pack(
         .filter(|name| !hidden.hides(name));
     let capabilities = upload::capabilities(format, head, offers);
     let mut refs = RefAdvertisement::begin(out, version, format, capabilities);
-    shown_refs(&View::of(repository), hidden, &[], true, |shown| {
+    shown_refs(view, hidden, &[], true, |shown| {
         refs.write(out, shown);
     })?;
     refs.end(out);

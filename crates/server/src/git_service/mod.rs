@@ -9,6 +9,7 @@ mod aside;
 pub(crate) mod input;
 pub(crate) mod receive_pack;
 pub(crate) mod reply;
+mod sending;
 pub(crate) mod upload_pack;
 
 use std::time::Duration;

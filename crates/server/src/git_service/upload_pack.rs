@@ -3,34 +3,28 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
 use govc_engine::Repository;
-use govc_engine::pool::{PackStream, PoolError};
+use govc_engine::pool::PoolError;
+use govc_engine::repository::listings::Listing;
 use govc_engine::work::hidden::HiddenRefs;
 use govc_engine::work::upload::{self, UploadError};
 use govc_engine::work::{View, objects};
-use govc_git::pktline;
 use govc_git::wire::bundle_uri;
 use govc_git::wire::command::{Command, Request, RequestDecoder};
 use govc_git::wire::fetch::{FetchRequest, OBJECTS_MAX};
 use govc_git::wire::ls_refs::LsRefsRequest;
 use govc_git::wire::object_info::ObjectInfoRequest;
 use govc_git::wire::offers::Offers;
-use govc_git::wire::sideband::{self, Band, Framer};
+use govc_git::wire::sideband::{self, Band};
 use govc_git::wire::upload::{Carrier, Said, UploadDecoder, WantRequest};
 use govc_git::wire::{ProtocolError, ProtocolVersion};
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
 use super::input::Input;
 use super::reply::Reply;
-use super::{Failure, KEEP_ALIVE, aside, our_fault};
+use super::sending::{Sending, send};
+use super::{Failure, aside, our_fault};
 use crate::app::App;
-use crate::app::error::AppError;
 use crate::http::caller::Caller;
-
-/// A pack is made so many bytes ahead of what the client has taken.
-const AHEAD_BYTES: usize = 256 << 10;
 
 /// A request, besides its body.
 pub(crate) struct Asked<'a> {
@@ -133,22 +127,32 @@ async fn read(
 }
 
 async fn list_refs(repository: &Arc<Repository>, asked: LsRefsRequest) -> Result<Reply, Failure> {
-    let view = View::of(repository);
-    let record = Arc::clone(&repository.snapshot().record);
-    let many = view.refs.len() > aside::REFS_MAX;
+    let snapshot = repository.snapshot();
+    let asked = Listing::LsRefs(asked);
+    if let Some(answer) = repository.listing(&snapshot, &asked) {
+        return Ok(Reply::Whole(answer));
+    }
+    let many = snapshot.refs.len() > aside::REFS_MAX;
+    let repository = Arc::clone(repository);
     let listed = aside::run(many, move || {
+        let view = View::of_snapshot(&repository, &snapshot);
+        let hidden = HiddenRefs::of(&snapshot.record.settings);
         let mut out = Vec::new();
-        upload::list_refs(&view, HiddenRefs::of(&record.settings), &asked, &mut out)?;
-        Ok(out)
+        if let Listing::LsRefs(asked) = &asked {
+            upload::list_refs(&view, hidden, asked, &mut out)?;
+        }
+        let answer = Bytes::from(out);
+        repository.keep_listing(&snapshot, asked, &answer);
+        Ok(answer)
     });
     match listed.await? {
-        Ok(out) => Ok(out.into()),
+        Ok(answer) => Ok(Reply::Whole(answer)),
         Err(error) => Ok(Reply::error_line(&explain(error))),
     }
 }
 
 /// What of an error the client is told.
-fn explain(error: UploadError) -> String {
+pub(super) fn explain(error: UploadError) -> String {
     match error {
         UploadError::Pool(error @ PoolError::FilterTooCostly) => error.to_string(),
         UploadError::Pool(error) => our_fault(&error).to_owned(),
@@ -291,172 +295,4 @@ async fn listen(
     }
     let wants = wants.filter(|wants| !wants.fetch.wants.is_empty());
     Ok(Ok(wants.map(|wants| (wants, said))))
-}
-
-/// Sends `head` and then the pack that is being counted: as one body where it is small and ready
-/// at once, else piece by piece.
-async fn send(
-    head: Vec<u8>,
-    mut counting: JoinHandle<Result<Sending, UploadError>>,
-    carrier: Carrier,
-) -> Result<Reply, Failure> {
-    let answer = match timeout(KEEP_ALIVE, &mut counting).await {
-        Err(_) => Answer::Counting(counting, carrier),
-        Ok(counted) => match counted.map_err(AppError::internal)? {
-            Ok(sending) if sending.finished => {
-                return Ok(sending.into_whole(head).into());
-            }
-            Ok(sending) => Answer::Sending(Box::new(sending)),
-            Err(error) => Answer::failed(error, carrier),
-        },
-    };
-    let first = stream::iter([Bytes::from(head)]);
-    let rest = stream::unfold(answer, |answer| async {
-        let (piece, answer) = answer.next().await?;
-        Some((piece, answer))
-    });
-    Ok(Reply::pieces(first.chain(rest)))
-}
-
-/// An answer that is still being made.
-enum Answer {
-    /// The pack's objects are being looked for.
-    Counting(JoinHandle<Result<Sending, UploadError>>, Carrier),
-    /// The pack is being sent.
-    Sending(Box<Sending>),
-    /// The last words.
-    Last(Bytes),
-    /// Everything was said.
-    End,
-}
-
-impl Answer {
-    /// The next piece, and what is left; `None` at the end.
-    async fn next(mut self) -> Option<(Bytes, Answer)> {
-        loop {
-            self = match self {
-                Answer::End => return None,
-                Answer::Last(piece) => return Some((piece, Answer::End)),
-                Answer::Counting(mut counting, carrier) => {
-                    // Without lines there is nothing that could be said meanwhile.
-                    let counted = match carrier {
-                        Carrier::Raw => counting.await,
-                        _ => match timeout(KEEP_ALIVE, &mut counting).await {
-                            Ok(counted) => counted,
-                            Err(_) => {
-                                let piece = Bytes::from_static(sideband::KEEP_ALIVE);
-                                return Some((piece, Answer::Counting(counting, carrier)));
-                            }
-                        },
-                    };
-                    match counted {
-                        Ok(Ok(sending)) => Answer::Sending(Box::new(sending)),
-                        Ok(Err(error)) => Answer::failed(error, carrier),
-                        Err(panic) => Answer::ended(our_fault(&panic), carrier),
-                    }
-                }
-                Answer::Sending(mut sending) => {
-                    if let Some(piece) = sending.framer.pop() {
-                        return Some((piece, Answer::Sending(sending)));
-                    }
-                    if sending.finished {
-                        return None;
-                    }
-                    // The client has taken everything: only now more is made.
-                    let carrier = sending.carrier;
-                    let filled = tokio::task::spawn_blocking(move || {
-                        sending.fill();
-                        sending
-                    });
-                    match filled.await {
-                        Ok(sending) => Answer::Sending(sending),
-                        Err(panic) => Answer::ended(our_fault(&panic), carrier),
-                    }
-                }
-            };
-        }
-    }
-
-    fn failed(error: UploadError, carrier: Carrier) -> Answer {
-        Answer::ended(&explain(error), carrier)
-    }
-
-    /// Tells the client why it gets no pack. One without side-band sees a pack that is cut off.
-    fn ended(why: &str, carrier: Carrier) -> Answer {
-        match carrier {
-            Carrier::Raw => Answer::End,
-            _ => Answer::Last(last_words(why)),
-        }
-    }
-}
-
-fn last_words(why: &str) -> Bytes {
-    let mut out = Vec::new();
-    sideband::write(&mut out, Band::Error, format!("{why}\n").as_bytes());
-    out.extend_from_slice(pktline::FLUSH);
-    out.into()
-}
-
-/// A pack on its way out.
-struct Sending {
-    pack: PackStream,
-    carrier: Carrier,
-    framer: Framer,
-    finished: bool,
-}
-
-impl Sending {
-    /// Begins with the first pieces of `pack`.
-    fn begin(pack: PackStream, carrier: Carrier, show_progress: bool) -> Sending {
-        let mut framer = Framer::new(carrier);
-        if show_progress {
-            let mut text = Vec::new();
-            let said = format!("Enumerating objects: {}, done.\n", pack.len());
-            sideband::write(&mut text, Band::Progress, said.as_bytes());
-            framer.push_line(text.into());
-        }
-        let mut sending = Sending {
-            pack,
-            carrier,
-            framer,
-            finished: false,
-        };
-        sending.fill();
-        sending
-    }
-
-    /// Makes the next pieces.
-    fn fill(&mut self) {
-        let mut bytes = 0;
-        while bytes < AHEAD_BYTES {
-            match self.pack.next() {
-                Some(Ok(piece)) => {
-                    bytes += piece.len();
-                    self.framer.push(piece);
-                }
-                Some(Err(error)) => {
-                    self.finish(last_words(our_fault(&error)));
-                    return;
-                }
-                None => {
-                    self.finish(Bytes::from_static(pktline::FLUSH));
-                    return;
-                }
-            }
-        }
-    }
-
-    fn finish(&mut self, last: Bytes) {
-        self.framer.end_line();
-        self.framer.push_line(last);
-        self.finished = true;
-    }
-
-    /// All of it behind `head`; for what is finished.
-    fn into_whole(mut self, mut head: Vec<u8>) -> Vec<u8> {
-        while let Some(piece) = self.framer.pop() {
-            head.extend_from_slice(&piece);
-        }
-        head
-    }
 }

@@ -204,6 +204,90 @@ fn a_deleted_branch_does_not_come_along() {
     assert!(refused.contains("not our ref"), "{refused}");
 }
 
+/// Lines that look random, so that versions of a file are deltas of each other.
+fn lines(count: u64) -> String {
+    let line = |n: u64| format!("{:016x}\n", (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    (0..count).map(line).collect()
+}
+
+#[test]
+fn a_clone_has_no_byte_of_what_a_deleted_branch_held() {
+    let server = Server::start();
+    let git = server.working("w");
+    // More than stays in memory as single objects: the push is kept as one pack, with both.
+    let large: String = lines(160_000);
+    git.write("large", &large);
+    git.commit("large");
+    git.write("settings", &lines(400));
+    git.commit("settings");
+    git.run(&["checkout", "-q", "-b", "leak"]);
+    git.write("settings", &(lines(400) + "password = hunter2\n"));
+    git.commit("leak");
+    let (open, secret) = (git.id("main:settings"), git.id("leak:settings"));
+    git.run(&["push", "-q", &server.url(), "main", "leak"]);
+    // What stays is a delta of what goes, the larger one of the two.
+    let before = server.clone_to("before", &["--mirror"]);
+    let verified = before.run(&[
+        "cat-file",
+        "--batch-all-objects",
+        "--batch-check=%(objectname) %(deltabase)",
+    ]);
+    assert!(verified.contains(&format!("{open} {secret}")), "{verified}");
+    let leaked: Vec<String> = ["leak", "leak^{tree}", "leak:settings"]
+        .map(|rev| git.id(rev))
+        .into();
+
+    git.run(&["push", "-q", &server.url(), ":leak"]);
+    // The first one that comes, and those that are given what it was.
+    for (number, version) in ["2", "2", "1", "0"].into_iter().enumerate() {
+        let protocol = format!("protocol.version={version}");
+        let copy = server.clone_to(&format!("copy{number}"), &["--mirror", "-c", &protocol]);
+        let here = copy.run(&[
+            "cat-file",
+            "--batch-all-objects",
+            "--batch-check=%(objectname)",
+        ]);
+        assert!(leaked.iter().all(|id| !here.contains(id)), "{here}");
+        let reached = git.run(&["rev-list", "--objects", "--no-object-names", "main"]);
+        assert_eq!(here.lines().count(), reached.lines().count());
+        copy.run(&["fsck", "--strict"]);
+        for id in &leaked {
+            let refused = copy.fails(&["-c", &protocol, "fetch", "-q", &server.url(), id]);
+            let words = ["not our ref", "unadvertised object"];
+            assert!(
+                words.iter().any(|words| refused.contains(words)),
+                "{refused}"
+            );
+        }
+    }
+    // A later change does not bring it back.
+    git.run(&["checkout", "-q", "main"]);
+    git.write("later", "x");
+    git.commit("later");
+    git.run(&["push", "-q", &server.url(), "main"]);
+    let copy = server.clone_to("later", &["--mirror"]);
+    let here = copy.run(&[
+        "cat-file",
+        "--batch-all-objects",
+        "--batch-check=%(objectname)",
+    ]);
+    assert!(leaked.iter().all(|id| !here.contains(id)), "{here}");
+    assert!(here.contains(&git.id("main:later")));
+}
+
+/// A request in version 2; `--` is a delimiter, `.` a flush.
+fn request(lines: &[&str]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for line in lines {
+        match *line {
+            "--" => out.extend_from_slice(pktline::DELIMITER),
+            "." => out.extend_from_slice(pktline::FLUSH),
+            text => pktline::write(&mut out, &[text.as_bytes()]),
+        }
+    }
+    out
+}
+
 #[test]
 fn requests_are_read_compressed_and_refused_where_they_are_none() {
     let server = Server::start();

@@ -1,0 +1,530 @@
+//! How a set of objects becomes a pack: what is passed on as it lies there, and what is written
+//! anew.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use govc_git::pack::entry::{EntryKind, parse_header, write_header};
+use govc_git::pack::zlib::Deflater;
+use govc_git::pack::{Pack, PackError, delta};
+use govc_git::{ObjectFormat, ObjectId, ObjectKind, oid};
+use hashbrown::HashMap;
+
+use super::hot::Hot;
+use super::pack_list::PoolPack;
+use super::{ObjectSet, PackOptions, Pool, PoolError};
+
+/// Deflating harder costs more time than anybody's network saves.
+const DEFLATE_LEVEL: u8 = 1;
+/// What every pack begins with.
+const HEADER_BYTES: u64 = 12;
+/// Runs of a pack that are shorter are copied: a view of them would take as much memory.
+const COPIED_BYTES_MAX: usize = 128;
+
+/// Plans the entries of a pack, one after the other, without its header and its trailer.
+///
+/// Entries of packs are passed on as they are, deflated bytes and deltas included, wherever the
+/// base is in the set, or the receiver has it; neighbours go out as one run. A base's distance is
+/// written anew only where something between it and the delta is not sent or has another length.
+///
+/// A clone goes on where this one is: so streams that had their beginning in common part.
+#[derive(Clone)]
+pub(super) struct Planner {
+    pool: Arc<Pool>,
+    set: Arc<ObjectSet>,
+    options: PackOptions,
+    at: Stage,
+    /// Where the next entry begins.
+    offset: u64,
+    /// The parts that were begun, and where their entries went.
+    parts: Vec<SentPart>,
+    /// Where hot objects went.
+    hot_offsets: HashMap<ObjectId, u64>,
+    sent: u32,
+    deflater: SpareDeflater,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    /// A part, and a place in the order of its pack.
+    Part(usize, usize),
+    Hot(usize),
+    Done,
+}
+
+/// Where the entries of a part went: from an offset there on, to an offset here.
+#[derive(Debug, Clone)]
+struct SentPart {
+    serial: u32,
+    moved: Vec<(u64, u64)>,
+    is_finished: bool,
+}
+
+/// Where a base is.
+enum Place {
+    Here(u64),
+    AtReceiver,
+}
+
+/// A compressor, once one is needed. It is nothing that a clone shares.
+#[derive(Default)]
+struct SpareDeflater(Option<Deflater>);
+
+impl Clone for SpareDeflater {
+    fn clone(&self) -> SpareDeflater {
+        SpareDeflater(None)
+    }
+}
+
+/// Bytes of a pack that is being made, in their order.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    stretches: Vec<Stretch>,
+    /// What is written anew.
+    own: Vec<u8>,
+    /// Bytes of a pack that are to be sent as they are, behind the stretches.
+    run: Option<(Bytes, Range<usize>)>,
+    /// All of them.
+    bytes: usize,
+}
+
+#[derive(Debug)]
+enum Stretch {
+    View(Bytes),
+    Own(Range<usize>),
+}
+
+impl Draft {
+    /// How many bytes there are.
+    pub(super) fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// Bytes that are nowhere else.
+    pub(super) fn own(&mut self) -> &mut Vec<u8> {
+        self.end_run();
+        &mut self.own
+    }
+
+    /// Says that bytes were added to [`Draft::own`], which was so long before.
+    pub(super) fn added_own(&mut self, from: usize) {
+        let to = self.own.len();
+        self.bytes += to - from;
+        match self.stretches.last_mut() {
+            Some(Stretch::Own(range)) if range.end == from => range.end = to,
+            _ => self.stretches.push(Stretch::Own(from..to)),
+        }
+    }
+
+    fn add_run(&mut self, pack: &Bytes, range: Range<usize>) {
+        self.bytes += range.len();
+        match &mut self.run {
+            Some((_, run)) if run.end == range.start => run.end = range.end,
+            _ => {
+                self.end_run();
+                self.run = Some((pack.clone(), range));
+            }
+        }
+    }
+
+    /// A run is of one pack.
+    fn end_run(&mut self) {
+        let Some((pack, range)) = self.run.take() else {
+            return;
+        };
+        if range.len() <= COPIED_BYTES_MAX {
+            let from = self.own.len();
+            self.own.extend_from_slice(&pack[range]);
+            self.bytes -= self.own.len() - from;
+            self.added_own(from);
+        } else {
+            self.stretches.push(Stretch::View(pack.slice(range)));
+        }
+    }
+
+    /// The bytes, piece by piece, and how many of them are nowhere else.
+    pub(super) fn finish(mut self) -> (Box<[Bytes]>, usize) {
+        self.end_run();
+        // It may be kept.
+        self.own.shrink_to_fit();
+        let own_bytes = self.own.len();
+        let own = Bytes::from(self.own);
+        let piece = |stretch| match stretch {
+            Stretch::View(view) => view,
+            Stretch::Own(range) => own.slice(range),
+        };
+        (self.stretches.into_iter().map(piece).collect(), own_bytes)
+    }
+}
+
+impl Planner {
+    pub(super) fn new(pool: Arc<Pool>, set: Arc<ObjectSet>, options: PackOptions) -> Planner {
+        Planner {
+            pool,
+            set,
+            options,
+            at: Stage::Part(0, 0),
+            offset: HEADER_BYTES,
+            parts: Vec::new(),
+            hot_offsets: HashMap::new(),
+            sent: 0,
+            deflater: SpareDeflater::default(),
+        }
+    }
+
+    /// Goes on with a larger set, where all of this one was sent. `None` where what was sent is
+    /// no beginning of it: something in its midst is new, or something is not in it.
+    pub(super) fn extended(&self, set: &Arc<ObjectSet>) -> Option<Planner> {
+        if !matches!(self.at, Stage::Done) {
+            return None;
+        }
+        for old in &self.set.parts {
+            let new = set.part(old.pack.serial)?;
+            if !new.has_same(old) {
+                return None;
+            }
+        }
+        let hot = self.set.hot.places.keys();
+        if !hot.clone().all(|id| set.hot.places.contains_key(id)) {
+            return None;
+        }
+        let mut planner = self.clone();
+        planner.set = Arc::clone(set);
+        planner.at = Stage::Part(0, 0);
+        Some(planner)
+    }
+
+    pub(super) fn format(&self) -> ObjectFormat {
+        self.pool.format
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.at, Stage::Done)
+    }
+
+    /// How many objects were sent so far.
+    pub(super) fn sent(&self) -> u32 {
+        self.sent
+    }
+
+    /// Does the next small piece of work. After an error it is of no use any more.
+    pub(super) fn step(&mut self, draft: &mut Draft) -> Result<(), PoolError> {
+        self.at = match self.at {
+            Stage::Part(part, from) => self.part(part, from, draft)?,
+            Stage::Hot(place) => self.hot(place, draft)?,
+            Stage::Done => Stage::Done,
+        };
+        Ok(())
+    }
+
+    /// Sends what the set has of a part among some entries.
+    fn part(&mut self, number: usize, from: usize, draft: &mut Draft) -> Result<Stage, PoolError> {
+        const ENTRIES: usize = 256;
+        let set = Arc::clone(&self.set);
+        let Some(part) = set.parts.get(number) else {
+            return Ok(Stage::Hot(0));
+        };
+        if from == 0 {
+            let serial = part.pack.serial;
+            // Where a smaller set was sent before, all of this part was.
+            if self.parts.iter().any(|sent| sent.serial == serial) {
+                return Ok(Stage::Part(number + 1, 0));
+            }
+            self.parts.push(SentPart {
+                serial,
+                moved: Vec::new(),
+                is_finished: false,
+            });
+        }
+        // All deltas of a whole pack have their bases in it, as far away as before.
+        let is_whole = part.is_whole() && self.options.ofs_delta;
+        let order = part.pack.pack.index().positions_in_pack_order();
+        let to = order.len().min(from + ENTRIES);
+        for place in from..to {
+            let position = order[place];
+            let next = order.get(place + 1).copied();
+            if is_whole {
+                let entry = Entry::at(&part.pack, position, next)?;
+                self.pass_on(&entry, draft);
+            } else if part.has(position) {
+                let entry = Entry::at(&part.pack, position, next)?;
+                self.entry(number, entry, draft)?;
+            } else {
+                continue;
+            }
+            self.sent += 1;
+        }
+        if to < order.len() {
+            return Ok(Stage::Part(number, to));
+        }
+        draft.end_run();
+        if let Some(sent) = self.parts.last_mut() {
+            sent.is_finished = true;
+        }
+        Ok(Stage::Part(number + 1, 0))
+    }
+
+    /// Sends an entry of a part's pack, as it is or changed.
+    fn entry(
+        &mut self,
+        number: usize,
+        entry: Entry<'_>,
+        draft: &mut Draft,
+    ) -> Result<(), PoolError> {
+        let set = Arc::clone(&self.set);
+        let Some(part) = set.parts.get(number) else {
+            return Ok(());
+        };
+        let (index, source) = (entry.pack.index(), entry.source);
+        let header = parse_header(entry.bytes(), self.pool.format);
+        let header = header.map_err(|error| entry.damaged(&error))?;
+        let (base, same_part) = match &header.kind {
+            EntryKind::Whole(_) => {
+                self.pass_on(&entry, draft);
+                return Ok(());
+            }
+            EntryKind::OfsDelta { base_distance } => {
+                let base = source.checked_sub(*base_distance);
+                let base = base.and_then(|offset| index.position_by_offset(offset));
+                let base = base.ok_or_else(|| entry.damaged(&wrong_index()))?;
+                (index.id(base).to_owned(), part.has(base).then_some(base))
+            }
+            EntryKind::RefDelta { base } => (*base, index.lookup(base).filter(|&at| part.has(at))),
+        };
+        let place = match same_part {
+            Some(base) => match index.offset(base) {
+                base if base < source => {
+                    let sent = self.parts.last();
+                    sent.and_then(|sent| sent.moved_to(base)).map(Place::Here)
+                }
+                // It comes later in the same pack: by name that is right.
+                _ => {
+                    self.pass_on(&entry, draft);
+                    return Ok(());
+                }
+            },
+            None => self.place_of(&base),
+        };
+        let Some(place) = place else {
+            return self.write_whole(&entry, draft);
+        };
+        let kind = self.delta_kind(&base, place);
+        if kind == header.kind {
+            self.pass_on(&entry, draft);
+            return Ok(());
+        }
+        self.note_moved(source);
+        let own = draft.own();
+        let from = own.len();
+        write_header(&kind, header.size, own);
+        self.offset += (own.len() - from) as u64;
+        draft.added_own(from);
+        let deflated = entry.range.start + header.header_len..entry.range.end;
+        self.offset += deflated.len() as u64;
+        draft.add_run(entry.pack.bytes(), deflated);
+        Ok(())
+    }
+
+    /// Sends an entry as it is.
+    fn pass_on(&mut self, entry: &Entry<'_>, draft: &mut Draft) {
+        self.note_moved(entry.source);
+        self.offset += entry.range.len() as u64;
+        draft.add_run(entry.pack.bytes(), entry.range.clone());
+    }
+
+    /// How a delta of `base`, which is at `place`, names it.
+    fn delta_kind(&self, base: &ObjectId, place: Place) -> EntryKind {
+        match place {
+            Place::Here(offset) if self.options.ofs_delta => EntryKind::OfsDelta {
+                base_distance: self.offset - offset,
+            },
+            Place::Here(_) | Place::AtReceiver => EntryKind::RefDelta { base: *base },
+        }
+    }
+
+    /// Where a base is that is not in the part that is being sent; `None` where it is of no use.
+    /// One that is in the set and was not sent yet is of none: bases could go in a ring.
+    fn place_of(&self, base: &oid) -> Option<Place> {
+        for sent in self.parts.iter().filter(|sent| sent.is_finished) {
+            let Some(part) = self.set.part(sent.serial) else {
+                continue;
+            };
+            let position = part.pack.position(base).filter(|&at| part.has(at));
+            if let Some(position) = position {
+                let source = part.pack.pack.index().offset(position);
+                return sent.moved_to(source).map(Place::Here);
+            }
+        }
+        if let Some(&offset) = self.hot_offsets.get(base) {
+            return Some(Place::Here(offset));
+        }
+        (self.options.thin && self.set.had.contains(base)).then_some(Place::AtReceiver)
+    }
+
+    /// Sends what an entry makes.
+    fn write_whole(&mut self, entry: &Entry<'_>, draft: &mut Draft) -> Result<(), PoolError> {
+        let cache = &self.pool.base_cache;
+        let object = entry.pack.object_at(entry.position, &|_| None, cache);
+        let object = object.map_err(|error| entry.damaged(&error))?;
+        self.note_moved(entry.source);
+        self.write(&EntryKind::Whole(object.kind), &object.data, draft);
+        Ok(())
+    }
+
+    /// Sends a few hot objects.
+    fn hot(&mut self, from: usize, draft: &mut Draft) -> Result<Stage, PoolError> {
+        const OBJECTS: usize = 64;
+        const BYTES: usize = 64 << 10;
+        let set = Arc::clone(&self.set);
+        let mut next = from;
+        let start = draft.len();
+        for (id, _) in set.hot.objects.iter().skip(from).take(OBJECTS) {
+            next += 1;
+            if !self.hot_offsets.contains_key(id) {
+                let offset = self.offset;
+                self.hot_object(id, draft)?;
+                self.hot_offsets.insert(*id, offset);
+                self.sent += 1;
+            }
+            if draft.len() - start >= BYTES {
+                break;
+            }
+        }
+        Ok(if next == set.hot.objects.len() {
+            Stage::Done
+        } else {
+            Stage::Hot(next)
+        })
+    }
+
+    fn hot_object(&mut self, id: &oid, draft: &mut Draft) -> Result<(), PoolError> {
+        if let Some(Hot::Delta(kept)) = self.pool.hot.get(id)
+            && let Some(place) = self.place_of(&kept.base)
+        {
+            let kind = self.delta_kind(&kept.base, place);
+            self.write(&kind, &kept.delta, draft);
+            return Ok(());
+        }
+        let object = self.pool.get(id)?;
+        let before = self.set.before.get(id).copied();
+        let place = before.and_then(|before| Some((before, self.place_of(&before)?)));
+        if let Some((before, place)) = place {
+            let base = self.pool.get_kind(&before, ObjectKind::Tree)?;
+            let step = delta::between(&base, &object.data);
+            if step.len() < object.data.len() / 2 {
+                let kind = self.delta_kind(&before, place);
+                self.write(&kind, &step, draft);
+                return Ok(());
+            }
+        }
+        self.write(&EntryKind::Whole(object.kind), &object.data, draft);
+        Ok(())
+    }
+
+    /// Notes that the entry at `source` of the pack that is being sent goes out here and now.
+    fn note_moved(&mut self, source: u64) {
+        let Some(sent) = self.parts.last_mut() else {
+            return;
+        };
+        let follows = sent
+            .moved
+            .last()
+            .is_some_and(|&(from, to)| to + (source - from) == self.offset);
+        if !follows {
+            sent.moved.push((source, self.offset));
+        }
+    }
+
+    fn write(&mut self, kind: &EntryKind, data: &[u8], draft: &mut Draft) {
+        let own = draft.own();
+        let from = own.len();
+        write_header(kind, data.len() as u64, own);
+        let deflater = self
+            .deflater
+            .0
+            .get_or_insert_with(|| Deflater::new(DEFLATE_LEVEL));
+        deflater.deflate(data, own);
+        self.offset += (own.len() - from) as u64;
+        draft.added_own(from);
+    }
+}
+
+impl SentPart {
+    /// Where the entry at `source` of its pack went, which was sent.
+    fn moved_to(&self, source: u64) -> Option<u64> {
+        let at = self
+            .moved
+            .partition_point(|&(from, _)| from <= source)
+            .checked_sub(1)?;
+        let &(from, to) = self.moved.get(at)?;
+        Some(to + (source - from))
+    }
+}
+
+/// An entry of a pack, of which it is known that its bytes are what they were.
+struct Entry<'p> {
+    pool_pack: &'p PoolPack,
+    pack: &'p Pack,
+    position: u32,
+    source: u64,
+    range: Range<usize>,
+}
+
+impl<'p> Entry<'p> {
+    /// The entry at `position`; `next` is the one behind it.
+    fn at(
+        pool_pack: &'p PoolPack,
+        position: u32,
+        next: Option<u32>,
+    ) -> Result<Entry<'p>, PoolError> {
+        let pack = &pool_pack.pack;
+        let (index, data) = (pack.index(), pack.bytes());
+        let source = index.offset(position);
+        let end = match next {
+            Some(next) => index.offset(next),
+            None => data.len().saturating_sub(index.format().len_in_bytes()) as u64,
+        };
+        let damaged = |error| pool_pack.damaged(index.id(position), &error);
+        let range = usize::try_from(source).ok().zip(usize::try_from(end).ok());
+        let range = range.map(|(from, to)| from..to);
+        let Some(range) = range.filter(|range| data.get(range.clone()).is_some()) else {
+            return Err(damaged(wrong_index()));
+        };
+        let entry = Entry {
+            pool_pack,
+            pack,
+            position,
+            source,
+            range,
+        };
+        // What is damaged is not passed on as if it were whole.
+        if crc32fast::hash(entry.bytes()) != index.crc32(position) {
+            return Err(damaged(PackError::Index {
+                reason: "the entry is not what its checksum says",
+            }));
+        }
+        Ok(entry)
+    }
+
+    fn bytes(&self) -> &'p [u8] {
+        self.pack
+            .bytes()
+            .get(self.range.clone())
+            .unwrap_or_default()
+    }
+
+    fn damaged(&self, error: &dyn std::error::Error) -> PoolError {
+        PoolError::Damaged {
+            id: self.pack.index().id(self.position).to_owned(),
+            pack: Some(self.pool_pack.id),
+            what: error.to_string(),
+        }
+    }
+}
+
+fn wrong_index() -> PackError {
+    PackError::Index {
+        reason: "it names places outside the pack",
+    }
+}
