@@ -114,6 +114,12 @@ section! {
         log_segment: Bytes,
         /// How long a written repository may go without a checkpoint.
         checkpoint_interval: Span,
+        /// A repository with more packs than this is compacted; 0: none is.
+        compaction_packs: usize,
+        /// The git that searches for deltas; empty: entries are merged as they are.
+        compaction_git: PathBuf,
+        /// About how much memory that may take.
+        compaction_memory: Bytes,
         /// Memory for everything; 0: three quarters of what there is.
         memory_budget: Bytes,
     }

@@ -30,10 +30,10 @@ use crate::store::Store;
 
 const CHECKPOINT_BYTES_MAX: u64 = 8 << 30;
 /// libdeflate's fastest: nearly as small, and a compaction packs it again.
-const DEFLATE_LEVEL: u8 = 1;
+pub(crate) const DEFLATE_LEVEL: u8 = 1;
 
 /// The pack that a checkpoint made, if there was anything to pack.
-type MadePack = Option<(PackId, PackBytes)>;
+pub(crate) type MadePack = Option<(PackId, PackBytes)>;
 
 /// Reads the checkpoint in the repository's directory `dir`.
 ///
@@ -95,18 +95,23 @@ impl Store {
         self.project(&repo, dir);
         drop(place);
 
-        self.counts.lock().checkpoints += 1;
-        if let Some((seq, pack)) = packed {
-            for listener in self.listeners() {
-                listener.packed(key, seq, pack.clone());
-            }
-        }
+        self.tell_packed(key, packed);
         self.drop_segments()?;
         if let Err(error) = self.save_commit_graph(&repo) {
             // It only makes a start faster.
             tracing::warn!(repository = %key, %error, "the commit-graph was not written");
         }
         Ok(true)
+    }
+
+    /// Counts a checkpoint, and tells who listens what [`Store::save`] has saved.
+    pub(crate) fn tell_packed(&self, key: RepoKey, saved: Option<(Seq, MadePack)>) {
+        self.counts.lock().checkpoints += 1;
+        if let Some((seq, pack)) = saved {
+            for listener in self.listeners() {
+                listener.packed(key, seq, pack.clone());
+            }
+        }
     }
 
     /// Gives `repo` every pack of `parent`, by links.
@@ -142,7 +147,15 @@ impl Store {
     }
 
     /// Steps 1 to 3. Returns the number that was reached and the pack that was made.
-    fn save(&self, repo: &Repo, dir: &Path) -> io::Result<Option<(Seq, MadePack)>> {
+    pub(crate) fn save(&self, repo: &Repo, dir: &Path) -> io::Result<Option<(Seq, MadePack)>> {
+        // A checkpoint tells what the refs' files were before it: that must be known for certain, or
+        // after a power loss they would seem to be somebody else's.
+        if repo.state().projection_doubtful {
+            self.project(repo, dir);
+            if repo.state().projection_doubtful {
+                return Err(io::Error::other("its refs could not be written"));
+            }
+        }
         let (recent, record, mut packs, saved, anew, epoch, last) = {
             let mut state = repo.state();
             if state.recent.is_empty() && !state.packs_due {
@@ -350,8 +363,12 @@ impl Store {
     }
 
     /// Step 4. Where it fails git sees an older state until it succeeds; nothing else is lost.
-    fn project(&self, repo: &Repo, dir: &Path) {
-        if !repo.state().projection_due {
+    pub(crate) fn project(&self, repo: &Repo, dir: &Path) {
+        let is_due = {
+            let state = repo.state();
+            state.projection_due || state.projection_doubtful
+        };
+        if !is_due {
             return;
         }
         let projected = read(&*self.disk, dir).and_then(|checkpoint| {
@@ -363,12 +380,14 @@ impl Store {
         match projected {
             Ok(seen) => {
                 state.projection_due = false;
+                state.projection_doubtful = false;
                 if let Some(saved) = &mut state.saved {
                     saved.on_disk = seen;
                 }
             }
             Err(error) => {
                 tracing::warn!(directory = %dir.display(), %error, "refs could not be written");
+                state.projection_doubtful = true;
                 // A part may be new: what is there is what counts.
                 if let Ok(there) = projection::OnDisk::read(&*self.disk, dir)
                     && let Some(saved) = &mut state.saved
@@ -414,7 +433,7 @@ impl Store {
     }
 
     /// Step 5.
-    fn drop_segments(&self) -> io::Result<()> {
+    pub(crate) fn drop_segments(&self) -> io::Result<()> {
         let mut log = self.log();
         let oldest = |repo: &Arc<Repo>| repo.state().oldest_segment();
         let all = self.all();
@@ -635,14 +654,14 @@ pub(crate) fn write_pack(
 }
 
 /// Writes to the end of a file, in large pieces.
-struct Appender<'a> {
+pub(crate) struct Appender<'a> {
     file: &'a dyn DiskFile,
     at: u64,
     buffer: Vec<u8>,
 }
 
 impl<'a> Appender<'a> {
-    fn new(file: &'a dyn DiskFile) -> Appender<'a> {
+    pub(crate) fn new(file: &'a dyn DiskFile) -> Appender<'a> {
         Appender {
             file,
             at: 0,

@@ -37,6 +37,17 @@ impl Checkpointed for EngineLink {
         repository.packed(seq, id);
     }
 
+    fn compacted(&self, key: RepoKey, old: &[PackId], new: (PackId, PackBytes)) {
+        let Some(repository) = self.0.upgrade().and_then(|engine| engine.by_key(key)) else {
+            return;
+        };
+        let (id, bytes) = new;
+        if let Err(error) = repository.compacted(old, id, bytes) {
+            // The old ones are mapped, and stay so.
+            tracing::error!(repository = %key, %error, "merged packs cannot be read");
+        }
+    }
+
     fn commit_count(&self, key: RepoKey) -> u64 {
         let repository = self.0.upgrade().and_then(|engine| engine.by_key(key));
         repository.map_or(0, |repository| u64::from(repository.pool().graph().len()))

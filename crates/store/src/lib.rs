@@ -1,6 +1,7 @@
 //! Journal and packs on a disk: the node's log, checkpoints into bare repositories, recovery.
 
 mod checkpoint;
+mod compact;
 mod config;
 mod contents;
 mod directory;
@@ -18,6 +19,7 @@ mod recover;
 mod repo;
 mod store;
 
+pub use compact::Compaction;
 pub use disk::{Disk, RealDisk};
-pub use options::{Durability, StoreOptions};
+pub use options::{CompactionOptions, Durability, StoreOptions};
 pub use store::{Checkpointed, OpenError, Recovered, StoppedRepository, Store, StoreStats};

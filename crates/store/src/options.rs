@@ -1,5 +1,6 @@
 //! What the store is told when it opens.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,27 @@ pub enum Durability {
     },
 }
 
+/// When and how packs are merged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompactionOptions {
+    /// A repository with more packs than this is compacted in the background; 0: none is.
+    pub packs: usize,
+    /// The git that searches for deltas; without one entries are merged as they are.
+    pub git: Option<PathBuf>,
+    /// About how many bytes of memory that may take.
+    pub memory_bytes: u64,
+}
+
+impl Default for CompactionOptions {
+    fn default() -> CompactionOptions {
+        CompactionOptions {
+            packs: 20,
+            git: Some("git".into()),
+            memory_bytes: 64 << 20,
+        }
+    }
+}
+
 /// What the store is told when it opens.
 #[derive(Clone)]
 pub struct StoreOptions {
@@ -34,6 +56,8 @@ pub struct StoreOptions {
     pub checkpoint_age: Duration,
     /// The log is kept below this many bytes, by checkpoints of who holds its oldest segment.
     pub log_bytes: u64,
+    /// When and how packs are merged.
+    pub compaction: CompactionOptions,
     /// Where repositories that are adopted live.
     pub storage: Storage,
     /// Tells the time of entries for what others changed on the disk.
@@ -51,6 +75,7 @@ impl Default for StoreOptions {
             checkpoint_entries: 10_000,
             checkpoint_age: Duration::from_secs(60),
             log_bytes: 512 << 20,
+            compaction: CompactionOptions::default(),
             storage: Storage::Hybrid,
             clock: Arc::new(WallClock),
             new_key: random_key,

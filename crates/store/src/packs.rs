@@ -68,6 +68,8 @@ impl Packs for Store {
 
     fn remove(&self, repo: RepoKey, pack: PackId) -> io::Result<()> {
         let repo = self.repo(repo)?;
+        let mut naming = repo.naming();
+        naming.remove(&pack);
         let listed = |repo: &Repo| repo.state().packs.contains(&pack);
         if listed(&repo) {
             let why = format!("pack {} is in the list of {}", pack.0, repo.key);
@@ -173,11 +175,23 @@ impl PackSpool for Spool {
         let aside = folder.join(&self.name);
         let index_aside = folder.join(format!("{}.idx", self.name));
         let idx = self.disk.open(&index_aside, Open::Replace)?;
+        let name = || {
+            // From here on a compaction leaves files of this name alone.
+            let mut naming = repo.naming();
+            naming.insert(pack);
+            let named = self
+                .disk
+                .rename(&aside, &pack_path(dir, pack, "pack"))
+                .and_then(|()| self.disk.rename(&index_aside, &pack_path(dir, pack, "idx")));
+            if named.is_err() {
+                naming.remove(&pack);
+            }
+            named
+        };
         let named = idx
             .write_at(0, index)
             .and_then(|()| idx.sync())
-            .and_then(|()| self.disk.rename(&aside, &pack_path(dir, pack, "pack")))
-            .and_then(|()| self.disk.rename(&index_aside, &pack_path(dir, pack, "idx")))
+            .and_then(|()| name())
             .and_then(|()| self.disk.sync_dir(&folder));
         if named.is_err() {
             let _ = self.disk.remove(&index_aside);

@@ -1,6 +1,6 @@
 //! What the store knows of one repository.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -24,6 +24,13 @@ pub(crate) struct Repo {
     pub(crate) unsettled: AtomicBool,
     /// One checkpoint at a time; a fork's waits for its parent's, never the other way round.
     pub(crate) checkpointing: Mutex<()>,
+    /// One compaction at a time. Taken before `checkpointing`.
+    pub(crate) compacting: Mutex<()>,
+    /// Packs that have arrived, and that no entry names yet. Held while files of packs get their
+    /// names or are removed, so that a pack which is pushed once more is not the one that goes.
+    naming: Mutex<HashSet<PackId>>,
+    /// It is not compacted by itself before that moment.
+    calm: Mutex<Option<Instant>>,
 }
 
 pub(crate) struct RepoState {
@@ -47,6 +54,8 @@ pub(crate) struct RepoState {
     pub(crate) history_anew: Option<u64>,
     /// `packed-refs` and HEAD are behind the checkpoint.
     pub(crate) projection_due: bool,
+    /// Writing them failed half way: nobody knows what of it is durable.
+    pub(crate) projection_doubtful: bool,
     /// Packs were found that the checkpoint does not list.
     pub(crate) packs_due: bool,
     /// Why nothing is written to it any more.
@@ -82,11 +91,24 @@ impl Repo {
             place: RwLock::new(place),
             unsettled: AtomicBool::new(false),
             checkpointing: Mutex::default(),
+            compacting: Mutex::default(),
+            naming: Mutex::default(),
+            calm: Mutex::default(),
         })
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, RepoState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The packs that no entry names yet. Taken before `state`, never the other way round.
+    pub(crate) fn naming(&self) -> MutexGuard<'_, HashSet<PackId>> {
+        self.naming.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Until when it is not compacted by itself.
+    pub(crate) fn calm(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.calm.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where its directory is now, for messages and comparisons.
@@ -114,6 +136,7 @@ impl RepoState {
             saved: None,
             history_anew: None,
             projection_due: false,
+            projection_doubtful: false,
             packs_due: false,
             damage: None,
             pinned: None,

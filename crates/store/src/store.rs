@@ -105,6 +105,12 @@ pub trait Checkpointed: Send + Sync {
     /// they had any: it is durable and listed.
     fn packed(&self, repo: RepoKey, seq: Seq, pack: Option<(PackId, PackBytes)>);
 
+    /// The packs `old` of `repo` were merged into `new`, which is durable and listed in their
+    /// place. Their files go when this returns.
+    fn compacted(&self, repo: RepoKey, old: &[PackId], new: (PackId, PackBytes)) {
+        let _ = (repo, old, new);
+    }
+
     /// About how many commits the pool of `repo` has.
     fn commit_count(&self, repo: RepoKey) -> u64 {
         let _ = repo;
@@ -261,12 +267,21 @@ impl Store {
         let start = |name: &str| thread::Builder::new().name(name.to_owned());
         let (store, background) = (Arc::downgrade(self), Arc::clone(&self.background));
         threads.push(start("checkpointer").spawn(move || run_checkpointer(&store, &background))?);
+        if self.options.compaction.packs > 0 {
+            let (store, background) = (Arc::downgrade(self), Arc::clone(&self.background));
+            threads.push(start("compactor").spawn(move || run_compactor(&store, &background))?);
+        }
         if let Durability::Async { within } = self.options.durability {
             let (store, background) = (Arc::downgrade(self), Arc::clone(&self.background));
             threads.push(start("log-sync").spawn(move || run_sync(&store, &background, within))?);
         }
         lock(&self.background.state).threads.extend(threads);
         Ok(())
+    }
+
+    /// Whether the background threads are to end.
+    pub(crate) fn is_closing(&self) -> bool {
+        lock(&self.background.state).closing
     }
 
     /// Makes durable what was answered early.
@@ -415,6 +430,14 @@ impl Store {
             state.push(Arc::clone(entry), segment, self.epoch);
             wanted |= state.recent.len() >= self.options.checkpoint_entries
                 || state.recent_bytes as u64 >= self.options.checkpoint_bytes;
+            drop(state);
+            if !entry.objects.packs.is_empty() {
+                // Now they are listed.
+                let mut naming = repo.naming();
+                entry.objects.packs.iter().for_each(|pack| {
+                    naming.remove(pack);
+                });
+            }
         }
         wanted |= log.bytes() > self.options.log_bytes;
         drop(log);
@@ -474,6 +497,15 @@ fn run_checkpointer(store: &Weak<Store>, background: &Background) {
                 return;
             }
         }
+    }
+}
+
+fn run_compactor(store: &Weak<Store>, background: &Background) {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    while background.wait(PATIENCE, false) {
+        let Some(store) = store.upgrade() else { return };
+        // What failed was told, and is left alone for a while.
+        let _ = store.compact_due();
     }
 }
 

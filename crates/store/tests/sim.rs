@@ -59,6 +59,8 @@ struct World {
     maybe: Vec<Vec<Arc<Entry>>>,
     /// Numbers that were given out, of changes that were lost too.
     used: BTreeMap<RepoKey, u64>,
+    /// What is in each pack that was pushed: compaction may have put it into another.
+    pushed: BTreeMap<PackId, Vec<ObjectId>>,
 }
 
 impl World {
@@ -177,11 +179,8 @@ impl World {
                         object.id
                     );
                 }
-                for pack in &entry.objects.packs {
-                    assert!(
-                        repo.packs.iter().any(|(id, _)| id == pack),
-                        "a pack is lost"
-                    );
+                for id in entry.objects.packs.iter().flat_map(|p| &self.pushed[p]) {
+                    assert!(ids.binary_search(id).is_ok(), "pushed object {id} is lost");
                 }
             }
             // Every large file that it references is there, whole.
@@ -244,7 +243,12 @@ fn upload(store: &Store, newest: &Entry, n: u64) -> Option<Arc<Entry>> {
 }
 
 /// A pack of one commit's objects, kept, and the entry that names it.
-fn push(store: &Store, repo: &mut Model, n: u64) -> Option<Arc<Entry>> {
+fn push(
+    store: &Store,
+    repo: &mut Model,
+    pushed: &mut BTreeMap<PackId, Vec<ObjectId>>,
+    n: u64,
+) -> Option<Arc<Entry>> {
     let entry = repo.commit("pushed", &format!("pushed {n}"));
     let count = entry.objects.inline.len() as u32;
     let mut writer = PackWriter::new(Vec::new(), repo.record.object_format, count).unwrap();
@@ -257,6 +261,8 @@ fn push(store: &Store, repo: &mut Model, n: u64) -> Option<Arc<Entry>> {
     let written = writer.finish().unwrap();
     let index = written.entries.write_index(&written.checksum);
     let id = PackId(written.checksum);
+    let inside = entry.objects.inline.iter().map(|object| object.id);
+    pushed.insert(id, inside.collect());
     let mut spool = Packs::receive(store, repo.key).ok()?;
     spool.write(&written.out).ok()?;
     spool.keep(id, &index).ok()?;
@@ -270,7 +276,7 @@ fn push(store: &Store, repo: &mut Model, n: u64) -> Option<Arc<Entry>> {
     }))
 }
 
-fn run(seed: u64) -> (usize, usize) {
+fn run(seed: u64) -> (usize, usize, usize) {
     let mut random = Random(seed);
     let disk = SimDisk::new(random.below(u64::MAX));
     let is_async = random.one_in(4);
@@ -286,7 +292,7 @@ fn run(seed: u64) -> (usize, usize) {
     };
     let mut world = World::default();
     let mut content = 0u64;
-    let (mut acknowledged, mut crashes) = (0, 0);
+    let (mut acknowledged, mut crashes, mut compactions) = (0, 0, 0);
 
     for _life in 0..4 {
         if random.one_in(5) {
@@ -334,7 +340,7 @@ fn run(seed: u64) -> (usize, usize) {
             let before = world.repos.clone();
             let mut entries = Vec::new();
             let live = |key: RepoKey, world: &World| world.repos[&key].record.deleted_at.is_none();
-            match random.below(20) {
+            match random.below(21) {
                 0 | 1 if keys.len() < 5 => {
                     let n = 1 + keys.len() as u8;
                     let n = (n..).find(|n| {
@@ -375,6 +381,12 @@ fn run(seed: u64) -> (usize, usize) {
                 5 => {
                     let _ = store.checkpoint_all();
                 }
+                14 | 15 => {
+                    let Some(key) = pick(&mut random) else {
+                        continue;
+                    };
+                    compactions += usize::from(matches!(store.compact(key), Ok(Some(_))));
+                }
                 6 => {
                     if store.sync().is_ok() {
                         world.durable = world.batches.len();
@@ -404,7 +416,7 @@ fn run(seed: u64) -> (usize, usize) {
                         continue;
                     };
                     let repo = world.repos.get_mut(&key).unwrap();
-                    match push(&store, repo, content) {
+                    match push(&store, repo, &mut world.pushed, content) {
                         Some(entry) => entries.push(entry),
                         None => world.repos = before.clone(),
                     }
@@ -501,7 +513,7 @@ fn run(seed: u64) -> (usize, usize) {
     let (store, recovered) = Store::open(Arc::new(disk) as Arc<dyn Disk>, options).unwrap();
     world.settle_on(&recovered);
     world.check_contents(&store, &recovered, &mut random);
-    (acknowledged, crashes)
+    (acknowledged, crashes, compactions)
 }
 
 #[test]
@@ -516,18 +528,21 @@ fn no_acknowledged_write_is_lost_and_none_is_invented() {
         None => (0..number("GOVC_SIM_SEEDS").unwrap_or(300)).collect(),
     };
     let count = seeds.len();
-    let (mut acknowledged, mut crashes) = (0, 0);
+    let (mut acknowledged, mut crashes, mut compactions) = (0, 0, 0);
     for seed in seeds {
         let ran = std::panic::catch_unwind(|| run(seed));
         match ran {
-            Ok((more, power)) => {
+            Ok((more, power, merged)) => {
                 acknowledged += more;
+                compactions += merged;
                 crashes += power;
             }
             Err(_) => panic!("GOVC_SIM_SEED={seed} brings it back"),
         }
     }
+    assert!(count < 100 || compactions > 0, "nothing was compacted");
     eprintln!(
-        "{count} seeds: {acknowledged} appends acknowledged, {crashes} power losses, none lost"
+        "{count} seeds: {acknowledged} appends acknowledged, {crashes} power losses, {compactions} \
+         compactions, none lost"
     );
 }

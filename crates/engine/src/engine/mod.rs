@@ -268,20 +268,29 @@ impl Engine {
         let lfs: Vec<LfsObject> = snapshot.lfs.objects_at(until).collect();
         // Taken after the snapshot: it has all that the snapshot needs. To the fork they are
         // objects of its change 0.
-        let to_keep = parent.to_keep().of_making();
+        let to_keep = parent.held().of_making();
         let pool = Arc::clone(parent.pool());
-        self.make(
-            reservation,
-            key,
-            record,
-            pool,
-            refs,
-            lfs,
-            to_keep,
-            cause,
-            dry_run,
-        )
-        .await
+        let held = HeldPacks {
+            pool: Arc::clone(&pool),
+            packs: to_keep.packs.clone(),
+        };
+        let made = self
+            .make(
+                reservation,
+                key,
+                record,
+                pool,
+                refs,
+                lfs,
+                to_keep,
+                cause,
+                dry_run,
+            )
+            .await;
+        if made.is_ok() && !dry_run {
+            held.stay();
+        }
+        made
     }
 
     /// Changes the record of `repository`, and refs with it, as one change, if `check` lets it pass
@@ -463,6 +472,25 @@ impl Engine {
         self.catalogue
             .write()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Packs that a fork which is being made holds in the pool. Dropped before it is made, it lets go
+/// of them.
+struct HeldPacks {
+    pool: Arc<Pool>,
+    packs: Vec<PackId>,
+}
+
+impl HeldPacks {
+    fn stay(mut self) {
+        self.packs.clear();
+    }
+}
+
+impl Drop for HeldPacks {
+    fn drop(&mut self) {
+        self.packs.iter().for_each(|id| self.pool.remove_pack(*id));
     }
 }
 

@@ -22,8 +22,8 @@ use govc_git::ObjectId;
 use hashbrown::HashSet;
 use tokio::sync::watch;
 
-use crate::journal::{Journal, Moment, PackId, Packs, PastRefs};
-use crate::pool::{Pool, Visibility};
+use crate::journal::{Journal, Moment, PackBytes, PackId, Packs, PastRefs};
+use crate::pool::{GraphSource, Pool, PoolError, Visibility};
 use crate::{Entry, EntryEdit, NewObject, ObjectBody, RepoKey, Seq, Snapshot, Target};
 use publish::{Door, Turn, Turns, Visible};
 pub use unpacked::Unpacked;
@@ -319,6 +319,16 @@ impl Repository {
         lock(&self.to_keep).clone()
     }
 
+    /// As [`Repository::to_keep`], each pack held in the pool once more, for a fork.
+    pub(crate) fn held(&self) -> ToKeep {
+        // A compaction changes the list and then lets go of the old packs: not meanwhile.
+        let to_keep = lock(&self.to_keep);
+        for id in &to_keep.packs {
+            self.pool.hold_pack(*id);
+        }
+        to_keep.clone()
+    }
+
     /// How much of its fork family's objects it has itself: those that its own changes brought,
     /// and those that were there when it was forked. `with` are packs that it is about to have.
     pub fn usage(&self, with: &[PackId]) -> Usage {
@@ -341,6 +351,31 @@ impl Repository {
         let ids = to_keep.take_until(seq);
         drop(to_keep);
         self.pool.packed(&ids);
+    }
+
+    /// The packs `old` were merged into `new`, which is durable: it takes their place here and in
+    /// the pool. Readers that have begun keep what they read from.
+    ///
+    /// # Errors
+    /// [`PoolError::PackUnreadable`]; the old ones stay then.
+    pub fn compacted(
+        &self,
+        old: &[PackId],
+        new: PackId,
+        bytes: PackBytes,
+    ) -> Result<(), PoolError> {
+        // Its commits are in the graph: they came with the packs that it was made of.
+        let graph = GraphSource::Commits(Vec::new());
+        self.pool.add_pack(new, bytes, graph)?;
+        let mut to_keep = lock(&self.to_keep);
+        // One that was pushed several times is held as often.
+        let (gone, mut stay): (Vec<PackId>, Vec<PackId>) =
+            to_keep.packs.iter().partition(|id| old.contains(id));
+        stay.insert(0, new);
+        to_keep.packs = stay;
+        drop(to_keep);
+        gone.iter().for_each(|id| self.pool.remove_pack(*id));
+        Ok(())
     }
 
     /// These packs stay: an entry that may be durable names them.

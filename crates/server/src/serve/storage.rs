@@ -10,7 +10,7 @@ use govc_engine::journal::memory::{MemoryJournal, MemoryPacks};
 use govc_engine::journal::{Journal, Packs};
 use govc_engine::pool::PoolLimits;
 use govc_engine::{Clock, Engine, EngineParts, RepoKey, Time};
-use govc_store::{Disk, RealDisk, StoppedRepository, Store, StoreOptions};
+use govc_store::{CompactionOptions, Disk, RealDisk, StoppedRepository, Store, StoreOptions};
 
 use super::ServeError;
 use crate::config::{Config, DISK_PATH, Durability, StorageType};
@@ -95,6 +95,11 @@ fn on_disk(config: &Config) -> Result<Storage, Box<dyn std::error::Error + Send 
         },
         segment_bytes: settings.log_segment.0,
         checkpoint_age: settings.checkpoint_interval.get(),
+        compaction: CompactionOptions {
+            packs: settings.compaction_packs,
+            git: Some(settings.compaction_git.clone()).filter(|git| !git.as_os_str().is_empty()),
+            memory_bytes: settings.compaction_memory.0,
+        },
         storage: match settings.r#type {
             // What is on disk already does not move into memory.
             StorageType::Memory => govc_engine::Storage::Hybrid,

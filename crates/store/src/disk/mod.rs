@@ -5,7 +5,7 @@ mod sim;
 
 use std::ffi::OsString;
 use std::io;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
 
@@ -70,6 +70,12 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// As the system's.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Where `path` is for other programs; `None` on a disk that only we know.
+    fn native(&self, path: &Path) -> Option<PathBuf> {
+        let _ = path;
+        None
+    }
 
     /// Takes a lock that no other process holds, for as long as the answer lives.
     ///

@@ -122,6 +122,10 @@ impl Disk for RealDisk {
         File::open(self.at(path)?)?.sync_all()
     }
 
+    fn native(&self, path: &Path) -> Option<PathBuf> {
+        self.at(path).ok()
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
         let file = File::options()
             .read(true)
