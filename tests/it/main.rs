@@ -12,4 +12,5 @@ mod refused;
 mod rest;
 mod restart;
 mod runners;
+mod shallow;
 mod writers;

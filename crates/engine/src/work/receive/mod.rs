@@ -464,10 +464,15 @@ impl Push<'_> {
                 for (at, error) in broken {
                     let name = String::from_utf8_lossy(&self.request.commands[at].name);
                     self.messages.push_str(&format!("error: {name}: {error}\n"));
-                    let why = if self.request.shallow.is_empty() {
-                        "missing necessary objects"
-                    } else {
+                    // Where the client's history is cut, and ours would have to be.
+                    let at_cut = match error {
+                        Broken::Missing { of, .. } => self.request.shallow.contains(&of),
+                        _ => false,
+                    };
+                    let why = if at_cut {
                         "shallow update not allowed"
+                    } else {
+                        "missing necessary objects"
                     };
                     self.refusals[at] = Some(why.to_owned());
                 }
