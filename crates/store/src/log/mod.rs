@@ -60,7 +60,12 @@ pub(crate) struct Log {
     recent: VecDeque<(u64, Vec<RepoKey>)>,
     counts: LogCounts,
     closed: bool,
+    /// The memory of the last record, for the next one.
+    spare: Vec<u8>,
 }
+
+/// More memory than this is not kept for the next record.
+const SPARE_BYTES_MAX: usize = 1 << 20;
 
 /// What was done since the start.
 #[derive(Debug, Clone, Copy, Default)]
@@ -91,7 +96,11 @@ fn segment_number(name: &OsStr) -> Option<u64> {
 
 /// The payload of a record: how many entries, and each with its length before it.
 pub(crate) fn encode_batch(entries: &[Arc<Entry>]) -> Result<Vec<u8>, FormatError> {
-    let room = |entry: &Arc<Entry>| 256 + entry.objects.inline_bytes();
+    // Roughly what an entry and each of its objects take beside their bytes: growing would copy.
+    let room = |entry: &Arc<Entry>| {
+        let objects = &entry.objects;
+        256 + objects.inline_bytes() + 48 * objects.inline.len()
+    };
     let mut out = Encoder {
         bytes: Vec::with_capacity(entries.iter().map(room).sum()),
     };
@@ -142,6 +151,7 @@ impl Log {
             recent: VecDeque::new(),
             counts: LogCounts::default(),
             closed: false,
+            spare: Vec::new(),
         };
         log.roll(0)?;
         if summary.torn.is_none() {
@@ -247,7 +257,8 @@ impl Log {
     ) -> Result<(u64, u64), AppendError> {
         let number = self.last_record + 1;
         let (recent, recent_bytes) = self.recent_keys();
-        let record = record::encode(&RecordParts {
+        let mut record = std::mem::take(&mut self.spare);
+        let parts = RecordParts {
             kind,
             number,
             durable: self.durable,
@@ -255,7 +266,8 @@ impl Log {
             recent: &recent,
             recent_bytes,
             payload,
-        });
+        };
+        record::encode(&parts, &mut record);
         let len = record.len() as u64;
         let fits = |log: &Log| {
             let room = |segment: &Segment| log.end.1 + len <= segment.bytes;
@@ -300,6 +312,9 @@ impl Log {
         } else {
             self.durable = number;
             self.durable_end = self.end.1;
+            if record.capacity() <= SPARE_BYTES_MAX {
+                self.spare = record;
+            }
         }
         Ok((number, self.end.0))
     }

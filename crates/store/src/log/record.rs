@@ -123,7 +123,8 @@ pub(super) struct RecordParts<'a> {
     pub(super) payload: &'a [u8],
 }
 
-pub(super) fn encode(parts: &RecordParts<'_>) -> Vec<u8> {
+/// Writes a record into `record`, in place of what was there.
+pub(super) fn encode(parts: &RecordParts<'_>, record: &mut Vec<u8>) {
     let mut names = Vec::with_capacity(8 + 16 * (parts.own.len() + parts.recent.len()));
     for keys in [parts.own, parts.recent] {
         names.extend_from_slice(&(keys.len() as u32).to_le_bytes());
@@ -131,7 +132,8 @@ pub(super) fn encode(parts: &RecordParts<'_>) -> Vec<u8> {
             names.extend_from_slice(&key.0);
         }
     }
-    let mut record = Vec::with_capacity(HEAD_BYTES + names.len() + parts.payload.len());
+    record.clear();
+    record.reserve(HEAD_BYTES + names.len() + parts.payload.len() + 1);
     record.extend_from_slice(RECORD_MAGIC);
     record.extend_from_slice(&[parts.kind as u8, 0, 0, 0]);
     record.extend_from_slice(&parts.number.to_le_bytes());
@@ -145,11 +147,10 @@ pub(super) fn encode(parts: &RecordParts<'_>) -> Vec<u8> {
     ] {
         record.extend_from_slice(&number.to_le_bytes());
     }
-    record.extend_from_slice(&crc32fast::hash(&record).to_le_bytes());
+    record.extend_from_slice(&crc32fast::hash(record).to_le_bytes());
     record.extend_from_slice(&names);
     record.extend_from_slice(parts.payload);
     record.push(END);
-    record
 }
 
 /// A record as it was found.
