@@ -249,16 +249,12 @@ fn version_1_opens() {
 
 #[test]
 fn version_2_opens() {
-    let (store, recovered) = opens("version-2", write_with_lfs);
+    let recovered = opens("version-2", write_with_lfs);
     let lfs = &recovered.repositories[0].snapshot.lfs;
     assert_eq!((lfs.objects().count(), lfs.lock_count()), (4, 4));
-    for (oid, object) in lfs.objects() {
-        let content = Contents::open(&*store, &oid).unwrap();
-        assert_eq!(content.size(), object.size);
-    }
 }
 
-fn opens(name: &str, write: fn(&Path)) -> (Arc<Store>, govc_store::Recovered) {
+fn opens(name: &str, write: fn(&Path)) -> govc_store::Recovered {
     let (files, told) = (
         fixture(&format!("{name}.files")),
         fixture(&format!("{name}.txt")),
@@ -296,5 +292,9 @@ fn opens(name: &str, write: fn(&Path)) -> (Arc<Store>, govc_store::Recovered) {
         );
     }
     assert_eq!(recovered.repositories.len(), 4);
-    (store, recovered)
+    for (oid, object) in (recovered.repositories.iter()).flat_map(|r| r.snapshot.lfs.objects()) {
+        let content = Contents::open(&*store, &oid).unwrap();
+        assert_eq!(content.size(), object.size);
+    }
+    recovered
 }
