@@ -26,6 +26,8 @@ fn git() -> Git {
     });
     let git = Git::new();
     git.run("lfs install --skip-repo");
+    // What is refused is refused: trying again for a minute changes nothing.
+    git.run("config --global lfs.transfer.maxretries 1");
     // Its advice to turn lock checks on is for people.
     git.run("config --global lfs.locksverify true");
     git
@@ -332,6 +334,49 @@ fn an_upload_is_whole_or_not_there_after_kill_9() {
         assert!(http.get(&path).expect(200).body == content);
     }
     assert_eq!(files_kept(&server), 6);
+}
+
+/// What nobody references goes at the next start; what a deleted repository references stays.
+#[test]
+fn contents_stay_for_as_long_as_somebody_references_them() {
+    let mut server = TestServer::with_repo("hello");
+    let git = git();
+    begin(&git, "ada", &server.git_url("hello"));
+    git.commit("ada", "file.bin", "kept\n");
+    git.run("-C ada push -q origin main");
+    let oid = sha256(&git, b"kept\n");
+    server.api().delete("/repos/hello").expect(204);
+    server.kill();
+    let path_of = |oid: &str| server.data().join(format!(".govc/lfs/{}/{oid}", &oid[..2]));
+    let orphan = path_of(&sha256(&git, b"orphan\n"));
+    let arriving = server.data().join(".govc/lfs/arriving/0");
+    std::fs::write(&orphan, "orphan\n").expect("a file");
+    std::fs::write(&arriving, "half").expect("a file");
+    let kept = path_of(&oid);
+    server.start_again();
+    assert!(!arriving.exists());
+    let patience = 10_000;
+    let looks = (0..patience).take_while(|_| {
+        server.http().get("/health").expect(200);
+        orphan.exists()
+    });
+    assert!(looks.count() < patience, "it stays");
+    assert!(kept.exists());
+    server
+        .api()
+        .post("/repos/hello/restore", &json!({}))
+        .expect(200);
+    let path = format!("/hello.git/info/lfs/objects/{oid}");
+    assert_eq!(server.http().get(&path).expect(200).text(), "kept\n");
+    // Lost all the same, it is told and can be brought again.
+    std::fs::remove_file(&kept).expect("it is removed");
+    server.http().get(&path).expect(410);
+    let lost = batch(&server, "hello", "download", &oid, 5);
+    assert_eq!(lost["error"]["code"], 410, "{lost}");
+    let upload = batch(&server, "hello", "upload", &oid, 5);
+    assert!(upload["actions"]["upload"].is_object(), "{upload}");
+    git.run("-C ada lfs push --all origin");
+    server.http().get(&path).expect(200);
 }
 
 #[test]

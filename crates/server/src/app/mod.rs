@@ -31,6 +31,7 @@ use crate::serve::Storage;
 use answers::LoggedAnswers;
 use error::AppError;
 use lfs::LargeFiles;
+use lfs::passes::Passes;
 use memory::Memory;
 
 /// Work that waits for the disk leaves the processor to others.
@@ -45,6 +46,8 @@ struct Inner {
     names: Names,
     /// Set once everything that was on disk is there.
     served: OnceLock<Served>,
+    /// What those who came by SSH show to Git LFS.
+    passes: Passes,
     /// Set when the server is about to stop.
     draining: AtomicBool,
     memory: Memory,
@@ -94,6 +97,7 @@ impl App {
             names: Names::of(&config),
             config,
             served: OnceLock::new(),
+            passes: Passes::default(),
             draining: AtomicBool::new(false),
             answers,
             logged: Arc::default(),

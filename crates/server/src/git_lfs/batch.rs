@@ -30,6 +30,9 @@ pub(super) async fn answer(asked: &Asked, body: Body) -> Result<Response, Refuse
             return Err(LfsError::Invalid(why).into());
         }
     };
+    if operation == Operation::Upload {
+        asked.writes()?;
+    }
     let judged = asked
         .app
         .lfs_batch(&asked.caller, &asked.repo, operation, batch.objects)

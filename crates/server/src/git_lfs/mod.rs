@@ -21,7 +21,9 @@ use govc_engine::RepoId;
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
 
-use crate::app::App;
+use crate::app::error::AppError;
+use crate::app::lfs::{LfsError, PASS_SCHEME};
+use crate::app::{Action, App};
 use crate::http::ask::origin;
 use crate::http::caller::{Caller, RequestId, caller, said_name};
 use answer::Refused;
@@ -32,6 +34,8 @@ struct Asked {
     app: App,
     caller: Caller,
     repo: RepoId,
+    /// What a pass lets them do, where they show one.
+    by_pass: Option<Action>,
     parts: Parts,
 }
 
@@ -57,27 +61,51 @@ async fn serve(
     request: Request,
     request_id: Arc<str>,
 ) -> Result<Response, Refused> {
-    let caller = caller(&app.config().auth, request.headers(), request_id)?;
+    let pass = pass_in(request.headers()).map(|shown| app.passes().find(shown, &repo));
+    let (caller, by_pass) = match pass {
+        None => (
+            caller(&app.config().auth, request.headers(), request_id)?,
+            None,
+        ),
+        Some(None) => return Err(AppError::Unauthenticated.into()),
+        Some(Some(pass)) => (
+            Caller {
+                request_id,
+                ..pass.caller
+            },
+            Some(pass.action),
+        ),
+    };
     let (parts, body) = request.into_parts();
     let asked = Asked {
         app,
         caller,
         repo,
+        by_pass,
         parts,
     };
     let method = asked.parts.method.clone();
     match (place, &method) {
         (Place::Object(oid), &Method::GET | &Method::HEAD) => transfer::get(&asked, &oid).await,
-        (Place::Object(oid), &Method::PUT) => transfer::put(&asked, &oid, body).await,
+        (Place::Object(oid), &Method::PUT) => {
+            asked.writes()?;
+            transfer::put(&asked, &oid, body).await
+        }
         (Place::Object(_), _) => Err(Refused::Method("GET, HEAD, PUT")),
         (Place::Locks, &Method::GET | &Method::HEAD) => locks::list(&asked).await,
-        (Place::Locks, &Method::POST) => locks::create(&asked, body).await,
+        (Place::Locks, &Method::POST) => {
+            asked.writes()?;
+            locks::create(&asked, body).await
+        }
         (Place::Locks, _) => Err(Refused::Method("GET, HEAD, POST")),
         (_, method) if *method != Method::POST => Err(Refused::Method("POST")),
         (Place::Batch, _) => batch::answer(&asked, body).await,
         (Place::Verify, _) => transfer::verify(&asked, body).await,
         (Place::VerifyLocks, _) => locks::verify(&asked, body).await,
-        (Place::Unlock(id), _) => locks::unlock(&asked, &id, body).await,
+        (Place::Unlock(id), _) => {
+            asked.writes()?;
+            locks::unlock(&asked, &id, body).await
+        }
     }
 }
 
@@ -91,8 +119,19 @@ impl Asked {
     /// Whose locks are the caller's. Until there are accounts all who show the token are one: what
     /// they call themselves tells them apart.
     fn owner(&self) -> Arc<str> {
+        if self.by_pass.is_some() {
+            return Arc::clone(&self.caller.name);
+        }
         let said = said_name(&self.parts.headers);
         said.map_or_else(|| Arc::clone(&self.caller.name), Arc::from)
+    }
+
+    /// Refuses whoever shows a pass that is good for reading only.
+    fn writes(&self) -> Result<(), Refused> {
+        match self.by_pass {
+            Some(Action::Read) => Err(LfsError::ReadOnlyPass.into()),
+            _ => Ok(()),
+        }
     }
 
     /// The body as JSON, for a client that takes such an answer.
@@ -107,6 +146,15 @@ impl Asked {
         }
         Err(Refused::NotAcceptable)
     }
+}
+
+/// The pass that is shown.
+fn pass_in(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, pass) = value.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case(PASS_SCHEME)
+        .then_some(pass.trim())
 }
 
 /// Whether the client takes answers of Git LFS's media type.

@@ -8,6 +8,7 @@ mod history;
 mod hostile;
 mod idempotency;
 mod kit;
+mod lfs;
 mod manners;
 mod refs;
 mod repos;

@@ -41,6 +41,9 @@ pub enum LfsError {
     /// Somebody else's lock goes by force only.
     #[error("{} is locked by {}: only they take the lock away, or whoever may use force", .0.path, .0.owner)]
     NotYours(Arc<LfsLock>),
+    /// The pass that is shown is good for downloads only.
+    #[error("this pass is good for downloads only")]
+    ReadOnlyPass,
     /// As many locks as there may be.
     #[error("the repository has {0} locks, and may not have more (lfs.locks)")]
     LocksFull(usize),
@@ -56,7 +59,7 @@ impl LfsError {
             LfsError::Invalid(_) | LfsError::LocksFull(_) => 422,
             LfsError::TooLarge { .. } => 413,
             LfsError::HashAlgorithm(_) | LfsError::Locked(_) => 409,
-            LfsError::NotYours(_) => 403,
+            LfsError::NotYours(_) | LfsError::ReadOnlyPass => 403,
         }
     }
 
@@ -71,7 +74,7 @@ impl LfsError {
             LfsError::HashAlgorithm(_) => "LFS_HASH_UNSUPPORTED",
             LfsError::Locked(_) => "LFS_LOCK_EXISTS",
             LfsError::LockNotFound(_) => "LFS_LOCK_NOT_FOUND",
-            LfsError::NotYours(_) => "FORBIDDEN",
+            LfsError::NotYours(_) | LfsError::ReadOnlyPass => "FORBIDDEN",
             LfsError::LocksFull(_) => "LFS_LOCKS_FULL",
         }
     }

@@ -4,6 +4,7 @@ pub mod error;
 pub mod large_files;
 pub mod locks;
 pub mod objects;
+pub mod passes;
 pub mod upload;
 
 use std::sync::Arc;
@@ -15,6 +16,10 @@ use super::{Action, App};
 use crate::http::caller::Caller;
 pub use error::LfsError;
 pub use large_files::LargeFiles;
+use passes::Passes;
+
+/// How `Authorization` begins where a pass is shown.
+pub const PASS_SCHEME: &str = "RemoteAuth";
 
 impl From<LfsError> for AppError {
     fn from(error: LfsError) -> AppError {
@@ -29,6 +34,27 @@ impl App {
     /// As [`App::engine`].
     pub fn large_files(&self) -> Result<&Arc<LargeFiles>, AppError> {
         self.served().map(|served| &served.large_files)
+    }
+
+    /// Passes for who came by SSH.
+    pub fn passes(&self) -> &Passes {
+        &self.0.passes
+    }
+
+    /// Lets somebody who came by SSH transfer large files of the repository `id` by HTTP: the
+    /// header that they show there.
+    ///
+    /// # Errors
+    /// [`AppError::RepoNotFound`], [`LfsError::Off`].
+    pub async fn lfs_pass(
+        &self,
+        caller: &Caller,
+        id: &RepoId,
+        action: Action,
+    ) -> Result<String, AppError> {
+        self.lfs_repository(caller, id, action).await?;
+        let pass = self.passes().give(caller.clone(), id, action)?;
+        Ok(format!("{PASS_SCHEME} {pass}"))
     }
 
     /// The repository `id`, for somebody who may do `action` with it, by Git LFS.
