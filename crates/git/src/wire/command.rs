@@ -60,6 +60,8 @@ pub struct RequestDecoder {
     /// The client said what its hash is.
     format_known: bool,
     place: Place,
+    /// Something was said before the first flush.
+    begun: bool,
     command: Option<Command>,
     agent: Option<Vec<u8>>,
     session_id: Option<Vec<u8>>,
@@ -82,6 +84,7 @@ impl RequestDecoder {
             offers: Offers::default(),
             format_known: false,
             place: Place::Capabilities,
+            begun: false,
             command: None,
             agent: None,
             session_id: None,
@@ -115,6 +118,7 @@ impl RequestDecoder {
         while let Some(line) = lines.next(input)? {
             match (self.place, line) {
                 (Place::Capabilities, Line::Data(_)) => {
+                    self.begun = true;
                     self.capability(line.text().unwrap_or_default())?;
                 }
                 (Place::Capabilities, Line::Delimiter) => {
@@ -137,6 +141,8 @@ impl RequestDecoder {
                         None => return Err(ProtocolError::NoCommand),
                     }
                 }
+                // A client that wants nothing more says so.
+                (Place::Capabilities, Line::Flush) if !self.begun => self.place = Place::End,
                 (Place::Capabilities | Place::Arguments, Line::Flush) => {
                     self.end_capabilities()?;
                     self.place = Place::End;
@@ -161,9 +167,15 @@ impl RequestDecoder {
         Ok(None)
     }
 
-    /// Whether nothing was read yet: an empty body, or the end of a connection between requests.
+    /// Whether nothing was asked: an empty body, a lone flush, or the end of a connection between
+    /// requests.
     pub fn is_idle(&self) -> bool {
-        self.lines.is_at_boundary() && self.place == Place::Capabilities && self.command.is_none()
+        self.lines.is_at_boundary() && self.place != Place::Arguments && !self.begun
+    }
+
+    /// Whether the client said, by a lone flush, that it wants nothing more.
+    pub fn is_over(&self) -> bool {
+        self.place == Place::End && !self.begun
     }
 
     /// Behind the capabilities there is a command, and one hash for both sides; a client that
@@ -342,10 +354,27 @@ mod tests {
     }
 
     #[test]
+    fn a_lone_flush_asks_for_nothing() {
+        let mut decoder = RequestDecoder::new(ObjectFormat::Sha1);
+        assert!(decoder.is_idle() && !decoder.is_over());
+        assert_eq!(decoder.read(&mut &pktline::FLUSH[..]), Ok(None));
+        assert!(decoder.is_idle() && decoder.is_over());
+        let mut decoder = RequestDecoder::new(ObjectFormat::Sha1);
+        assert_eq!(decoder.read(&mut &request(&["agent=x"])[..]), Ok(None));
+        assert!(!decoder.is_idle());
+    }
+
+    #[test]
     fn what_is_no_request_is_told_so() {
         for (lines, expected) in [
-            (&["."][..], "no command requested"),
+            (&["agent=x", "."][..], "no command requested"),
             (&["agent=x", "--"], "no command requested"),
+            (&["command=agent"], "invalid command 'agent'"),
+            (
+                &["command=ls-refs=whatever"],
+                "invalid command 'ls-refs=whatever'",
+            ),
+            (&["command=ls-refs", "fetch"], "unknown capability 'fetch'"),
             (&["command=frobnicate"], "invalid command 'frobnicate'"),
             (&["wonder"], "unknown capability 'wonder'"),
             (&["command=bundle-uri"], "invalid command 'bundle-uri'"),

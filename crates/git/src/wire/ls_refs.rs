@@ -20,7 +20,7 @@ pub struct LsRefsRequest {
     prefixes_overflowed: bool,
 }
 
-/// With more prefixes than this git gives all refs: so do we. Prefixes only save work.
+/// With so many prefixes git gives all refs: so do we. Prefixes only save work.
 const PREFIXES_MAX: usize = 65_536;
 const PREFIX_BYTES_MAX: usize = 4 << 20;
 
@@ -40,7 +40,7 @@ impl LsRefsRequest {
 
     fn prefix(&mut self, prefix: &[u8]) {
         self.prefix_bytes = self.prefix_bytes.saturating_add(prefix.len());
-        if self.prefixes.len() == PREFIXES_MAX || self.prefix_bytes > PREFIX_BYTES_MAX {
+        if self.prefixes.len() + 1 == PREFIXES_MAX || self.prefix_bytes > PREFIX_BYTES_MAX {
             self.prefixes_overflowed = true;
             self.prefixes = Vec::new();
         }
@@ -130,6 +130,17 @@ mod tests {
         ]);
         assert_eq!(request.ranges(), [&b"HEAD"[..], b"refs/"]);
         assert!(asked(&["ref-prefix ", "ref-prefix a"]).ranges().is_empty());
+    }
+
+    #[test]
+    fn very_many_prefixes_are_none() {
+        let prefixes = |count: usize| {
+            let all: Vec<String> = (0..count).map(|n| format!("ref-prefix x{n}")).collect();
+            asked(&all.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        assert!(!prefixes(PREFIXES_MAX - 1).asks_for(b"HEAD"));
+        assert!(prefixes(PREFIXES_MAX).asks_for(b"HEAD"));
+        assert!(prefixes(PREFIXES_MAX + 1).asks_for(b"HEAD"));
     }
 
     #[test]

@@ -158,6 +158,28 @@ fn all_of_an_answer_can_be_in_bands() {
 }
 
 #[test]
+fn a_client_can_ask_what_is_common_and_nothing_else() {
+    let (server, git) = served(Config::default());
+    let copy = server.clone_to("copy", &[]);
+    for n in 0..40 {
+        copy.write("mine", format!("{n}\n"));
+        copy.commit("mine");
+    }
+    let negotiate = [
+        "fetch",
+        "--no-tags",
+        "--negotiate-only",
+        "--negotiation-tip=HEAD",
+        "origin",
+    ];
+    let common = copy.run(&negotiate);
+    assert!(common.contains(&git.id("main")), "{common}");
+    // A lone flush asks for nothing, and gets it.
+    let (status, answer) = server.post("git-upload-pack", request(&["."]));
+    assert_eq!((status, answer.len()), (200, 0));
+}
+
+#[test]
 fn sizes_are_told_of_what_may_be_seen() {
     let (server, git) = served(Config::default());
     let blobs = git.run(&["ls-tree", "-r", "--format=%(objectname)", "main"]);
