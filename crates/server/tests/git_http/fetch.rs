@@ -275,19 +275,6 @@ fn a_clone_has_no_byte_of_what_a_deleted_branch_held() {
     assert!(here.contains(&git.id("main:later")));
 }
 
-/// A request in version 2; `--` is a delimiter, `.` a flush.
-fn request(lines: &[&str]) -> Vec<u8> {
-    let mut out = Vec::new();
-    for line in lines {
-        match *line {
-            "--" => out.extend_from_slice(pktline::DELIMITER),
-            "." => out.extend_from_slice(pktline::FLUSH),
-            text => pktline::write(&mut out, &[text.as_bytes()]),
-        }
-    }
-    out
-}
-
 #[test]
 fn requests_are_read_compressed_and_refused_where_they_are_none() {
     let server = Server::start();

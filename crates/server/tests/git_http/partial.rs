@@ -117,6 +117,30 @@ fn a_partial_clone_is_checked_out_and_goes_on() {
     }
 }
 
+#[test]
+fn a_shallow_partial_clone_is_what_git_makes_of_it() {
+    let (server, git) = served(ObjectFormat::Sha1, Config::default());
+    git.run(&["config", "uploadpack.allowFilter", "true"]);
+    let own = format!("file://{}", git.at.display());
+    let above = Git::at(server.folder.path());
+    for (version, spec) in [("0", "blob:none"), ("2", "tree:2"), ("2", SPARSE)] {
+        let protocol = format!("protocol.version={version}");
+        let filter = format!("--filter={spec}");
+        let clone = ["-c", &protocol, "--bare", "--depth=3", &filter];
+        let ours = format!("ours-{version}-{}", spec.len());
+        let theirs = format!("theirs-{version}-{}", spec.len());
+        let copy = server.clone_to(&ours, &clone);
+        above.run(&[&["clone", "-q"], &clone[..], &[&own, &theirs]].concat());
+        let by_git = Git::at(&server.folder.path().join(&theirs));
+        assert_eq!(holds(&copy), holds(&by_git), "version {version}, {spec}");
+        copy.run(&["fetch", "-q", "--deepen=4"]);
+        copy.run(&["fetch", "-q", "--unshallow"]);
+        let count = |of: &Git| of.run(&["rev-list", "--count", "main"]);
+        assert_eq!(count(&copy), count(&git));
+        copy.run(&["fsck", "--no-dangling"]);
+    }
+}
+
 /// What the pack in an answer holds, by git.
 fn pack_of(git: &Git, answer: &[u8]) -> BTreeSet<String> {
     let mut pack = Vec::new();
