@@ -18,7 +18,8 @@ pub struct Answer {
 
 /// A client of a server at `http://HOST:PORT`.
 pub struct Client<'a> {
-    url: &'a str,
+    /// Where it is.
+    pub url: &'a str,
     /// `Git-Protocol: version=2` is sent.
     pub is_v2: bool,
 }
