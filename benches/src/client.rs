@@ -21,13 +21,18 @@ pub struct Client<'a> {
     /// Where it is.
     pub url: &'a str,
     /// `Git-Protocol: version=2` is sent.
-    pub is_v2: bool,
+    is_v2: bool,
 }
 
 impl Client<'_> {
     /// A client of version 2.
     pub fn of(url: &str) -> Client<'_> {
         Client { url, is_v2: true }
+    }
+
+    /// A client of version 0.
+    pub fn of_version_0(url: &str) -> Client<'_> {
+        Client { url, is_v2: false }
     }
 
     /// GETs `path`.

@@ -36,11 +36,16 @@ pub fn run(dir: &Path, history: &Path, table: &mut Table) {
         answer
     };
 
+    let whole = |url: &str| {
+        clone(url, &all);
+    };
+    let single = |url: &str| {
+        clone(url, &one);
+    };
+
     let apache = Apache::start(&root);
     let jgit = JGit::start(&root, dir);
-    let git = apache
-        .as_ref()
-        .map(|apache| measure(apache, |url| drop(clone(url, &all))));
+    let git = apache.as_ref().map(|apache| measure(apache, whole));
     if let Err(why) = &jgit {
         eprintln!("  clones are not measured beside JGit: {why}");
     }
@@ -68,7 +73,7 @@ pub fn run(dir: &Path, history: &Path, table: &mut Table) {
         table.figure(&what, &format!("{:.1} ms", ours * 1e3), "");
     }
     if let Ok(jgit) = &jgit {
-        let peer = measure(jgit, |url| drop(clone(url, &all)));
+        let peer = measure(jgit, whole);
         table.less_is_better("  beside JGit", peer * 1e3, ours * 1e3, "ms", 3.0);
     }
     first_bytes.sort_unstable();
@@ -81,37 +86,31 @@ pub fn run(dir: &Path, history: &Path, table: &mut Table) {
 
     // Version 0.
     let ours = measure(&server, |url| {
-        let client = Client {
-            is_v2: false,
-            ..Client::of(url)
-        };
+        let client = Client::of_version_0(url);
         assert!(client.post(&path, &old).first_pack_byte.is_some());
     });
     if let Some(apache) = &apache {
         let peer = measure(apache, |url| {
-            let client = Client {
-                is_v2: false,
-                ..Client::of(url)
-            };
+            let client = Client::of_version_0(url);
             client.post(&path, &old);
         });
         table.less_is_better("  in version 0", peer * 1e3, ours * 1e3, "ms", 10.0);
-        let peer = measure(apache, |url| drop(clone(url, &one)));
-        let ours = measure(&server, |url| drop(clone(url, &one)));
+        let peer = measure(apache, single);
+        let ours = measure(&server, single);
         table.less_is_better("clone of one branch", peer * 1e3, ours * 1e3, "ms", 5.0);
     }
 
     // Twenty at once.
-    let (ours, growth) = at_once(&server, server.pid(), |url| drop(clone(url, &all)));
+    let (ours, growth) = at_once(&server, server.pid(), whole);
     let what = format!("{AT_ONCE} clones at once, server CPU of each");
     if let Some(apache) = &apache {
-        let (peer, _) = at_once(apache, 0, |url| drop(clone(url, &all)));
+        let (peer, _) = at_once(apache, 0, whole);
         table.less_is_better(&what, peer * 1e3, ours * 1e3, "ms", 10.0);
     } else {
         table.figure(&what, &format!("{:.1} ms", ours * 1e3), "");
     }
     if let Ok(jgit) = &jgit {
-        let (peer, _) = at_once(jgit, 0, |url| drop(clone(url, &all)));
+        let (peer, _) = at_once(jgit, 0, whole);
         table.less_is_better("  beside JGit", peer * 1e3, ours * 1e3, "ms", 3.0);
     }
     let growth = format!("{:.2} MB", growth as f64 / AT_ONCE as f64 / 1e6);
@@ -174,10 +173,7 @@ pub fn ls_remote(dir: &Path, refs: usize, table: &mut Table) {
         assert!(answer.bytes > refs as u64 * 60, "all refs came");
     };
     let v0 = |url: &str| {
-        let client = Client {
-            is_v2: false,
-            ..Client::of(url)
-        };
+        let client = Client::of_version_0(url);
         let answer = client.get("/refs.git/info/refs?service=git-upload-pack");
         assert!(answer.bytes > refs as u64 * 60, "all refs came");
     };

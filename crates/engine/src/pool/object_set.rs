@@ -135,6 +135,14 @@ impl ObjectSet {
         self.len() == 0
     }
 
+    /// What it takes of memory, about.
+    pub(super) fn memory_bytes(&self) -> usize {
+        /// An id and its kind, and an id and its place in a table.
+        const HOT_BYTES: usize = 80;
+        let bits: usize = self.parts.iter().map(|part| 8 * part.bits.len()).sum();
+        bits + HOT_BYTES * self.hot.objects.len()
+    }
+
     /// What it has of the pack with this number.
     pub(super) fn part(&self, serial: u32) -> Option<&Part> {
         self.parts.iter().find(|part| part.pack.serial == serial)

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use govc_git::pack::entry::{EntryKind, parse_header, write_header};
 use govc_git::pack::zlib::Deflater;
 use govc_git::pack::{Pack, PackError, delta};
-use govc_git::{ObjectFormat, ObjectId, ObjectKind, oid};
+use govc_git::{ObjectId, ObjectKind, oid};
 use hashbrown::HashMap;
 
 use super::hot::Hot;
@@ -31,7 +31,6 @@ const COPIED_BYTES_MAX: usize = 128;
 /// A clone goes on where this one is: so streams that had their beginning in common part.
 #[derive(Clone)]
 pub(super) struct Planner {
-    pool: Arc<Pool>,
     set: Arc<ObjectSet>,
     options: PackOptions,
     at: Stage,
@@ -159,9 +158,8 @@ impl Draft {
 }
 
 impl Planner {
-    pub(super) fn new(pool: Arc<Pool>, set: Arc<ObjectSet>, options: PackOptions) -> Planner {
+    pub(super) fn new(set: Arc<ObjectSet>, options: PackOptions) -> Planner {
         Planner {
-            pool,
             set,
             options,
             at: Stage::Part(0, 0),
@@ -195,10 +193,6 @@ impl Planner {
         Some(planner)
     }
 
-    pub(super) fn format(&self) -> ObjectFormat {
-        self.pool.format
-    }
-
     pub(super) fn is_done(&self) -> bool {
         matches!(self.at, Stage::Done)
     }
@@ -208,18 +202,25 @@ impl Planner {
         self.sent
     }
 
-    /// Does the next small piece of work. After an error it is of no use any more.
-    pub(super) fn step(&mut self, draft: &mut Draft) -> Result<(), PoolError> {
+    /// Does the next small piece of work; the set is of `pool`. After an error it is of no use any
+    /// more.
+    pub(super) fn step(&mut self, pool: &Pool, draft: &mut Draft) -> Result<(), PoolError> {
         self.at = match self.at {
-            Stage::Part(part, from) => self.part(part, from, draft)?,
-            Stage::Hot(place) => self.hot(place, draft)?,
+            Stage::Part(part, from) => self.part(pool, part, from, draft)?,
+            Stage::Hot(place) => self.hot(pool, place, draft)?,
             Stage::Done => Stage::Done,
         };
         Ok(())
     }
 
     /// Sends what the set has of a part among some entries.
-    fn part(&mut self, number: usize, from: usize, draft: &mut Draft) -> Result<Stage, PoolError> {
+    fn part(
+        &mut self,
+        pool: &Pool,
+        number: usize,
+        from: usize,
+        draft: &mut Draft,
+    ) -> Result<Stage, PoolError> {
         const ENTRIES: usize = 256;
         let set = Arc::clone(&self.set);
         let Some(part) = set.parts.get(number) else {
@@ -249,7 +250,7 @@ impl Planner {
                 self.pass_on(&entry, draft);
             } else if part.has(position) {
                 let entry = Entry::at(&part.pack, position, next)?;
-                self.entry(number, entry, draft)?;
+                self.entry(pool, number, entry, draft)?;
             } else {
                 continue;
             }
@@ -268,6 +269,7 @@ impl Planner {
     /// Sends an entry of a part's pack, as it is or changed.
     fn entry(
         &mut self,
+        pool: &Pool,
         number: usize,
         entry: Entry<'_>,
         draft: &mut Draft,
@@ -277,7 +279,7 @@ impl Planner {
             return Ok(());
         };
         let (index, source) = (entry.pack.index(), entry.source);
-        let header = parse_header(entry.bytes(), self.pool.format);
+        let header = parse_header(entry.bytes(), index.format());
         let header = header.map_err(|error| entry.damaged(&error))?;
         let (base, same_part) = match &header.kind {
             EntryKind::Whole(_) => {
@@ -307,7 +309,7 @@ impl Planner {
             None => self.place_of(&base),
         };
         let Some(place) = place else {
-            return self.write_whole(&entry, draft);
+            return self.write_whole(pool, &entry, draft);
         };
         let kind = self.delta_kind(&base, place);
         if kind == header.kind {
@@ -363,8 +365,13 @@ impl Planner {
     }
 
     /// Sends what an entry makes.
-    fn write_whole(&mut self, entry: &Entry<'_>, draft: &mut Draft) -> Result<(), PoolError> {
-        let cache = &self.pool.base_cache;
+    fn write_whole(
+        &mut self,
+        pool: &Pool,
+        entry: &Entry<'_>,
+        draft: &mut Draft,
+    ) -> Result<(), PoolError> {
+        let cache = &pool.base_cache;
         let object = entry.pack.object_at(entry.position, &|_| None, cache);
         let object = object.map_err(|error| entry.damaged(&error))?;
         self.note_moved(entry.source);
@@ -373,7 +380,7 @@ impl Planner {
     }
 
     /// Sends a few hot objects.
-    fn hot(&mut self, from: usize, draft: &mut Draft) -> Result<Stage, PoolError> {
+    fn hot(&mut self, pool: &Pool, from: usize, draft: &mut Draft) -> Result<Stage, PoolError> {
         const OBJECTS: usize = 64;
         const BYTES: usize = 64 << 10;
         let set = Arc::clone(&self.set);
@@ -383,7 +390,7 @@ impl Planner {
             next += 1;
             if !self.hot_offsets.contains_key(id) {
                 let offset = self.offset;
-                self.hot_object(id, draft)?;
+                self.hot_object(pool, id, draft)?;
                 self.hot_offsets.insert(*id, offset);
                 self.sent += 1;
             }
@@ -398,19 +405,19 @@ impl Planner {
         })
     }
 
-    fn hot_object(&mut self, id: &oid, draft: &mut Draft) -> Result<(), PoolError> {
-        if let Some(Hot::Delta(kept)) = self.pool.hot.get(id)
+    fn hot_object(&mut self, pool: &Pool, id: &oid, draft: &mut Draft) -> Result<(), PoolError> {
+        if let Some(Hot::Delta(kept)) = pool.hot.get(id)
             && let Some(place) = self.place_of(&kept.base)
         {
             let kind = self.delta_kind(&kept.base, place);
             self.write(&kind, &kept.delta, draft);
             return Ok(());
         }
-        let object = self.pool.get(id)?;
+        let object = pool.get(id)?;
         let before = self.set.before.get(id).copied();
         let place = before.and_then(|before| Some((before, self.place_of(&before)?)));
         if let Some((before, place)) = place {
-            let base = self.pool.get_kind(&before, ObjectKind::Tree)?;
+            let base = pool.get_kind(&before, ObjectKind::Tree)?;
             let step = delta::between(&base, &object.data);
             if step.len() < object.data.len() / 2 {
                 let kind = self.delta_kind(&before, place);

@@ -102,24 +102,14 @@ impl ReadyPacks {
 
 impl Pool {
     /// The pack of `set`, for somebody who has nothing.
-    pub(super) fn ready_pack(
-        self: &Arc<Self>,
-        set: ObjectSet,
-        options: PackOptions,
-    ) -> Arc<ReadyPack> {
+    pub(super) fn ready_pack(&self, set: ObjectSet, options: PackOptions) -> Arc<ReadyPack> {
         self.ready_packs.get_or_begin(&set, options, |others| {
-            let count = set.len() as u32;
+            let (count, format) = (set.len() as u32, self.format);
             let set = Arc::new(set.clone());
-            let same_kind = others
-                .iter()
-                .filter(|pack| pack.ofs_delta == options.ofs_delta);
-            let larger = { same_kind }.find_map(|pack| pack.extended(&set, count));
-            let maker = larger.unwrap_or_else(|| {
-                Maker::new(
-                    Planner::new(Arc::clone(self), Arc::clone(&set), options),
-                    count,
-                )
-            });
+            let same_kind = (others.iter()).filter(|pack| pack.ofs_delta == options.ofs_delta);
+            let larger = { same_kind }.find_map(|pack| pack.extended(&set, count, format));
+            let anew = || Maker::new(Planner::new(Arc::clone(&set), options), count, format);
+            let maker = larger.unwrap_or_else(anew);
             ReadyPack::new(set, options, maker)
         })
     }

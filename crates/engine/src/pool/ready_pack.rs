@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
+use govc_git::ObjectFormat;
 use govc_git::object_id::{Hasher, hasher};
 
 use super::planner::{Draft, Planner};
-use super::{ObjectSet, PackOptions, PoolError};
+use super::{ObjectSet, PackOptions, Pool, PoolError};
 
 /// So many bytes are made at once, and a few more.
 const CHUNK_BYTES: usize = 512 << 10;
@@ -67,18 +68,19 @@ pub(super) struct Maker {
 }
 
 impl Maker {
-    pub(super) fn new(planner: Planner, count: u32) -> Maker {
+    pub(super) fn new(planner: Planner, count: u32, format: ObjectFormat) -> Maker {
         Maker {
             count,
-            hasher: Some(hasher(planner.format())),
+            hasher: Some(hasher(format)),
             planner,
             has_begun: false,
             before: VecDeque::new(),
         }
     }
 
-    /// The next chunk; `None` at the end. After an error it is of no use any more.
-    pub(super) fn next(&mut self) -> Result<Option<Arc<Chunk>>, PoolError> {
+    /// The next chunk; `None` at the end. The set is of `pool`. After an error it is of no use any
+    /// more.
+    pub(super) fn next(&mut self, pool: &Pool) -> Result<Option<Arc<Chunk>>, PoolError> {
         let Some(hasher) = &mut self.hasher else {
             return Ok(None);
         };
@@ -100,7 +102,7 @@ impl Maker {
         }
         let sent = self.planner.sent();
         while draft.len() < CHUNK_BYTES && !self.planner.is_done() {
-            self.planner.step(&mut draft)?;
+            self.planner.step(pool, &mut draft)?;
         }
         if draft.len() > 0 {
             let chunk = Chunk::of(draft, self.planner.sent() - sent);
@@ -167,7 +169,12 @@ impl ReadyPack {
 
     /// Begins the pack of a larger set with what was made for this one; `None` where this one is
     /// not finished, or no beginning of it.
-    pub(super) fn extended(&self, set: &Arc<ObjectSet>, count: u32) -> Option<Maker> {
+    pub(super) fn extended(
+        &self,
+        set: &Arc<ObjectSet>,
+        count: u32,
+        format: ObjectFormat,
+    ) -> Option<Maker> {
         let entries = {
             let made = self.made.read().unwrap_or_else(PoisonError::into_inner);
             if !matches!(made.end, Some(End::Whole)) {
@@ -178,7 +185,7 @@ impl ReadyPack {
             entries.iter().cloned().collect()
         };
         let maker = self.maker.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut larger = Maker::new(maker.planner.extended(set)?, count);
+        let mut larger = Maker::new(maker.planner.extended(set)?, count, format);
         larger.before = entries;
         Some(larger)
     }
@@ -192,7 +199,7 @@ impl ReadyPack {
     /// What it takes of memory.
     pub(super) fn own_bytes(&self) -> usize {
         let made = self.made.read().unwrap_or_else(PoisonError::into_inner);
-        made.own_bytes
+        made.own_bytes + self.set.memory_bytes()
     }
 
     /// Whether it cannot be made.
@@ -207,8 +214,8 @@ impl ReadyPack {
         made.chunks.get(number).cloned()
     }
 
-    /// The chunk `number`, whose predecessors were all made.
-    pub(super) fn next(&self, number: usize) -> Result<Next, PoolError> {
+    /// The chunk `number`, whose predecessors were all made. The set is of `pool`.
+    pub(super) fn next(&self, pool: &Pool, number: usize) -> Result<Next, PoolError> {
         if let Some(chunk) = self.made(number) {
             return Ok(Next::Chunk(chunk));
         }
@@ -225,7 +232,7 @@ impl ReadyPack {
             (None, Some(End::Failed(error))) => return Err(error),
             (None, None) => {}
         }
-        let next = maker.next();
+        let next = maker.next(pool);
         let mut made = self.made.write().unwrap_or_else(PoisonError::into_inner);
         match next {
             Ok(Some(chunk)) => {

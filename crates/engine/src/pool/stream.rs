@@ -28,6 +28,7 @@ const PIECE_BYTES_MAX: usize = 1 << 20;
 /// A pack for somebody who has nothing is shared: what one stream has made, the others pass on,
 /// and a stream that comes later finds all of it made.
 pub struct PackStream {
+    pool: Arc<Pool>,
     source: Source,
     chunk: Option<Arc<Chunk>>,
     /// How many of the chunk's pieces were given out.
@@ -72,11 +73,12 @@ impl Pool {
                 next: 0,
             },
             _ => {
-                let planner = Planner::new(Arc::clone(self), Arc::new(set), options);
-                Source::Made(Box::new(Maker::new(planner, count)))
+                let planner = Planner::new(Arc::new(set), options);
+                Source::Made(Box::new(Maker::new(planner, count, self.format)))
             }
         };
         Ok(PackStream {
+            pool: Arc::clone(self),
             source,
             chunk: None,
             place: 0,
@@ -163,8 +165,8 @@ impl PackStream {
     fn make_next(&mut self) -> Result<Option<Arc<Chunk>>, PoolError> {
         loop {
             match &mut self.source {
-                Source::Made(maker) => return maker.next(),
-                Source::Shared { pack, next } => match pack.next(*next)? {
+                Source::Made(maker) => return maker.next(&self.pool),
+                Source::Shared { pack, next } => match pack.next(&self.pool, *next)? {
                     Next::Chunk(chunk) => {
                         *next += 1;
                         return Ok(Some(chunk));
