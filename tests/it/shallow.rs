@@ -218,3 +218,76 @@ fn what_is_pushed_from_a_shallow_clone_rests_on_what_the_server_has() {
     git.run(&format!("clone -q --no-tags --mirror {other} root.git"));
     git.fsck("root.git");
 }
+
+/// What git's own tests of shallow fetches look at on the server's side (t5500, t5537, t5539).
+#[test]
+fn corners_that_git_met_are_met_here() {
+    let server = TestServer::with_repo("hello");
+    let url = server.git_url("hello");
+    let git = Git::new();
+    git.run(&format!("clone -q {url} ada"));
+    for number in ["1", "2", "3", "4"] {
+        git.commit("ada", &format!("{number}.t"), format!("{number}\n"));
+    }
+    git.run("-C ada push -q origin main");
+    git.run(&format!("clone -q {url} whole"));
+    for version in [0, 2] {
+        let old = Git::speaking(version);
+
+        // A content that lies beyond the client's cut, and comes back, is sent again.
+        old.run(&format!("clone -q --depth 2 {url} back"));
+        let blob = git.run("-C ada rev-parse HEAD:1.t");
+        old.run("-C back checkout -q --orphan none");
+        git.run("-C ada rm -q 1.t");
+        git.run("-C ada commit -q -m Remove");
+        git.run("-C ada push -q origin main");
+        old.run("-C back fetch -q origin +main:refs/remotes/top/main");
+        git.commit("ada", "1.t", "1\n");
+        git.run("-C ada push -q origin main");
+        old.run("-C back fetch -q origin +main:refs/remotes/top/main");
+        old.fsck("back");
+        old.run(&format!("-C back cat-file -e {blob}"));
+
+        // A new root whose tree the client has costs one object.
+        git.run("-C whole fetch -q");
+        git.run("-C ada commit -q --allow-empty -m Empty");
+        git.run("-C ada push -q origin main");
+        git.run("-C whole config protocol.version 2");
+        let said = git.attempt("-C whole fetch --depth=1 --progress");
+        assert!(said.status.success(), "{said}");
+        assert!(
+            said.stderr.contains("Enumerating objects: 1, done"),
+            "{said}"
+        );
+        git.run("-C whole fetch -q --unshallow");
+
+        // A cut that the server does not know any more is nobody's concern.
+        git.run("-C ada checkout -q -b gone");
+        git.commit("ada", "gone", "gone\n");
+        git.commit("ada", "gone", "again\n");
+        git.run("-C ada push -q origin gone");
+        old.run(&format!("clone -q --depth 1 -b gone {url} cut"));
+        git.run("-C ada push -q origin :gone");
+        git.run("-C ada checkout -q main");
+        git.run("-C ada branch -q -D gone");
+        old.run("-C cut fetch -q --depth 2 origin main:refs/heads/main");
+        old.fsck("cut");
+        assert_eq!(old.run("-C cut rev-list --count main"), "2");
+
+        // So is one that is repeated for a commit which the client has dropped since.
+        old.run("-C cut update-ref -d refs/remotes/origin/gone");
+        old.run("-C cut fetch -q --depth 3 origin main:refs/heads/main");
+        old.fsck("cut");
+        assert_eq!(old.run("-C cut rev-list --count main"), "3");
+
+        // A commit of the client's that is old and has no part in it ends the rounds.
+        old.run(&format!("clone -q --depth 2 {url} rounds"));
+        old.run("-C rounds checkout -q --orphan none");
+        old.commit("rounds", "mine", "mine\n");
+        git.commit("ada", "next", format!("{version}\n"));
+        git.run("-C ada push -q origin main");
+        old.run("-C rounds fetch -q --depth=2");
+        old.fsck("rounds");
+        assert_eq!(old.run("-C rounds rev-list --count origin/main"), "2");
+    }
+}

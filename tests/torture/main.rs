@@ -17,7 +17,8 @@ const ANSWERS_MAX: usize = 40;
 const SHARED_WRITERS: usize = 3;
 const OWN_WRITERS: usize = 2;
 const PUSHERS: usize = 2;
-const CONFIG: &str = "storage:\n  checkpoint_interval: 100ms\n  log_segment: 1MiB\n  compaction_packs: 3\n";
+const CONFIG: &str =
+    "storage:\n  checkpoint_interval: 100ms\n  log_segment: 1MiB\n  compaction_packs: 3\n";
 
 /// What is known to be there.
 #[derive(Default)]
