@@ -1,6 +1,7 @@
 //! Listening, serving, stopping.
 
 mod connection;
+mod lists;
 mod storage;
 
 use std::io;
@@ -21,6 +22,7 @@ use crate::app::App;
 use crate::config::{Config, ConfigError};
 use crate::router::router;
 use connection::Patient;
+use lists::ListsThread;
 
 pub use storage::{Storage, open};
 
@@ -92,6 +94,11 @@ pub async fn serve(
             source: Box::new(panic),
         })
     })?;
+    let lists = ListsThread::start(&storage.engine, storage.store.as_ref());
+    let lists = lists.map_err(|source| ServeError::Open {
+        path: app.config().storage.disk_path.display().to_string(),
+        source: source.into(),
+    })?;
     app.ready(&storage);
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
     listening(address);
@@ -104,7 +111,11 @@ pub async fn serve(
     tracing::info!("stopping");
     drain(&app, connections).await;
     // Closing waits for the disk: off the threads that serve.
-    let closed = tokio::task::spawn_blocking(move || storage.close()).await;
+    let close = move || {
+        lists.stop();
+        storage.close()
+    };
+    let closed = tokio::task::spawn_blocking(close).await;
     closed
         .unwrap_or_else(|panic| Err(io::Error::other(panic)))
         .map_err(ServeError::Close)

@@ -21,6 +21,8 @@ pub(crate) const OURS: &str = "govc";
 /// In a repository: its key, in hexadecimal.
 pub(crate) const KEY: &str = "govc/key";
 pub(crate) const CHECKPOINT: &str = "govc/checkpoint";
+/// Introduced lists: made anew where they are not there.
+pub(crate) const LISTS: &str = "govc/lists";
 pub(crate) const COMMIT_GRAPH: &str = "objects/info/commit-graph";
 pub(crate) const PACKS: &str = "objects/pack";
 

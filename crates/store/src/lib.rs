@@ -9,6 +9,7 @@ pub mod disk;
 mod engine;
 pub mod format;
 mod history;
+mod lists;
 mod log;
 mod loose;
 mod objects;

@@ -252,6 +252,7 @@ impl Store {
                 next,
                 packs: opened,
                 commit_graph: graph.ok(),
+                lists: Some(self.lists_to_read(&repo)),
                 unpacked,
                 damage,
             });

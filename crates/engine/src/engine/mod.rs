@@ -12,7 +12,7 @@ use govc_git::ObjectFormat;
 
 use crate::journal::memory::{MemoryJournal, MemoryPacks};
 use crate::journal::{Journal, Moment, PackBytes, PackId, Packs};
-use crate::pool::{GraphSource, Pool, PoolError, PoolLimits};
+use crate::pool::{GraphSource, ListsToRead, Pool, PoolError, PoolLimits};
 use crate::repository::publish::{Committer, Pending, PublishError, Published, Refusal, Turns};
 use crate::repository::{Start, ToKeep};
 use crate::{
@@ -105,6 +105,8 @@ pub struct Recovered {
     pub packs: Vec<(PackId, PackBytes)>,
     /// A commit-graph file over commits of those packs, where there is one.
     pub commit_graph: Option<Bytes>,
+    /// Introduced lists of an earlier run, where there may be some.
+    pub lists: Option<ListsToRead>,
     /// Inline objects of changes that no pack has yet, oldest first, with their changes' numbers.
     pub unpacked: Vec<(Seq, NewObject)>,
     /// Why it may be read and not written: what of it is damaged.
@@ -355,6 +357,7 @@ impl Engine {
             next,
             packs,
             commit_graph,
+            lists,
             unpacked,
             damage,
         } in recovered
@@ -368,6 +371,9 @@ impl Engine {
             let packs_found = packs.iter().map(|(id, _)| *id).collect();
             let to_keep = ToKeep::found(packs_found, &unpacked);
             let filled = fill(pool, packs, commit_graph, unpacked, &snapshot.refs);
+            if let Some(lists) = lists {
+                pool.use_saved_lists(lists);
+            }
             let start = Start {
                 key,
                 pool: Arc::clone(pool),

@@ -162,7 +162,7 @@ impl Pool {
             let mut kept = self.kept_list(commit);
             if kept.is_none() && !self.hot.contains(&self.graph.tree(commit)) {
                 // The first to walk here keeps it for all who come later.
-                self.note_introduced(commit)?;
+                self.note_introduced(commit, &self.read_cache)?;
                 kept = self.kept_list(commit);
             }
             if let Some(kept) = kept {

@@ -249,8 +249,8 @@ impl HotMap {
         self.bytes.fetch_add(grown.bytes, Ordering::Relaxed);
     }
 
-    /// Takes one insertion of `id` back. Returns whether the object left.
-    pub(super) fn release(&self, id: &oid) -> bool {
+    /// Takes one insertion of `id` back. Where the object left returns who introduced it.
+    pub(super) fn release(&self, id: &oid) -> Option<Option<u32>> {
         self.remove_if(id, |record| {
             let holders = record[1];
             // 255 means that many or more: such an object stays.
@@ -259,7 +259,6 @@ impl HotMap {
             }
             record[1] == 0
         })
-        .is_some()
     }
 
     /// Drops `id`, whoever holds it. Returns who introduced it.
@@ -391,6 +390,17 @@ impl HotMap {
             slot.introducer = commit;
         }
         Some((before != NOBODY).then_some(before))
+    }
+
+    /// Calls `found` with each object that is known to have been introduced, and by whom.
+    pub(super) fn each_introducer(&self, mut found: impl FnMut(&oid, u32)) {
+        for shard in &self.shards {
+            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            for slot in shard.table.iter().filter(|slot| slot.introducer != NOBODY) {
+                let id = ObjectId::from_bytes_or_panic(self.record(&shard, slot).id());
+                found(&id, slot.introducer);
+            }
+        }
     }
 
     /// Ids that begin with `prefix`, of which the first `hex_len` digits count.

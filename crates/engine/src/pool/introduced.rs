@@ -2,17 +2,20 @@
 //!
 //! Whatever a commit reaches is in its own list or in an ancestor's. Read one way the lists say
 //! what a fetch needs, without bitmaps; read the other way, by whom an object came, they say who
-//! may see it. A list is made when somebody asks, by comparing the commit's tree with its
-//! parents' trees, of which only what differs is opened.
+//! may see it. A list is made by comparing the commit's tree with its parents' trees, of which
+//! only what differs is opened: when somebody asks, or before that in the background
+//! ([`lists`](super::lists)).
 
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use govc_git::object::tree::{self, TreeEntry};
 use govc_git::{ObjectFormat, ObjectId, ObjectKind, oid};
 use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 
+use super::cache::ReadCache;
 use super::chunks::Chunks;
 use super::pack_list::{PackList, PoolPack, locate};
 use super::{CommitNumber, Pool, PoolError};
@@ -31,6 +34,17 @@ pub(super) struct Introduced {
     lists: RwLock<Lists>,
     /// Introducers of objects that have more than one, beyond the first.
     more: RwLock<HashMap<ObjectId, SmallVec<[u32; 2]>>>,
+    /// The commits of this range are noted, or among the unreadable: the first one in the upper
+    /// half, the one behind the last in the lower.
+    searched: AtomicU64,
+    /// Commits whose lists could not be made in the background. Whoever asks tries again.
+    unreadable: RwLock<Vec<u32>>,
+    /// Held while a commit becomes noted, and while one stops to be.
+    noting: Mutex<()>,
+    /// Held while history is searched for an object.
+    searching: Mutex<()>,
+    /// How many commits are noted.
+    noted: AtomicU32,
 }
 
 impl Default for Introduced {
@@ -39,6 +53,11 @@ impl Default for Introduced {
             states: Chunks::new(),
             lists: RwLock::default(),
             more: RwLock::default(),
+            searched: AtomicU64::new(0),
+            unreadable: RwLock::default(),
+            noting: Mutex::default(),
+            searching: Mutex::default(),
+            noted: AtomicU32::new(0),
         }
     }
 }
@@ -106,13 +125,96 @@ impl Introduced {
     fn set_state(&self, commit: CommitNumber, state: u32) {
         let zeros = |len: usize| (0..len).map(|_| AtomicU32::new(UNKNOWN)).collect();
         if let Some((chunk, place)) = self.states.get_or_make(commit.0, zeros) {
-            chunk[place].store(state, Ordering::Release);
+            let before = chunk[place].swap(state, Ordering::AcqRel);
+            match (before, state) {
+                (UNKNOWN, NOTED..) => drop(self.noted.fetch_add(1, Ordering::Relaxed)),
+                (NOTED.., UNKNOWN) => drop(self.noted.fetch_sub(1, Ordering::Relaxed)),
+                _ => {}
+            }
         }
+    }
+
+    /// How many commits are noted.
+    pub(super) fn noted(&self) -> u32 {
+        self.noted.load(Ordering::Relaxed)
+    }
+
+    /// To be held while history is searched for an object: one search serves all.
+    pub(super) fn lock_searching(&self) -> MutexGuard<'_, ()> {
+        self.searching
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether all that the commit introduced is noted at the objects.
     pub(super) fn is_noted(&self, commit: CommitNumber) -> bool {
         self.state(commit) != UNKNOWN
+    }
+
+    fn lock_noting(&self) -> MutexGuard<'_, ()> {
+        self.noting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Commits that need not be searched: all of them are noted, but for
+    /// [`Introduced::unreadable`].
+    pub(super) fn searched(&self) -> Range<u32> {
+        let both = self.searched.load(Ordering::Acquire);
+        (both >> 32) as u32..both as u32
+    }
+
+    /// The commits among the searched ones that are perhaps not noted.
+    pub(super) fn unreadable(&self) -> Vec<u32> {
+        let unreadable = self.unreadable.read();
+        unreadable.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes that `found`, whose list was looked for, is searched, where it lies beside those that
+    /// are; where none is, the range begins with it. `false`: it lies elsewhere.
+    pub(super) fn add_searched(&self, commit: CommitNumber, is_readable: bool) -> bool {
+        let _noting = self.lock_noting();
+        let Range { start, end } = self.searched();
+        let next = if start == end {
+            commit.0..commit.0 + 1
+        } else if commit.0 + 1 == start {
+            commit.0..end
+        } else if commit.0 == end {
+            start..end + 1
+        } else {
+            return false;
+        };
+        if !is_readable {
+            let mut unreadable = self
+                .unreadable
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            unreadable.push(commit.0);
+        } else if !self.is_noted(commit) {
+            // It was taken back a moment ago.
+            return false;
+        }
+        let both = u64::from(next.start) << 32 | u64::from(next.end);
+        self.searched.store(both, Ordering::Release);
+        true
+    }
+
+    /// Objects that `commits` introduced are not here any more: should they come back, it has to be
+    /// noted anew.
+    pub(super) fn forget(&self, commits: impl IntoIterator<Item = u32>) {
+        let _noting = self.lock_noting();
+        let Range { start, mut end } = self.searched();
+        for commit in commits {
+            self.set_state(CommitNumber(commit), UNKNOWN);
+            if (start..end).contains(&commit) {
+                end = commit;
+            }
+        }
+        let both = u64::from(start) << 32 | u64::from(end);
+        self.searched.store(both, Ordering::Release);
+        let mut unreadable = self
+            .unreadable
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        unreadable.retain(|commit| (start..end).contains(commit));
     }
 
     /// Drops the lists in terms of packs, because one left.
@@ -123,6 +225,45 @@ impl Introduced {
             if self.state(n) >= KEPT {
                 self.set_state(n, NOTED);
             }
+        }
+    }
+
+    /// Notes that all that the commit introduced is noted; where it is all in the pack with the
+    /// serial number `pack`, the list is kept.
+    pub(super) fn keep_list(&self, commit: CommitNumber, pack: Option<u32>, positions: &[u32]) {
+        let mut lists = self.lists.write().unwrap_or_else(PoisonError::into_inner);
+        if self.state(commit) < KEPT {
+            let kept = pack.and_then(|serial| lists.keep(serial, positions));
+            self.set_state(commit, kept.unwrap_or(NOTED));
+        }
+    }
+
+    /// Notes one more introducer of `id`, where it has one: `before`.
+    fn note_another(&self, id: &oid, before: Option<u32>, commit: CommitNumber) {
+        /// An object that comes and goes all the time is not searched for doubles far back.
+        const LOOKED_AT_MAX: usize = 16;
+        if before.is_none_or(|before| before == commit.0) {
+            return;
+        }
+        let mut more = self.more.write().unwrap_or_else(PoisonError::into_inner);
+        let known = more.entry(id.to_owned()).or_default();
+        if !known
+            .iter()
+            .rev()
+            .take(LOOKED_AT_MAX)
+            .any(|n| *n == commit.0)
+        {
+            known.push(commit.0);
+        }
+    }
+
+    /// Calls `found` with each introducer beyond the first that is noted at an object.
+    pub(super) fn each_other(&self, mut found: impl FnMut(&oid, CommitNumber)) {
+        let more = self.more.read().unwrap_or_else(PoisonError::into_inner);
+        for (id, commits) in more.iter() {
+            commits
+                .iter()
+                .for_each(|&commit| found(id, CommitNumber(commit)));
         }
     }
 
@@ -140,6 +281,13 @@ pub(super) struct Introduction<'a> {
     pub(super) kind: ObjectKind,
     /// What the first parent that has anything of this kind at the path has there.
     pub(super) before: Option<&'a oid>,
+}
+
+/// Where an object is at which it was noted who introduced it.
+enum Noted<'l> {
+    Hot,
+    At(&'l Arc<PoolPack>, u32),
+    Nowhere,
 }
 
 /// A kept list.
@@ -164,7 +312,7 @@ impl Pool {
                 .map(|&position| kept.pack.object_id(position));
             return Ok(ids.collect());
         }
-        Ok(self.note_introduced(commit)?.into())
+        Ok(self.note_introduced(commit, &self.read_cache)?.into())
     }
 
     /// The commit's list, where it is kept.
@@ -184,95 +332,115 @@ impl Pool {
     }
 
     /// Makes the commit's list, notes at each object that the commit introduced it, and keeps the
-    /// list where that is cheap.
-    pub(super) fn note_introduced(&self, commit: CommitNumber) -> Result<Vec<ObjectId>, PoolError> {
+    /// list where that is cheap. Trees are looked for in `cache`, and kept there.
+    pub(super) fn note_introduced(
+        &self,
+        commit: CommitNumber,
+        cache: &ReadCache,
+    ) -> Result<Vec<ObjectId>, PoolError> {
         let mut ids = Vec::new();
-        self.each_introduced(commit, &mut |introduction| {
-            ids.push(introduction.id.to_owned())
-        })?;
+        let before = self.trees_before(commit);
+        self.each_new_in(
+            cache,
+            self.graph.tree(commit),
+            before,
+            &mut |introduction| ids.push(introduction.id.to_owned()),
+        )?;
+        // Nobody takes an object away between here and the end without saying so afterwards.
+        let _noting = self.introduced.lock_noting();
         let packs = self.packs.load();
         let mut positions: SmallVec<[u32; 32]> = SmallVec::new();
         let mut only = None;
         let mut keep = !ids.is_empty();
         for id in &ids {
-            let place = self.note_introducer_in(&packs, id, commit);
-            match place {
-                Some((pack, position)) if *only.get_or_insert(pack.serial) == pack.serial => {
+            match self.note_introducer_in(&packs, id, commit) {
+                Noted::At(pack, position) if *only.get_or_insert(pack.serial) == pack.serial => {
                     positions.push(position);
                 }
-                _ => keep = false,
+                Noted::At(..) | Noted::Hot => keep = false,
+                Noted::Nowhere => return Err(PoolError::Missing { id: *id }),
             }
         }
-        let mut lists = self
-            .introduced
-            .lists
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        if self.introduced.state(commit) < KEPT {
-            let kept = only
-                .filter(|_| keep)
-                .and_then(|serial| lists.keep(serial, &positions));
-            self.introduced.set_state(commit, kept.unwrap_or(NOTED));
-        }
+        let kept = only.filter(|_| keep);
+        self.introduced.keep_list(commit, kept, &positions);
         Ok(ids)
     }
 
-    /// Notes that `commit` introduced `id`.
-    pub(super) fn note_introducer(&self, id: &oid, commit: CommitNumber) {
-        self.note_introducer_in(&self.packs.load(), id, commit);
+    /// Notes that `commit` introduced `id`; whether that is here.
+    pub(super) fn note_introducer(&self, id: &oid, commit: CommitNumber) -> bool {
+        self.note_introducer_among(&self.packs.load(), id, commit)
     }
 
-    /// As [`Pool::note_introducer`]; returns where the object is, if it is not hot.
+    /// As [`Pool::note_introducer`], where the packs are `packs`.
+    pub(super) fn note_introducer_among(
+        &self,
+        packs: &PackList,
+        id: &oid,
+        commit: CommitNumber,
+    ) -> bool {
+        !matches!(self.note_introducer_in(packs, id, commit), Noted::Nowhere)
+    }
+
+    /// As [`Pool::note_introducer`]; returns where the object is.
     fn note_introducer_in<'l>(
         &self,
         packs: &'l PackList,
         id: &oid,
         commit: CommitNumber,
-    ) -> Option<(&'l Arc<PoolPack>, u32)> {
-        let hot = self.hot.set_introducer(id, commit.0);
-        let place = if hot.is_some() {
-            None
-        } else {
-            locate(packs, id)
-        };
-        let before = match (hot, place) {
-            (Some(before), _) => before,
-            (None, Some((pack, position))) => pack.set_introducer(position, commit.0),
-            (None, None) => return None,
-        };
-        if before.is_some_and(|before| before != commit.0) {
-            let mut more = self
-                .introduced
-                .more
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
-            let known = more.entry(id.to_owned()).or_default();
-            if !known.contains(&commit.0) {
-                known.push(commit.0);
-            }
+    ) -> Noted<'l> {
+        if let Some(before) = self.hot.set_introducer(id, commit.0) {
+            self.introduced.note_another(id, before, commit);
+            return Noted::Hot;
         }
-        place
+        match locate(packs, id) {
+            Some((pack, position)) => {
+                self.note_introducer_at(pack, position, commit);
+                Noted::At(pack, position)
+            }
+            None => Noted::Nowhere,
+        }
     }
 
-    /// The commits that are known to have introduced `id`.
-    pub(super) fn introducers(&self, id: &oid) -> SmallVec<[CommitNumber; 4]> {
-        let mut found: SmallVec<[CommitNumber; 4]> = SmallVec::new();
-        found.extend(self.hot.introducer(id).flatten().map(CommitNumber));
-        for pack in self.packs.load().iter() {
-            let commit = pack
-                .position(id)
-                .and_then(|position| pack.introducer(position));
-            found.extend(commit.map(CommitNumber));
+    /// Notes that `commit` introduced the object at a position of a pack.
+    pub(super) fn note_introducer_at(&self, pack: &PoolPack, position: u32, commit: CommitNumber) {
+        let before = pack.set_introducer(position, commit.0);
+        if before.is_some_and(|before| before != commit.0) {
+            let id = pack.pack.index().id(position);
+            self.introduced.note_another(id, before, commit);
         }
-        let more = self
-            .introduced
-            .more
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(commits) = more.get(id) {
-            found.extend(commits.iter().map(|&n| CommitNumber(n)));
+    }
+
+    /// Whether one of the commits that are known to have introduced `id` is one that `is_wanted`.
+    pub(super) fn is_introduced_by(
+        &self,
+        id: &oid,
+        is_wanted: impl Fn(CommitNumber) -> bool,
+    ) -> bool {
+        let hot = self.hot.introducer(id).flatten();
+        let packed = |pack: &Arc<PoolPack>| pack.introducer(pack.position(id)?);
+        if hot.is_some_and(|commit| is_wanted(CommitNumber(commit)))
+            || self
+                .packs
+                .load()
+                .iter()
+                .filter_map(packed)
+                .any(|commit| is_wanted(CommitNumber(commit)))
+        {
+            return true;
         }
-        found
+        let more = self.introduced.more.read();
+        let more = more.unwrap_or_else(PoisonError::into_inner);
+        let mut others = more.get(id).into_iter().flatten();
+        others.any(|&commit| is_wanted(CommitNumber(commit)))
+    }
+
+    /// The trees of the commit's parents.
+    fn trees_before(&self, commit: CommitNumber) -> SmallVec<[ObjectId; 2]> {
+        let mut before = SmallVec::new();
+        self.graph.each_parent(commit.0, |parent| {
+            before.push(self.graph.tree(CommitNumber(parent)))
+        });
+        before
     }
 
     /// Calls `found` with everything that the commit introduced, trees before what is in them.
@@ -281,17 +449,24 @@ impl Pool {
         commit: CommitNumber,
         found: &mut dyn FnMut(Introduction<'_>),
     ) -> Result<(), PoolError> {
-        let mut before: SmallVec<[ObjectId; 2]> = SmallVec::new();
-        self.graph.each_parent(commit.0, |parent| {
-            before.push(self.graph.tree(CommitNumber(parent)))
-        });
-        self.each_new(self.graph.tree(commit), before, found)
+        self.each_new(self.graph.tree(commit), self.trees_before(commit), found)
     }
 
     /// Calls `found` with the tree `root` and everything in it that no tree of `before` has at
     /// the same path. Without recursion; each tree is opened once.
     pub(super) fn each_new(
         &self,
+        root: ObjectId,
+        before: SmallVec<[ObjectId; 2]>,
+        found: &mut dyn FnMut(Introduction<'_>),
+    ) -> Result<(), PoolError> {
+        self.each_new_in(&self.read_cache, root, before, found)
+    }
+
+    /// As [`Pool::each_new`], with a cache of its own.
+    fn each_new_in(
+        &self,
+        cache: &ReadCache,
         root: ObjectId,
         before: SmallVec<[ObjectId; 2]>,
         found: &mut dyn FnMut(Introduction<'_>),
@@ -308,10 +483,10 @@ impl Pool {
         seen.insert(root);
         let mut open = vec![(root, before)];
         while let Some((id, before)) = open.pop() {
-            let data = self.get_kind(&id, ObjectKind::Tree)?;
+            let data = self.get_kind_in(cache, &id, ObjectKind::Tree)?;
             let mut olds: SmallVec<[(ObjectId, bytes::Bytes); 2]> = SmallVec::new();
             for id in before {
-                olds.push((id, self.get_kind(&id, ObjectKind::Tree)?));
+                olds.push((id, self.get_kind_in(cache, &id, ObjectKind::Tree)?));
             }
             let mut cursors: SmallVec<[Cursor<'_>; 2]> = olds
                 .iter()

@@ -14,6 +14,7 @@ mod graph;
 mod hot;
 mod id_hash;
 mod introduced;
+mod lists;
 mod object_set;
 mod pack_list;
 mod planner;
@@ -40,11 +41,12 @@ use smallvec::SmallVec;
 pub use error::PoolError;
 pub use filter::ObjectFilter;
 pub use graph::{CommitFacts, CommitNumber, CutHistory, DateWalk, Graph};
+pub use lists::{ListBuilder, ListsToRead, SavedLists};
 pub use object_set::ObjectSet;
 pub use shallow::Cuts;
 pub use stream::{PackOptions, PackStream};
 pub use tags::Peeled;
-pub use visibility::Visibility;
+pub use visibility::{Moves, Roots, Visibility};
 
 use crate::journal::{PackBytes, PackId};
 use crate::work::tip_trees::TipTrees;
@@ -118,6 +120,8 @@ pub struct Pool {
     base_cache: DeltaBaseCache,
     graph: Graph,
     introduced: Introduced,
+    /// Lists of earlier runs that nobody has looked at yet.
+    saved_lists: lists::Saved,
     ready: ReadySets,
     ready_packs: ReadyPacks,
     /// What tags name. They never change.
@@ -139,6 +143,7 @@ impl Pool {
             base_cache: DeltaBaseCache::new(limits.delta_base_cache_bytes),
             graph: Graph::new(format, hash),
             introduced: Introduced::default(),
+            saved_lists: lists::Saved::default(),
             ready: ReadySets::default(),
             ready_packs: ReadyPacks::default(),
             tag_targets: RwLock::default(),
@@ -163,13 +168,17 @@ impl Pool {
     /// # Errors
     /// [`PoolError::Damaged`] and [`PoolError::BaseMissing`], when what there is cannot be read.
     pub fn find(&self, id: &oid) -> Result<Option<Object>, PoolError> {
+        self.find_in(&self.read_cache, id)
+    }
+
+    fn find_in(&self, cache: &ReadCache, id: &oid) -> Result<Option<Object>, PoolError> {
         match self.hot.get(id) {
             Some(Hot::Whole(kind, data)) => Ok(Some(Object { kind, data })),
-            Some(Hot::Delta(delta)) => match self.read_cache.get(id) {
+            Some(Hot::Delta(delta)) => match cache.get(id) {
                 Some(object) => Ok(Some(object)),
-                None => self.make(id, delta).map(Some),
+                None => self.make(cache, id, delta).map(Some),
             },
-            None => self.find_packed(id),
+            None => self.find_packed(cache, id),
         }
     }
 
@@ -187,7 +196,18 @@ impl Pool {
     /// # Errors
     /// As [`Pool::get`], and [`PoolError::WrongKind`].
     pub fn get_kind(&self, id: &oid, expected: ObjectKind) -> Result<Bytes, PoolError> {
-        let object = self.get(id)?;
+        self.get_kind_in(&self.read_cache, id, expected)
+    }
+
+    /// As [`Pool::get_kind`]; what is read from packs or made is kept in `cache`.
+    fn get_kind_in(
+        &self,
+        cache: &ReadCache,
+        id: &oid,
+        expected: ObjectKind,
+    ) -> Result<Bytes, PoolError> {
+        let object = self.find_in(cache, id)?;
+        let object = object.ok_or(PoolError::Missing { id: id.to_owned() })?;
         if object.kind != expected {
             let (id, found) = (id.to_owned(), object.kind);
             return Err(PoolError::WrongKind {
@@ -204,8 +224,8 @@ impl Pool {
     ///
     /// What leaves the hot map was in a pack before, and what leaves a pack in another: the list
     /// that is read after a miss in the hot map has it.
-    fn find_packed(&self, id: &oid) -> Result<Option<Object>, PoolError> {
-        if let Some(object) = self.read_cache.get(id) {
+    fn find_packed(&self, cache: &ReadCache, id: &oid) -> Result<Option<Object>, PoolError> {
+        if let Some(object) = cache.get(id) {
             return Ok(Some(object));
         }
         let list = self.packs.load();
@@ -216,7 +236,7 @@ impl Pool {
             };
             match pack.pack.object_at(position, &|_| None, &self.base_cache) {
                 Ok(object) => {
-                    self.read_cache.put(id.to_owned(), object.clone());
+                    cache.put(id.to_owned(), object.clone());
                     return Ok(Some(object));
                 }
                 Err(error) => failed = Some(pack.damaged(id, &error)),
@@ -226,7 +246,7 @@ impl Pool {
     }
 
     /// Makes a hot object from its delta and what that leads to.
-    fn make(&self, id: &oid, delta: HotDelta) -> Result<Object, PoolError> {
+    fn make(&self, cache: &ReadCache, id: &oid, delta: HotDelta) -> Result<Object, PoolError> {
         let kind = delta.kind;
         let mut base = delta.base;
         let mut deltas: SmallVec<[(ObjectId, SmallVec<[u8; 128]>); 8]> = SmallVec::new();
@@ -239,7 +259,7 @@ impl Pool {
                     max,
                 });
             }
-            if let Some(object) = self.read_cache.get(&base) {
+            if let Some(object) = cache.get(&base) {
                 break object.data;
             }
             match self.hot.get(&base) {
@@ -248,7 +268,7 @@ impl Pool {
                     deltas.push((base, next.delta));
                     base = next.base;
                 }
-                None => match self.find_packed(&base)? {
+                None => match self.find_packed(cache, &base)? {
                     Some(object) => break object.data,
                     None => {
                         let id = deltas.last().map_or(id.to_owned(), |(id, _)| *id);
@@ -266,7 +286,7 @@ impl Pool {
             data = made.map_err(|error| hot_damaged(id, &error))?.into();
         }
         let object = Object { kind, data };
-        self.read_cache.put(id.to_owned(), object.clone());
+        cache.put(id.to_owned(), object.clone());
         Ok(object)
     }
 
@@ -512,8 +532,13 @@ impl Pool {
     }
 
     fn release(&self, id: &oid) {
-        if self.hot.release(id) {
+        if let Some(introducer) = self.hot.release(id) {
             self.read_cache.remove(id);
+            // A pack may have it as well.
+            let lost = introducer.filter(|&commit| !self.note_introducer(id, CommitNumber(commit)));
+            if lost.is_some() {
+                self.introduced.forget(lost);
+            }
         }
     }
 
@@ -560,6 +585,14 @@ impl Pool {
         Ok(())
     }
 
+    /// Says that `sources`, objects of the pack `id`, reach all of it, and nothing that is not in
+    /// it: who may see them may see all of it. The caller has checked that.
+    pub fn note_sources(&self, id: PackId, sources: Vec<ObjectId>) {
+        if let Some(pack) = self.packs.load().iter().find(|pack| pack.id == id) {
+            pack.set_sources(sources);
+        }
+    }
+
     /// Adds a pack once more that is here already; whether it is.
     pub fn hold_pack(&self, id: PackId) -> bool {
         match self.pack_holders().get_mut(&id) {
@@ -574,26 +607,41 @@ impl Pool {
     /// Drops a pack whose objects nobody needs, or that other packs hold by now, if nobody else
     /// added it too. Readers that have begun keep it until they are done.
     pub fn remove_pack(&self, id: PackId) {
-        let mut removed = None;
         let mut holders = self.pack_holders();
-        match holders.get_mut(&id) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => {
-                holders.remove(&id);
-                self.swap_packs(|list| {
-                    if let Some(at) = list.iter().position(|pack| pack.id == id) {
-                        removed = Some(list.remove(at));
-                    }
-                });
+        if let Some(count) = holders.get_mut(&id).filter(|count| **count > 1) {
+            *count -= 1;
+            return;
+        }
+        holders.remove(&id);
+        let mut without = PackList::clone(&self.packs.load());
+        let Some(at) = without.iter().position(|pack| pack.id == id) else {
+            return;
+        };
+        let pack = without.remove(at);
+        // What is known of its objects goes to where they are besides, before nobody finds it here.
+        self.hand_introducers_on(&pack, &without);
+        self.swap_packs(|list| list.retain(|pack| pack.id != id));
+        drop(holders);
+        self.introduced.forget_lists(self.graph.len());
+        self.lists_are_stale();
+        self.forget_ready();
+        let lost = self.hand_introducers_on(&pack, &self.packs.load());
+        if !lost.is_empty() {
+            self.introduced.forget(lost);
+        }
+    }
+
+    /// Notes at the other objects of that name who introduced those of `pack`. Returns the commits
+    /// that introduced something that is nowhere else.
+    fn hand_introducers_on(&self, pack: &PoolPack, to: &PackList) -> HashSet<u32> {
+        let mut lost = HashSet::new();
+        for (position, commit) in pack.introducers() {
+            let id = pack.pack.index().id(position);
+            if !self.note_introducer_among(to, id, CommitNumber(commit)) {
+                lost.insert(commit);
             }
         }
-        drop(holders);
-        let Some(pack) = removed else { return };
-        self.introduced.forget_lists(self.graph.len());
-        self.forget_ready();
-        for (position, commit) in pack.introducers() {
-            self.note_introducer(pack.pack.index().id(position), CommitNumber(commit));
-        }
+        lost
     }
 
     fn pack_holders(&self) -> MutexGuard<'_, HashMap<PackId, usize>> {
@@ -636,9 +684,12 @@ impl Pool {
                 continue;
             };
             if let Some(Some(commit)) = self.hot.introducer(id) {
-                pack.set_introducer(position, commit);
+                self.note_introducer_at(pack, position, CommitNumber(commit));
             }
-            self.hot.remove(id);
+            // Somebody may have noted an introducer a moment ago.
+            if let Some(Some(commit)) = self.hot.remove(id) {
+                self.note_introducer_at(pack, position, CommitNumber(commit));
+            }
         }
         // They would be deflated again, where the pack has them deflated.
         self.forget_ready();

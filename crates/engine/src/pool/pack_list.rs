@@ -24,6 +24,8 @@ pub(super) struct PoolPack {
     introducers: OnceLock<Box<[AtomicU32]>>,
     /// What its objects are, once anybody asked.
     kinds: OnceLock<Kinds>,
+    /// Objects of the pack that together reach all of it and nothing else, where that is known.
+    sources: OnceLock<Box<[ObjectId]>>,
 }
 
 /// The kind of each object of a pack by its position: three bits each.
@@ -84,7 +86,18 @@ impl PoolPack {
             pack,
             introducers: OnceLock::new(),
             kinds: OnceLock::new(),
+            sources: OnceLock::new(),
         }
+    }
+
+    /// Says which objects of the pack reach all of it.
+    pub(super) fn set_sources(&self, sources: Vec<ObjectId>) {
+        let _ = self.sources.set(sources.into());
+    }
+
+    /// Objects of the pack that together reach all of it; `None` where that is not known.
+    pub(super) fn sources(&self) -> Option<&[ObjectId]> {
+        self.sources.get().map(|sources| &sources[..])
     }
 
     /// What its objects are: made when somebody asks, without inflating any of them.

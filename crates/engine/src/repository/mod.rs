@@ -23,7 +23,7 @@ use hashbrown::HashSet;
 use tokio::sync::watch;
 
 use crate::journal::{Journal, Moment, PackBytes, PackId, Packs, PastRefs};
-use crate::pool::{GraphSource, Pool, PoolError, Visibility};
+use crate::pool::{GraphSource, Moves, Pool, PoolError, Visibility};
 use crate::{Entry, EntryEdit, NewObject, ObjectBody, RepoKey, Seq, Snapshot, Target};
 use publish::{Door, Turn, Turns, Visible};
 pub use unpacked::Unpacked;
@@ -56,7 +56,7 @@ pub struct Repository {
     /// The newest number that readers see, for those who wait for one.
     seen: watch::Sender<Seq>,
     /// What is reachable, for the newest snapshot that somebody asked about.
-    visibility: Mutex<Option<KnownVisibility>>,
+    visibility: Mutex<Reachable>,
     /// What was said of its refs lately.
     listings: listings::Listings,
     /// What a checkpoint has to write. Held to push and to take.
@@ -146,43 +146,91 @@ impl Usage {
     }
 }
 
+#[derive(Default)]
+struct Reachable {
+    known: Option<KnownVisibility>,
+    /// The newest change that was noted.
+    noted: Seq,
+}
+
+/// What is reachable at one change, and what is known of the changes after it.
 struct KnownVisibility {
     seq: Seq,
     visibility: Arc<Visibility>,
-    /// How refs moved since, from an object to an object or to nothing. Steps of one ref are one
-    /// move, so this grows with the refs that moved and not with the changes.
-    moves: Vec<(ObjectId, Option<ObjectId>)>,
+    /// How refs moved since. Changes are noted before they are visible: the newest may belong to
+    /// a snapshot that is still to come.
+    moves: Vec<Move>,
+    /// There were more than is worth counting: whatever they were is looked at anew.
+    lost_count: bool,
 }
 
+/// One step of one ref.
+struct Move {
+    seq: Seq,
+    before: Option<ObjectId>,
+    after: Option<ObjectId>,
+}
+
+/// More steps of refs than this are not counted.
+const MOVES_MAX: usize = 1024;
+
 impl KnownVisibility {
-    fn note(&mut self, before: &Target, after: &Target) {
-        let Target::At(before) = before else { return };
-        let after = match after {
-            Target::At(after) => Some(*after),
-            _ => None,
-        };
-        match self
-            .moves
-            .iter_mut()
-            .rev()
-            .find(|(_, to)| *to == Some(*before))
-        {
-            Some(earlier) => earlier.1 = after,
-            None => self.moves.push((*before, after)),
+    fn new(seq: Seq, visibility: Visibility) -> KnownVisibility {
+        KnownVisibility {
+            seq,
+            visibility: Arc::new(visibility),
+            moves: Vec::new(),
+            lost_count: false,
         }
     }
 
-    /// Whether a ref moved other than forwards.
-    fn has_lost(&self, pool: &Pool) -> bool {
+    fn note(&mut self, seq: Seq, before: &Target, after: &Target) {
+        if self.lost_count {
+            return;
+        }
+        if self.moves.len() == MOVES_MAX {
+            self.moves = Vec::new();
+            self.lost_count = true;
+            return;
+        }
+        let id = |target: &Target| match target {
+            Target::At(id) => Some(*id),
+            Target::Symbolic(_) | Target::Gone => None,
+        };
+        let (before, after) = (id(before), id(after));
+        self.moves.push(Move { seq, before, after });
+    }
+
+    /// The visibility of the later state `snapshot`.
+    fn advance(self, pool: &Pool, snapshot: &Snapshot) -> KnownVisibility {
+        let is_now = |step: &Move| step.seq <= snapshot.seq;
+        let (now, later): (Vec<Move>, Vec<Move>) = self.moves.into_iter().partition(is_now);
+        let moves = if self.lost_count || now.iter().any(|step| step.loses(pool)) {
+            Moves::Any
+        } else {
+            Moves::Added(now.iter().filter_map(|step| step.after).collect())
+        };
+        let visibility = self.visibility.advance(&snapshot.refs, moves);
+        KnownVisibility {
+            moves: later,
+            ..KnownVisibility::new(snapshot.seq, visibility)
+        }
+    }
+}
+
+impl Move {
+    /// Whether the ref moved other than forwards.
+    fn loses(&self, pool: &Pool) -> bool {
         let graph = pool.graph();
-        self.moves.iter().any(|(before, after)| {
-            let after = after.as_ref().and_then(|after| graph.number(after));
-            let forwards = graph
-                .number(before)
-                .zip(after)
-                .is_some_and(|(before, after)| graph.is_ancestor(before, after));
-            !forwards
-        })
+        let Some(before) = &self.before else {
+            return false;
+        };
+        let after = self.after.as_ref().and_then(|after| graph.number(after));
+        let forwards = graph
+            .number(before)
+            .zip(after)
+            .is_some_and(|(before, after)| graph.is_ancestor(before, after));
+        !forwards
     }
 }
 
@@ -269,28 +317,29 @@ impl Repository {
 
     /// What is visible in the current snapshot.
     pub fn visibility(&self) -> Arc<Visibility> {
-        let mut known = lock(&self.visibility);
+        let mut reachable = lock(&self.visibility);
         // Taken under the lock: moves that are noted later belong to a later snapshot.
         let snapshot = self.snapshot();
         if let Some(KnownVisibility {
             seq, visibility, ..
-        }) = &*known
+        }) = &reachable.known
             && *seq >= snapshot.seq
         {
             return Arc::clone(visibility);
         }
-        let roots = snapshot.refs.objects();
-        let visibility = Arc::new(match known.take() {
-            Some(older) => older.visibility.advance(roots, older.has_lost(&self.pool)),
-            None => Visibility::new(Arc::clone(&self.pool), roots),
-        });
-        let seq = snapshot.seq;
-        let moves = Vec::new();
-        *known = Some(KnownVisibility {
-            seq,
-            visibility: Arc::clone(&visibility),
-            moves,
-        });
+        let older = reachable.known.take();
+        let uncounted = older.as_ref().is_none_or(|older| older.lost_count);
+        let mut next = match older {
+            Some(older) => older.advance(&self.pool, &snapshot),
+            None => {
+                let visibility = Visibility::new(Arc::clone(&self.pool), &snapshot.refs);
+                KnownVisibility::new(snapshot.seq, visibility)
+            }
+        };
+        // Of a change that was noted and is still to come nothing else may be known.
+        next.lost_count = uncounted && reachable.noted > snapshot.seq;
+        let visibility = Arc::clone(&next.visibility);
+        reachable.known = Some(next);
         visibility
     }
 
@@ -430,10 +479,14 @@ impl Repository {
             }
         }
         drop(to_keep);
-        if let Some(known) = &mut *lock(&self.visibility) {
-            for edit in entries.iter().flat_map(|entry| &entry.edits) {
-                if let EntryEdit::Ref { before, after, .. } = edit {
-                    known.note(before, after);
+        let mut reachable = lock(&self.visibility);
+        for entry in entries {
+            reachable.noted = reachable.noted.max(entry.seq);
+            for edit in &entry.edits {
+                if let (EntryEdit::Ref { before, after, .. }, Some(known)) =
+                    (edit, &mut reachable.known)
+                {
+                    known.note(entry.seq, before, after);
                 }
             }
         }

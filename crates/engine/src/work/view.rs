@@ -75,7 +75,7 @@ impl View {
             // Shared by all readers. It may be that of a later state: then it is what one may
             // see by now.
             Some(repository) => repository.visibility(),
-            None => Arc::new(Visibility::new(Arc::clone(&self.pool), self.refs.objects())),
+            None => Arc::new(Visibility::new(Arc::clone(&self.pool), &self.refs)),
         })
     }
 }

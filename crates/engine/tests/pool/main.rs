@@ -12,6 +12,7 @@ mod fetch;
 mod filters;
 mod graph;
 mod kit;
+mod lists;
 mod objects;
 mod ready;
 mod shallow;

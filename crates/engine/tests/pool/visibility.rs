@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use govc_engine::pool::{Pool, PoolLimits, Visibility};
+use govc_engine::pool::{Moves, Pool, PoolLimits, Visibility};
 use govc_engine::{NewObject, ObjectBody};
 use govc_git::object_id::hash_object;
 use govc_git::{ObjectFormat, ObjectId, ObjectKind};
@@ -61,19 +61,19 @@ fn a_later_state_sees_more_or_less() {
     let line = git.ids(&["rev-list", "--first-parent", "--reverse", "b0"]);
     let mut visibility = Visibility::new(pool.clone(), vec![line[0]]);
     for (step, id) in line.iter().enumerate() {
-        visibility = visibility.advance(vec![*id], false);
+        visibility = visibility.advance(vec![*id], Moves::Added(vec![*id]));
         if step % 3 == 0 {
             assert_eq!(seen(&visibility, &all), reachable(&git, &[&id.to_string()]));
         }
         assert!(visibility.sees_commit(pool.graph().number(id).unwrap()));
     }
     let back = line[line.len() / 2];
-    let visibility = visibility.advance(vec![back], true);
+    let visibility = visibility.advance(vec![back], Moves::Any);
     assert_eq!(
         seen(&visibility, &all),
         reachable(&git, &[&back.to_string()])
     );
-    let nothing = visibility.advance(Vec::new(), true);
+    let nothing = visibility.advance(Vec::new(), Moves::Any);
     assert_eq!(seen(&nothing, &all), HashSet::new());
 }
 
@@ -104,7 +104,7 @@ fn what_refs_name_themselves_is_seen() {
         vec!["tag-tag"],
         vec!["tree-tag", "b0"],
     ] {
-        let roots = names.iter().map(|name| git.id(name)).collect();
+        let roots: Vec<_> = names.iter().map(|name| git.id(name)).collect();
         let visibility = Visibility::new(pool.clone(), roots);
         assert_eq!(
             seen(&visibility, &all),
@@ -161,7 +161,7 @@ fn a_sibling_forks_private_objects_are_not_seen() {
     // Once the same content is committed here, too, it is seen: through this commit.
     let (again, objects) = commit_of(b"theirs, and private", Some(ours));
     pool.insert(&objects).unwrap();
-    let later = our_view.advance(vec![again], false);
+    let later = our_view.advance(vec![again], Moves::Forwards);
     assert!(later.sees(&their_objects[0].id).unwrap());
     assert!(!later.sees(&theirs).unwrap());
     assert!(!our_view.sees(&their_objects[0].id).unwrap());

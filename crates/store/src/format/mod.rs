@@ -8,6 +8,7 @@ mod checkpoint;
 mod codec;
 mod entry;
 mod lfs;
+mod lists;
 mod record;
 mod refs;
 
@@ -15,5 +16,6 @@ pub(crate) use checkpoint::{Checkpoint, decode_checkpoint, encode_checkpoint};
 pub use codec::{Decoder, Encoder, FormatError};
 pub(crate) use entry::without_objects;
 pub use entry::{decode_entry, encode_entry, named_repository};
+pub use lists::{decode_lists, encode_lists};
 
 pub(crate) use refs::{decode_refs, encode_refs};

@@ -266,6 +266,16 @@ impl Graph {
         missing.get(&n.0).cloned().unwrap_or_default()
     }
 
+    /// Whether all its parents are here.
+    pub fn has_all_parents(&self, n: CommitNumber) -> bool {
+        let [first, second] = self.slots(n.0);
+        let is_there = |slot: u32| slot != MISSING;
+        if second != NONE && second & MORE != 0 {
+            return self.missing_parents(n).is_empty();
+        }
+        is_there(first) && is_there(second)
+    }
+
     /// The committer's seconds since 1970.
     pub fn time(&self, n: CommitNumber) -> i64 {
         let found = self

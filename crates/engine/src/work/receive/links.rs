@@ -7,7 +7,7 @@
 use govc_git::object::tag::TagRef;
 use govc_git::object::{commit, tree};
 use govc_git::pack::PackIndex;
-use govc_git::{ObjectFormat, ObjectKind, oid};
+use govc_git::{ObjectFormat, ObjectId, ObjectKind, oid};
 use hashbrown::HashSet;
 
 /// Slots of the cache: a power of two.
@@ -65,6 +65,33 @@ impl Links {
         match self {
             Links::Sha1(named) => named.insert(id),
             Links::Sha256(named) => named.insert(id),
+        }
+    }
+
+    /// The objects of the pack with this index that nothing in it names, where the pack has all
+    /// that is named: they reach all of it, for no chain of names goes round. `None` where they are
+    /// more than `max`.
+    pub(super) fn sources(&self, index: &PackIndex, max: usize) -> Option<Vec<ObjectId>> {
+        fn unnamed<const N: usize>(
+            named: &Named<N>,
+            index: &PackIndex,
+            max: usize,
+        ) -> Option<Vec<ObjectId>> {
+            let mut sources = Vec::new();
+            for id in (0..index.len()).map(|position| index.id(position)) {
+                let is_named = |id: &[u8; N]| named.ids.contains(id);
+                if !id.as_bytes().first_chunk().is_some_and(is_named) {
+                    if sources.len() == max {
+                        return None;
+                    }
+                    sources.push(id.to_owned());
+                }
+            }
+            Some(sources)
+        }
+        match self {
+            Links::Sha1(named) => unnamed(named, index, max),
+            Links::Sha256(named) => unnamed(named, index, max),
         }
     }
 

@@ -233,6 +233,9 @@ impl From<PoolError> for TakeError {
     }
 }
 
+/// Where a pack is reached through more tips than this, nobody remembers which they are.
+const SOURCES_MAX: usize = 4096;
+
 /// A push while it is worked on.
 struct Push<'a> {
     repository: &'a Arc<Repository>,
@@ -368,7 +371,9 @@ impl Push<'_> {
             TakeError::Io(io::Error::other(format!("the index just written: {error}")))
         })?;
         let links = inspector.links.take();
-        let is_whole = bases.is_empty() && links.is_some_and(|links| links.are_all_in(&parsed));
+        let links = links.filter(|links| bases.is_empty() && links.are_all_in(&parsed));
+        let is_whole = links.is_some();
+        let sources = links.and_then(|links| links.sources(&parsed, SOURCES_MAX));
         let pack = Pack::new(indexed.checksum, spool.bytes()?, parsed)?;
         let large = Large::new(&pack, &bases);
         let connected = if is_whole {
@@ -389,6 +394,9 @@ impl Push<'_> {
         drop(pack);
         let graph = GraphSource::Commits(std::mem::take(&mut inspector.commits));
         let quarantined = self.repository.keep(spool, id, &index, graph)?;
+        if let Some(sources) = sources {
+            self.repository.pool().note_sources(id, sources);
+        }
         let objects = NewObjects {
             inline: Vec::new(),
             packs: vec![id],
