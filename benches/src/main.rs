@@ -1,14 +1,15 @@
 //! Measures govc beside git in the same run, and prints a table of ratios.
 //!
-//! `govc-bench [SECTION…]`: `commits`, `push`, `whole`, `clone`, `ls-remote`, `million`; all of them
-//! without names.
-//! GOVC_BENCH_REPO names a bare repository, of which what HEAD reaches is used for `push` and
-//! `whole`, and all of it for `clone`; without it one that is like a real one is made. GOVC_BENCH_SCALE divides all counts,
+//! `govc-bench [SECTION…]`: `commits`, `push`, `fetch`, `whole`, `clone`, `ls-remote`, `million`; all
+//! of them without names.
+//! GOVC_BENCH_REPO names a bare repository, of which what HEAD reaches is used for `push`, `fetch`
+//! and `whole`, and all of it for `clone`; without it one that is like a real one is made. GOVC_BENCH_SCALE divides all counts,
 //! for a quick look.
 
 mod client;
 mod clone;
 mod commits;
+mod fetch;
 mod fixture;
 mod million;
 mod push;
@@ -35,11 +36,16 @@ fn main() {
     if wants("commits") {
         commits::run(dir, 100_000 / scale, &mut table);
     }
-    if wants("push") || wants("whole") || wants("clone") {
+    let with_history = ["push", "fetch", "whole", "clone"];
+    if with_history.iter().any(|section| wants(section)) {
         let made = || fixture::lifelike(dir, "history.git", 60_000 / scale);
         let history = std::env::var_os("GOVC_BENCH_REPO").map_or_else(made, PathBuf::from);
         if wants("push") {
             push::one_commit(dir, &history, 200, &mut table);
+        }
+        if wants("fetch") {
+            fetch::incremental(dir, &history, &mut table);
+            fetch::after_a_push(dir, &history, 100, &mut table);
         }
         if wants("whole") {
             push::whole(dir, &history, &mut table);

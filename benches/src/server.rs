@@ -83,6 +83,11 @@ impl Govc {
         usage::cpu_of(self.child.id())
     }
 
+    /// CPU seconds so far of the thread that makes introduced lists.
+    pub fn cpu_of_lists(&self) -> f64 {
+        usage::cpu_of_threads(self.child.id(), "lists")
+    }
+
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.child.id()

@@ -71,6 +71,19 @@ pub fn cpu_of(pid: u32) -> f64 {
     running as f64 / 1e9 + gone.max(0.0)
 }
 
+/// CPU seconds of the threads of a running process that are called `name`.
+pub fn cpu_of_threads(pid: u32, name: &str) -> f64 {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"));
+    let nanoseconds = |task: fs::DirEntry| {
+        let called = fs::read_to_string(task.path().join("comm")).ok()?;
+        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        let time = text.split_whitespace().next()?.parse::<u64>().ok()?;
+        (called.trim_end() == name).then_some(time)
+    };
+    let all = tasks.into_iter().flatten().flatten();
+    all.filter_map(nanoseconds).sum::<u64>() as f64 / 1e9
+}
+
 /// CPU seconds of all processes of a session, children that they waited for included.
 pub fn cpu_of_session(session: u32) -> f64 {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
