@@ -64,7 +64,12 @@ impl Pool {
         };
         let (mut tips, hidden) = (numbers(&tips), numbers(&hidden));
         let walks = filter.needs_paths() || !filter.needs_lists();
-        let mut set = if hidden.is_empty() && !walks {
+        let is_clone = hidden.is_empty() && !tips.is_empty() && !filter.is_open();
+        let before = is_clone.then(|| self.filtered_set(&tips, filter)).flatten();
+        let is_known = before.is_some();
+        let mut set = if let Some(before) = before {
+            SetBuilder::with(self, before)
+        } else if hidden.is_empty() && !walks {
             SetBuilder::with(self, self.full_set(&tips)?)
         } else {
             let mut set = SetBuilder::new(self);
@@ -78,9 +83,14 @@ impl Pool {
             added?;
             set
         };
-        if !walks && !filter.is_open() {
+        if !is_known && !filter.is_open() {
             let mut all = set.finish();
-            self.retain(&mut all, filter)?;
+            if !walks {
+                self.retain(&mut all, filter)?;
+            }
+            if is_clone {
+                self.keep_filtered(&tips, filter, &all);
+            }
             set = SetBuilder::with(self, all);
         }
         if !filter.passes(ObjectKind::Commit) {

@@ -105,6 +105,15 @@ impl ObjectFilter {
             && self.sparse.is_empty()
     }
 
+    /// Whether it is known to let the same through as `other`. Of patterns nobody knows.
+    pub(super) fn is_same(&self, other: &ObjectFilter) -> bool {
+        self.kinds == other.kinds
+            && self.blob_limit() == other.blob_limit()
+            && self.depth_below == other.depth_below
+            && self.patterns().is_empty()
+            && other.patterns().is_empty()
+    }
+
     /// Whether objects of this kind may pass.
     pub(super) fn passes(&self, kind: ObjectKind) -> bool {
         self.kinds & bit(kind) != 0

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::filter::ObjectFilter;
 use super::object_set::{ObjectSet, SetBuilder};
 use super::planner::Planner;
 use super::ready_pack::{Maker, ReadyPack};
@@ -14,7 +15,13 @@ const HOT_MAX: usize = 1 << 14;
 
 /// Sets of everything that some commits reach, the one that was asked for last first.
 #[derive(Default)]
-pub(super) struct ReadySets(Mutex<Vec<ReadySet>>);
+pub(super) struct ReadySets(Mutex<Vec<ReadySet>>, Mutex<Vec<FilteredSet>>);
+
+/// What a filter left of everything that some commits reach.
+struct FilteredSet {
+    filter: ObjectFilter,
+    ready: ReadySet,
+}
 
 #[derive(Clone)]
 struct ReadySet {
@@ -32,6 +39,11 @@ impl ReadySets {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
+        self.filtered().clear();
+    }
+
+    fn filtered(&self) -> MutexGuard<'_, Vec<FilteredSet>> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keep(&self, ready: ReadySet, instead_of: Option<&[CommitNumber]>) {
@@ -121,12 +133,48 @@ impl Pool {
         self.ready.clear();
     }
 
+    /// What `filter` leaves of everything that `tips` reach, if it was made before.
+    pub(super) fn filtered_set(
+        &self,
+        tips: &[CommitNumber],
+        filter: &ObjectFilter,
+    ) -> Option<ObjectSet> {
+        let (tips, mended) = (sorted(tips), self.graph.mended());
+        let mut all = self.ready.filtered();
+        let at = all.iter().position(|kept| {
+            kept.ready.mended == mended && kept.ready.tips == tips && kept.filter.is_same(filter)
+        })?;
+        let kept = all.remove(at);
+        let set = ObjectSet::clone(&kept.ready.set);
+        all.insert(0, kept);
+        Some(set)
+    }
+
+    /// Remembers it.
+    pub(super) fn keep_filtered(
+        &self,
+        tips: &[CommitNumber],
+        filter: &ObjectFilter,
+        set: &ObjectSet,
+    ) {
+        if set.hot.objects.len() > HOT_MAX {
+            return;
+        }
+        let ready = ReadySet {
+            tips: sorted(tips),
+            set: Arc::new(set.clone()),
+            mended: self.graph.mended(),
+        };
+        let filter = filter.clone();
+        let mut all = self.ready.filtered();
+        all.insert(0, FilteredSet { filter, ready });
+        all.truncate(READY_MAX);
+    }
+
     /// Everything that `tips` reach: a set that was made before, one to which what is new is
     /// added, or one that is made from nothing.
     pub(super) fn full_set(&self, tips: &[CommitNumber]) -> Result<ObjectSet, PoolError> {
-        let mut tips = tips.to_vec();
-        tips.sort_unstable();
-        tips.dedup();
+        let tips = sorted(tips);
         let mended = self.graph.mended();
         let mut all = self.ready.all();
         all.retain(|ready| ready.mended == mended);
@@ -158,4 +206,11 @@ impl Pool {
         }
         Ok(set)
     }
+}
+
+fn sorted(tips: &[CommitNumber]) -> Vec<CommitNumber> {
+    let mut tips = tips.to_vec();
+    tips.sort_unstable();
+    tips.dedup();
+    tips
 }

@@ -96,6 +96,9 @@ fn a_partial_clone_gets_what_git_would_send() {
             let set = filtered(&view, &wants, &[], spec);
             let filter = format!("--filter={spec}");
             assert_eq!(ids(&set), gits(&git, &["--all", &filter]), "{spec}");
+            // What is remembered is the same.
+            let again = filtered(&view, &wants, &[], spec);
+            assert_eq!(ids(&again), ids(&set), "{spec} again");
             let one = [git.id("b1")];
             let set = filtered(&view, &one, &[], spec);
             assert_eq!(ids(&set), gits(&git, &["b1", &filter]), "{spec} of b1");
