@@ -44,6 +44,13 @@ impl Memory {
         }
     }
 
+    /// Bytes that there is room for, of so many in all; looked at now.
+    pub fn left(&self) -> (u64, u64) {
+        self.look();
+        let used = self.used.load(Ordering::Relaxed);
+        (self.budget.saturating_sub(used), self.budget)
+    }
+
     /// Whether there is room for more objects.
     ///
     /// # Errors

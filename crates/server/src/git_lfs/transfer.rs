@@ -25,7 +25,7 @@ use crate::http::reply::GOVC_SEQ;
 const BLOCK_BYTES: usize = 512 << 10;
 /// So much of a body that is refused is still read and thrown away: a client that is told in the
 /// middle of its sending does not listen.
-const REFUSED_BYTES: u64 = 64 << 20;
+const REFUSED_BYTES: u64 = 1 << 30;
 
 /// `GET`: an object, or a range of it.
 pub(super) async fn get(asked: &Asked, oid: &str) -> Result<Response, Refused> {

@@ -44,6 +44,17 @@ pub enum LfsError {
     /// The pass that is shown is good for downloads only.
     #[error("this pass is good for downloads only")]
     ReadOnlyPass,
+    /// It is kept in memory, and there is not enough.
+    #[error(
+        "there is no room for {size} more bytes: the server may use {limit} bytes of memory \
+         (storage.memory_budget)"
+    )]
+    NoRoom {
+        /// Bytes of the object.
+        size: u64,
+        /// The figure.
+        limit: u64,
+    },
     /// As many locks as there may be.
     #[error("the repository has {0} locks, and may not have more (lfs.locks)")]
     LocksFull(usize),
@@ -59,6 +70,7 @@ impl LfsError {
             LfsError::Invalid(_) | LfsError::LocksFull(_) => 422,
             LfsError::TooLarge { .. } => 413,
             LfsError::HashAlgorithm(_) | LfsError::Locked(_) => 409,
+            LfsError::NoRoom { .. } => 507,
             LfsError::NotYours(_) | LfsError::ReadOnlyPass => 403,
         }
     }
@@ -71,6 +83,7 @@ impl LfsError {
             LfsError::Gone(_) => "LFS_OBJECT_GONE",
             LfsError::Invalid(_) => "LFS_OBJECT_INVALID",
             LfsError::TooLarge { .. } => "TOO_LARGE",
+            LfsError::NoRoom { .. } => "OUT_OF_SPACE",
             LfsError::HashAlgorithm(_) => "LFS_HASH_UNSUPPORTED",
             LfsError::Locked(_) => "LFS_LOCK_EXISTS",
             LfsError::LockNotFound(_) => "LFS_LOCK_NOT_FOUND",

@@ -9,7 +9,7 @@ pub mod upload;
 
 use std::sync::Arc;
 
-use govc_engine::{RepoId, Repository};
+use govc_engine::{RepoId, Repository, Snapshot, Storage};
 
 use super::error::AppError;
 use super::{Action, App};
@@ -68,6 +68,11 @@ impl App {
             return Err(LfsError::Off.into());
         }
         self.repository(caller, id, action).await
+    }
+
+    /// Whether large files of a repository are kept in memory.
+    fn lfs_in_memory(&self, snapshot: &Snapshot) -> Result<bool, AppError> {
+        Ok(snapshot.record.storage == Storage::Memory || !self.keeps()?)
     }
 
     /// Removes the contents that nobody references. Nothing goes while a repository cannot be

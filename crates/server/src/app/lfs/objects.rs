@@ -86,6 +86,7 @@ impl App {
             contents: self.large_files()?.of(snapshot.record.storage),
             operation,
             size_max: limits.object.0,
+            memory: self.lfs_in_memory(&snapshot)?.then(|| self.memory().left()),
             room: Quotas::of(self, &repository).room(&snapshot),
             snapshot,
         };
@@ -154,6 +155,8 @@ struct Batch {
     contents: Arc<dyn Contents>,
     operation: Operation,
     size_max: u64,
+    /// Bytes that there is room for in memory, and how many there may be, for what is kept there.
+    memory: Option<(u64, u64)>,
     /// Bytes that the repository may still take; `None`: any.
     room: Option<u64>,
 }
@@ -205,6 +208,11 @@ impl Batch {
             (Operation::Upload, _) => {
                 if size > self.size_max {
                     return Err(too_large(size, self.size_max));
+                }
+                if let Some((left, limit)) = self.memory
+                    && size > left
+                {
+                    return Err(LfsError::NoRoom { size, limit });
                 }
                 if let Some(room) = self.room.filter(|room| size > *room) {
                     return Err(LfsError::Invalid(format!(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use govc_engine::journal::contents::{ContentSpool, Contents};
 use govc_engine::{
-    CauseKind, Change, Edit, LfsObject, LfsOid, NewObjects, RepoId, Repository, Seq, Storage, Via,
+    CauseKind, Change, Edit, LfsObject, LfsOid, NewObjects, RepoId, Repository, Seq, Via,
 };
 use sha2::{Digest, Sha256};
 
@@ -64,10 +64,15 @@ impl App {
         if let Some(size) = size.filter(|size| *size > size_max) {
             return Err(too_large(size, size_max).into());
         }
-        let storage = repository.snapshot().record.storage;
-        let in_memory = storage == Storage::Memory || !self.keeps()?;
+        let snapshot = repository.snapshot();
+        let storage = snapshot.record.storage;
+        let in_memory = self.lfs_in_memory(&snapshot)?;
         if in_memory {
-            self.memory().has_room()?;
+            let (left, limit) = self.memory().left();
+            let size = size.unwrap_or_default();
+            if left == 0 || size > left {
+                return Err(LfsError::NoRoom { size, limit }.into());
+            }
         }
         let contents = self.large_files()?.of(storage);
         let from = Arc::clone(&contents);
