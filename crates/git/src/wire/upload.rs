@@ -355,6 +355,33 @@ mod tests {
     }
 
     #[test]
+    fn lines_about_depth_stand_among_the_wants() {
+        let all = bytes(&[
+            format!("shallow {B}\n"),
+            format!("want {A} side-band-64k deepen-relative"),
+            format!("want {B}"),
+            "deepen 3\n".into(),
+            "deepen-not v1".into(),
+            ".".into(),
+        ]);
+        let (heard, error, whole) = hear(&[&all]);
+        assert!(error.is_none() && whole && heard.len() == 1);
+        let Said::Wants(wants) = &heard[0] else {
+            panic!("{heard:?}")
+        };
+        let depth = &wants.fetch.depth;
+        assert_eq!(
+            (wants.fetch.wants.len(), wants.carrier),
+            (2, Carrier::Lines)
+        );
+        assert_eq!((depth.shallow.len(), depth.deepen), (1, Some(3)));
+        assert!(depth.relative && depth.not == [b"v1"]);
+        let wrong = bytes(&[format!("want {A}"), "deepen 0".into()]);
+        let error = hear(&[&wrong]).1.unwrap().to_string();
+        assert_eq!(error, "Invalid deepen: deepen 0");
+    }
+
+    #[test]
     fn clients_spell_their_first_want_differently() {
         for list in [
             " multi_ack_detailed no-done side-band-64k thin-pack ofs-delta agent=git/2",
