@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 
 use futures_executor::block_on;
-use govc_engine::pool::PoolLimits;
+use govc_engine::journal::PackId;
+use govc_engine::pool::{ListBuilder, PoolLimits, SavedLists};
 use govc_engine::{
     CauseKind, Change, Clock, Edit, Engine, EngineParts, NewObjects, NewRepository, PublishError,
     RefEdit, RefName, RepoId, RepoKey, Repository, Storage, Time,
@@ -17,6 +18,7 @@ use govc_engine::{
 use govc_git::object_id::hash_object;
 use govc_git::{ObjectFormat, ObjectId, ObjectKind};
 use govc_store::disk::{Faults, SimDisk};
+use govc_store::format::{decode_lists, encode_lists};
 use govc_store::{Disk, RealDisk, Store, StoreOptions};
 use support::*;
 
@@ -144,6 +146,101 @@ fn what_was_published_is_served_after_a_kill() {
         git(&dir, &["fsck", "--strict", "--no-dangling", "--full"]),
         ""
     );
+}
+
+/// Makes the lists of `repo` that are lacking; returns how many those were.
+fn make_lists(repo: &Repository) -> usize {
+    let mut made = 0;
+    ListBuilder::new(Arc::clone(repo.pool())).build(|| {
+        made += 1;
+        false
+    });
+    made
+}
+
+fn save_lists(store: &Store, repo: &Repository) -> bool {
+    let pool = repo.pool();
+    let make = |packs: &[_], besides: &[_]| pool.save_lists(packs, besides);
+    store.save_lists(repo.key(), make).unwrap()
+}
+
+#[test]
+fn lists_are_made_once_and_damaged_ones_again() {
+    let root = tempfile::tempdir().unwrap();
+    let keys = Arc::new(AtomicU8::new(1));
+    let (store, engine) = start(root.path(), &keys);
+    let a = create(&engine, "a");
+    let blobs: Vec<ObjectId> = (0..8)
+        .map(|n| {
+            let content = format!("content {n}");
+            commit(&a, &content);
+            hash_object(ObjectFormat::Sha1, ObjectKind::Blob, content.as_bytes()).unwrap()
+        })
+        .collect();
+    assert!(
+        !save_lists(&store, &a),
+        "there is no checkpoint that they could lie beside"
+    );
+    store.checkpoint(a.key()).unwrap();
+    make_lists(&a);
+    assert_eq!(a.pool().unsaved_lists(), 8);
+    assert!(save_lists(&store, &a));
+    let fork = RepoId::parse("b").unwrap();
+    let made = engine.fork(&a, fork, None, cause(CauseKind::RepoCreated), false);
+    let (b, _) = block_on(made).unwrap();
+    store.checkpoint(b.key()).unwrap();
+    assert!(!save_lists(&store, &b), "all that it has its parent has");
+    engine.shut_down();
+    store.close().unwrap();
+    drop((store, engine, a, b));
+
+    let file = root.path().join("a.git/govc/lists");
+    let good = std::fs::read(&file).unwrap();
+    let mut damaged = good.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    let mut later = good.clone();
+    later[8] = 77;
+    let cut = good[..good.len() / 2].to_vec();
+    for (bytes, saved) in [
+        (&good, 0),
+        (&damaged, 8),
+        (&cut, 8),
+        (&later, 8),
+        (&vec![], 8),
+    ] {
+        std::fs::write(&file, bytes).unwrap();
+        let (store, engine) = start(root.path(), &keys);
+        let a = engine.get("a").unwrap();
+        assert!(a.pool().lacks_lists());
+        make_lists(&a);
+        assert!(!a.pool().lacks_lists());
+        assert_eq!(a.pool().unsaved_lists(), saved);
+        for blob in &blobs {
+            assert!(a.visibility().sees(blob).unwrap());
+        }
+        engine.shut_down();
+        store.close().unwrap();
+    }
+}
+
+#[test]
+fn lists_are_read_back_and_never_panic() {
+    let id = |n: u8| ObjectId::try_from(&[n; 20][..]).unwrap();
+    let lists = SavedLists {
+        packs: vec![(PackId(id(1)), 7), (PackId(id(2)), 70_000)],
+        commits: vec![id(3), id(4), id(5)],
+        ends: vec![2, 2, 5],
+        objects: vec![0, 6, 7, 70_006, 3],
+    };
+    let file = encode_lists(&lists, ObjectFormat::Sha1).unwrap();
+    assert_eq!(decode_lists(file.clone().into()).unwrap(), lists);
+    assert!(encode_lists(&lists, ObjectFormat::Sha256).is_err());
+    for at in 0..file.len() {
+        assert!(decode_lists(file[..at].to_vec().into()).is_err());
+        let mut changed = file.clone();
+        changed[at] ^= 0x55;
+        assert!(decode_lists(changed.into()).is_err(), "byte {at}");
+    }
 }
 
 /// A disk that fails to sync, or is full: whoever writes is told, nothing of it is seen, and when

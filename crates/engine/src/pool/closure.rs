@@ -81,6 +81,9 @@ impl Pool {
             };
             self.graph.give_marks(marks);
             added?;
+            if filter.is_open() && !hidden.is_empty() {
+                set.note_receiver(hidden);
+            }
             set
         };
         if !is_known && !filter.is_open() {

@@ -20,6 +20,7 @@ mod pack_list;
 mod planner;
 mod ready;
 mod ready_pack;
+mod receiver;
 mod records;
 mod scan;
 mod shallow;
@@ -117,6 +118,8 @@ pub struct Pool {
     /// Numbers packs in the order in which they came.
     next_serial: AtomicU32,
     read_cache: ReadCache,
+    /// Hot objects as they were sent lately: their content is deflated.
+    deflated: ReadCache,
     base_cache: DeltaBaseCache,
     graph: Graph,
     introduced: Introduced,
@@ -124,6 +127,8 @@ pub struct Pool {
     saved_lists: lists::Saved,
     ready: ReadySets,
     ready_packs: ReadyPacks,
+    /// What receivers of thin packs had.
+    reached: receiver::ReachedSets,
     /// What tags name. They never change.
     tag_targets: RwLock<HashMap<ObjectId, ObjectId>>,
     /// The trees of the newest commits, open for the next one's edits.
@@ -140,12 +145,14 @@ impl Pool {
             packs: ArcSwap::default(),
             packs_writer: Mutex::default(),
             read_cache: ReadCache::new(limits.read_cache_bytes),
+            deflated: ReadCache::new(limits.read_cache_bytes / 4),
             base_cache: DeltaBaseCache::new(limits.delta_base_cache_bytes),
             graph: Graph::new(format, hash),
             introduced: Introduced::default(),
             saved_lists: lists::Saved::default(),
             ready: ReadySets::default(),
             ready_packs: ReadyPacks::default(),
+            reached: receiver::ReachedSets::default(),
             tag_targets: RwLock::default(),
             next_serial: AtomicU32::new(0),
             limits,
@@ -709,6 +716,7 @@ impl Pool {
             memory_bytes: self.hot.bytes()
                 + commits * graph::bytes_per_commit(self.format)
                 + self.read_cache.bytes()
+                + self.deflated.bytes()
                 + self.base_cache.used_bytes() as u64
                 + self.introduced.bytes()
                 + self.ready_packs.bytes(),

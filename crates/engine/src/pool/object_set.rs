@@ -6,7 +6,8 @@ use govc_git::{ObjectId, ObjectKind, oid};
 use hashbrown::{HashMap, HashSet};
 
 use super::pack_list::{PackList, PoolPack};
-use super::{Pool, PoolError};
+use super::receiver::Receiver;
+use super::{CommitNumber, Pool, PoolError};
 
 /// Objects to be sent: a bit for each object of each pack, and the hot ones by name.
 ///
@@ -22,6 +23,8 @@ pub struct ObjectSet {
     /// What the receiver has at the paths where something in the set is new: bases for a thin
     /// pack.
     pub(super) had: HashSet<ObjectId>,
+    /// Who has commits that the set begins behind, and all that they reach.
+    pub(super) receiver: Option<Arc<Receiver>>,
     /// For hot trees: what was at their path before.
     pub(super) before: HashMap<ObjectId, ObjectId>,
 }
@@ -267,6 +270,11 @@ impl<'p> SetBuilder<'p> {
     /// Adds the object at a position of a pack.
     pub(super) fn add_at(&mut self, pack: &Arc<PoolPack>, position: u32) {
         part_of(&mut self.set.parts, pack).add(position);
+    }
+
+    /// Notes that the receiver has these commits and all that they reach.
+    pub(super) fn note_receiver(&mut self, haves: Vec<CommitNumber>) {
+        self.set.receiver = Some(Arc::new(Receiver::new(haves)));
     }
 
     /// Notes that the receiver has `id`.

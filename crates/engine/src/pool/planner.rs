@@ -8,7 +8,7 @@ use bytes::Bytes;
 use govc_git::pack::entry::{EntryKind, parse_header, write_header};
 use govc_git::pack::zlib::Deflater;
 use govc_git::pack::{Pack, PackError, delta};
-use govc_git::{ObjectId, ObjectKind, oid};
+use govc_git::{Object, ObjectId, ObjectKind, oid};
 use hashbrown::HashMap;
 
 use super::hot::Hot;
@@ -306,7 +306,7 @@ impl Planner {
                     return Ok(());
                 }
             },
-            None => self.place_of(&base),
+            None => self.place_of(pool, &base),
         };
         let Some(place) = place else {
             return self.write_whole(pool, &entry, draft);
@@ -347,7 +347,18 @@ impl Planner {
 
     /// Where a base is that is not in the part that is being sent; `None` where it is of no use.
     /// One that is in the set and was not sent yet is of none: bases could go in a ring.
-    fn place_of(&self, base: &oid) -> Option<Place> {
+    fn place_of(&self, pool: &Pool, base: &oid) -> Option<Place> {
+        if let Some(place) = self.place_near(base) {
+            return Some(place);
+        }
+        let receiver = self.set.receiver.as_ref().filter(|_| self.options.thin)?;
+        let is_theirs = !self.set.contains(base) && receiver.has(pool, base);
+        is_theirs.then_some(Place::AtReceiver)
+    }
+
+    /// As [`Planner::place_of`]; of what the receiver has only what it has at the paths that
+    /// changed.
+    fn place_near(&self, base: &oid) -> Option<Place> {
         for sent in self.parts.iter().filter(|sent| sent.is_finished) {
             let Some(part) = self.set.part(sent.serial) else {
                 continue;
@@ -406,8 +417,12 @@ impl Planner {
     }
 
     fn hot_object(&mut self, pool: &Pool, id: &oid, draft: &mut Draft) -> Result<(), PoolError> {
-        if let Some(Hot::Delta(kept)) = pool.hot.get(id)
-            && let Some(place) = self.place_of(&kept.base)
+        let kept = match pool.hot.get(id) {
+            Some(Hot::Delta(kept)) => Some(kept),
+            _ => None,
+        };
+        if let Some(kept) = &kept
+            && let Some(place) = self.place_near(&kept.base)
         {
             let kind = self.delta_kind(&kept.base, place);
             self.write(&kind, &kept.delta, draft);
@@ -415,7 +430,7 @@ impl Planner {
         }
         let object = pool.get(id)?;
         let before = self.set.before.get(id).copied();
-        let place = before.and_then(|before| Some((before, self.place_of(&before)?)));
+        let place = before.and_then(|before| Some((before, self.place_near(&before)?)));
         if let Some((before, place)) = place {
             let base = pool.get_kind(&before, ObjectKind::Tree)?;
             let step = delta::between(&base, &object.data);
@@ -425,8 +440,34 @@ impl Planner {
                 return Ok(());
             }
         }
-        self.write(&EntryKind::Whole(object.kind), &object.data, draft);
+        // A base from further back makes a larger delta than what was there before.
+        if let Some(kept) = &kept
+            && let Some(place) = self.place_of(pool, &kept.base)
+        {
+            let kind = self.delta_kind(&kept.base, place);
+            self.write(&kind, &kept.delta, draft);
+            return Ok(());
+        }
+        self.write_hot(pool, id, &object, draft);
         Ok(())
+    }
+
+    /// Sends a hot object, which is deflated once for all who fetch it before a pack has it.
+    fn write_hot(&mut self, pool: &Pool, id: &oid, object: &Object, draft: &mut Draft) {
+        let kind = EntryKind::Whole(object.kind);
+        let Some(deflated) = pool.deflated.get(id) else {
+            let from = self.write(&kind, &object.data, draft);
+            let data = Bytes::copy_from_slice(draft.own.get(from..).unwrap_or_default());
+            let kind = object.kind;
+            pool.deflated.put(id.to_owned(), Object { kind, data });
+            return;
+        };
+        let own = draft.own();
+        let from = own.len();
+        write_header(&kind, object.data.len() as u64, own);
+        own.extend_from_slice(&deflated.data);
+        self.offset += (own.len() - from) as u64;
+        draft.added_own(from);
     }
 
     /// Notes that the entry at `source` of the pack that is being sent goes out here and now.
@@ -443,10 +484,12 @@ impl Planner {
         }
     }
 
-    fn write(&mut self, kind: &EntryKind, data: &[u8], draft: &mut Draft) {
+    /// Sends an entry; returns where in the draft's own bytes what was deflated begins.
+    fn write(&mut self, kind: &EntryKind, data: &[u8], draft: &mut Draft) -> usize {
         let own = draft.own();
         let from = own.len();
         write_header(kind, data.len() as u64, own);
+        let deflated_from = own.len();
         let deflater = self
             .deflater
             .0
@@ -454,6 +497,7 @@ impl Planner {
         deflater.deflate(data, own);
         self.offset += (own.len() - from) as u64;
         draft.added_own(from);
+        deflated_from
     }
 }
 

@@ -68,10 +68,12 @@ impl Pool {
                 Source::Whole(part.pack.pack.bytes().clone())
             }
             // Who has something wants what nobody else wants, and so does who wants little.
-            _ if set.had.is_empty() && count >= SHARED_OBJECTS_MIN => Source::Shared {
-                pack: self.ready_pack(set, options),
-                next: 0,
-            },
+            _ if set.had.is_empty() && set.receiver.is_none() && count >= SHARED_OBJECTS_MIN => {
+                Source::Shared {
+                    pack: self.ready_pack(set, options),
+                    next: 0,
+                }
+            }
             _ => {
                 let planner = Planner::new(Arc::new(set), options);
                 Source::Made(Box::new(Maker::new(planner, count, self.format)))

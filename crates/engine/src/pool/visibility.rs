@@ -10,7 +10,7 @@ use govc_git::{ObjectId, ObjectKind, oid};
 use hashbrown::HashSet;
 use smallvec::SmallVec;
 
-use super::{CommitNumber, Pool, PoolError};
+use super::{CommitNumber, Graph, Pool, PoolError};
 use crate::Refs;
 
 /// What one state of one repository reaches. Made lazily, as far as the questions need, and
@@ -72,7 +72,7 @@ struct Reach {
 
 /// A set of commits, as bits in chunks that later sets share.
 #[derive(Clone, Default)]
-struct CommitSet {
+pub(super) struct CommitSet {
     chunks: Vec<Option<Arc<[u64; CHUNK_WORDS]>>>,
 }
 
@@ -80,7 +80,7 @@ const CHUNK_WORDS: usize = 64;
 const CHUNK_COMMITS: u32 = 64 * CHUNK_WORDS as u32;
 
 impl CommitSet {
-    fn contains(&self, n: CommitNumber) -> bool {
+    pub(super) fn contains(&self, n: CommitNumber) -> bool {
         let chunk = self.chunks.get((n.0 / CHUNK_COMMITS) as usize);
         chunk.and_then(Option::as_ref).is_some_and(|chunk| {
             let bit = n.0 % CHUNK_COMMITS;
@@ -101,6 +101,27 @@ impl CommitSet {
         }
         Arc::make_mut(chunk)[word] |= 1 << bit;
         true
+    }
+
+    /// Adds `tips` and all their ancestors; with each commit that is here all of its are.
+    pub(super) fn add_ancestors(
+        &mut self,
+        graph: &Graph,
+        tips: impl Iterator<Item = CommitNumber>,
+    ) {
+        let mut open: Vec<CommitNumber> = Vec::new();
+        for tip in tips {
+            if self.insert(tip) {
+                open.push(tip);
+            }
+        }
+        while let Some(n) = open.pop() {
+            graph.each_parent(n.0, |parent| {
+                if self.insert(CommitNumber(parent)) {
+                    open.push(CommitNumber(parent));
+                }
+            });
+        }
     }
 
     /// Those in `range`, greatest number first.
@@ -357,36 +378,17 @@ impl Visibility {
             // What was learnt mended the graph: all of it is walked.
             return self.make_whole_reach();
         }
-        let (commits, whole_packs) = match earlier {
+        let (mut commits, whole_packs) = match earlier {
             Some(Earlier { reach, .. }) => (reach.commits.clone(), reach.whole_packs().clone()),
             None => Default::default(),
         };
-        let commits = self.extend(commits, &tips);
+        commits.add_ancestors(graph, tips.iter().filter_map(|tip| graph.number(tip)));
         Ok(Reach::new(commits, mended, whole_packs))
     }
 
     fn make_whole_reach(&self) -> Result<Reach, PoolError> {
         let roots = self.roots.ids().to_vec();
         Visibility::new(Arc::clone(&self.pool), roots).make_reach()
-    }
-
-    /// Adds `tips` and all their ancestors to `commits`, with which all ancestors of each are.
-    fn extend(&self, mut commits: CommitSet, tips: &[ObjectId]) -> CommitSet {
-        let graph = &self.pool.graph;
-        let mut open: Vec<CommitNumber> = Vec::new();
-        for tip in tips.iter().filter_map(|tip| graph.number(tip)) {
-            if commits.insert(tip) {
-                open.push(tip);
-            }
-        }
-        while let Some(n) = open.pop() {
-            graph.each_parent(n.0, |parent| {
-                if commits.insert(CommitNumber(parent)) {
-                    open.push(CommitNumber(parent));
-                }
-            });
-        }
-        commits
     }
 
     fn named(&self) -> Result<&Named, PoolError> {
