@@ -1,6 +1,7 @@
 //! Short stories about the real server: each starts one, and asks git and HTTP what they see.
 
 mod clone;
+mod compaction;
 mod damaged;
 mod fork;
 mod full_disk;
@@ -9,6 +10,7 @@ mod lfs;
 mod program;
 mod push;
 mod refused;
+mod residence;
 mod rest;
 mod restart;
 mod runners;

@@ -11,7 +11,10 @@ pub mod repository;
 pub mod work;
 
 pub use clock::{Clock, Time};
-pub use engine::{CatalogueError, Engine, EngineParts, Listener, NewRepository, Recovered};
+pub use engine::{
+    CatalogueError, Engine, EngineParts, Found, Listener, NewRepository, Recovered, Resting,
+    Summary,
+};
 pub use repository::edit::{
     Cause, CauseKind, Change, Edit, Entry, EntryEdit, Expected, Idempotency, NewObject, NewObjects,
     ObjectBody, RefEdit, Via,

@@ -386,7 +386,10 @@ fn a_deleted_repository_frees_its_id_refuses_changes_and_can_come_back() {
     let second = make(&node, "A").unwrap();
     let back = update(|record| record.deleted_at = None);
     assert!(matches!(back, Err(govc_engine::CatalogueError::Exists(_))));
-    assert!(Arc::ptr_eq(&node.engine.deleted("a").unwrap(), &repo));
+    assert!(Arc::ptr_eq(
+        &node.engine.deleted("a").unwrap().here().unwrap(),
+        &repo
+    ));
     update(|record| {
         record.deleted_at = None;
         record.id = RepoId::parse("b").unwrap();

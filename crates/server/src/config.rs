@@ -120,6 +120,8 @@ section! {
         compaction_git: PathBuf,
         /// About how much memory that may take.
         compaction_memory: Bytes,
+        /// Repositories in memory at once; 0: as many as memory has room for.
+        max_memory_repos: usize,
         /// Memory for everything; 0: three quarters of what there is.
         memory_budget: Bytes,
     }

@@ -64,7 +64,10 @@ const JOBS_EVERY: Duration = Duration::from_secs(5);
 /// How often contents of large files are held against what is referenced.
 const COLLECT_EVERY: Duration = Duration::from_secs(3600);
 /// How often the server looks at its memory.
-const MEMORY_EVERY: Duration = Duration::from_secs(1);
+const MEMORY_EVERY: Duration = Duration::from_millis(100);
+/// How often it looks until it makes room, where that is needed: what is let go of shows only when
+/// the allocator has given it back.
+const LOOKS_A_ROOM: u64 = 10;
 const HTTP2_PING: Duration = Duration::from_secs(30);
 
 /// Serves until `stop` is done, then drains and makes a last checkpoint. `listening` is told the
@@ -208,10 +211,19 @@ async fn jobs(app: App) {
     now_and_then.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut often = tokio::time::interval(MEMORY_EVERY);
     often.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut looks = 0u64;
     loop {
         tokio::select! {
             _ = often.tick() => {
-                app.memory().look();
+                app.look_at_memory().await;
+                looks += 1;
+                if looks % LOOKS_A_ROOM == 0 {
+                    make_room(&app).await;
+                }
+                continue;
+            }
+            () = app.somebody_came_back() => {
+                make_room(&app).await;
                 continue;
             }
             _ = now_and_then.tick() => {}
@@ -219,6 +231,12 @@ async fn jobs(app: App) {
         if let Err(error) = app.expire_repositories().await {
             tracing::warn!(%error, "expired repositories stay for now");
         }
+    }
+}
+
+async fn make_room(app: &App) {
+    if let Err(error) = app.make_room().await {
+        tracing::warn!(%error, "no room was made");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
-use govc_engine::journal::{PackBytes, PackId};
+use govc_engine::journal::{PackBytes, PackId, Shelf};
 use govc_engine::pool::{CommitNumber, Graph, GraphSource};
 use govc_engine::{Engine, RepoKey, Seq};
 use govc_git::ObjectId;
@@ -13,7 +13,8 @@ use crate::store::{Checkpointed, Store};
 
 impl Store {
     /// Tells `engine` of every checkpoint: what is packed need not be kept as it came.
-    pub fn attach(&self, engine: &Arc<Engine>) {
+    pub fn attach(self: &Arc<Self>, engine: &Arc<Engine>) {
+        engine.rest_on(Arc::clone(self) as Arc<dyn Shelf>);
         self.listen(Arc::new(EngineLink(Arc::downgrade(engine))));
     }
 }

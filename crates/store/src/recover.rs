@@ -1,6 +1,7 @@
 //! Opening: what the directories have, and what the log has beyond them.
 
 mod external;
+mod hand_over;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
@@ -8,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use govc_engine::journal::{PackBytes, PackId};
-use govc_engine::{Entry, Lfs, Refs, RepoId, RepoKey, RepositoryRecord, Seq, Snapshot};
+use govc_engine::journal::PackId;
+use govc_engine::{Entry, Lfs, Refs, RepoId, RepoKey, RepositoryRecord, Seq, Snapshot, Summary};
 
-use crate::disk::{self, Disk, FileKind, Open};
+use crate::disk::{self, Disk, FileKind};
 use crate::log::{self, Event, Log, ReadError};
 use crate::objects::pack_path;
 use crate::packs::TEMPORARY;
@@ -78,6 +79,39 @@ impl Store {
         disk: Arc<dyn Disk>,
         options: StoreOptions,
     ) -> Result<(Arc<Store>, Recovered), OpenError> {
+        let (store, newest, mut recovered) = Store::recover(disk, options)?;
+        store.hand_over(newest, &mut recovered, |_| true);
+        Ok((store, recovered))
+    }
+
+    /// As [`Store::open`], and opens no packs: repositories are in [`Recovered::resting`], until
+    /// [`govc_engine::Engine::bring_back`] asks for them. Damaged ones are handed over at once.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_resting(
+        disk: Arc<dyn Disk>,
+        options: StoreOptions,
+    ) -> Result<(Arc<Store>, Recovered), OpenError> {
+        let (store, mut newest, mut recovered) = Store::recover(disk, options)?;
+        for repo in store.all() {
+            let state = repo.state();
+            if state.damage.is_some() {
+                continue;
+            }
+            let (refs, lfs) = newest.take(repo.key);
+            let snapshot = snapshot_of(&state, refs, lfs);
+            recovered.resting.push((repo.key, Summary::from(&snapshot)));
+        }
+        let damaged: HashSet<RepoKey> = newest.refs.keys().copied().collect();
+        store.hand_over(newest, &mut recovered, |key| damaged.contains(&key));
+        Ok((store, recovered))
+    }
+
+    fn recover(
+        disk: Arc<dyn Disk>,
+        options: StoreOptions,
+    ) -> Result<(Arc<Store>, Newest, Recovered), OpenError> {
         for dir in [directory::LOG, directory::DELETED, directory::NEW] {
             disk::create_dirs(&*disk, Path::new(dir)).map_err(io_error(format!("making {dir}")))?;
         }
@@ -159,6 +193,7 @@ impl Store {
         } = scan;
         let mut recovered = Recovered {
             repositories: Vec::new(),
+            resting: Vec::new(),
             stopped,
             notes,
         };
@@ -193,100 +228,33 @@ impl Store {
                 recovered.notes.push(note);
             }
         }
-        store.hand_over(refs, lfs, &mut recovered);
-        Ok((store, recovered))
+        let newest = Newest { refs, lfs };
+        Ok((store, newest, recovered))
     }
+}
 
-    /// What the engine needs of each repository.
-    fn hand_over(
-        &self,
-        mut refs: HashMap<RepoKey, Refs>,
-        mut lfs: HashMap<RepoKey, Lfs>,
-        recovered: &mut Recovered,
-    ) {
-        let mut repos = self.all();
-        let mut depths = HashMap::new();
-        for repo in &repos {
-            depths.insert(repo.key, self.depth(repo));
-        }
-        repos.sort_by_key(|repo| (depths.get(&repo.key).copied(), repo.key));
-        for repo in repos {
-            let (snapshot, packs, unpacked, mut damage, next) = {
-                let state = repo.state();
-                let inline = |r: &crate::repo::Recent| {
-                    let seq = r.entry.seq;
-                    let objects = r.entry.objects.inline.clone();
-                    objects.into_iter().map(move |object| (seq, object))
-                };
-                let snapshot = Snapshot {
-                    record: Arc::clone(&state.record),
-                    seq: state.seq,
-                    step: state.step,
-                    time: state.time,
-                    refs: refs.remove(&repo.key).unwrap_or_default(),
-                    lfs: lfs.remove(&repo.key).unwrap_or_default(),
-                };
-                let unpacked: Vec<_> = state.recent.iter().flat_map(inline).collect();
-                let next = next_number(&state, self.epoch);
-                let packs = state.packs.clone();
-                (snapshot, packs, unpacked, state.damage.clone(), next)
-            };
-            let mut opened = Vec::new();
-            for pack in packs {
-                match self.open_checked(&repo, pack) {
-                    Ok(bytes) => opened.push((pack, bytes)),
-                    Err(error) => {
-                        let why = format!("pack {} cannot be read: {error}", pack.0);
-                        repo.state().damage.get_or_insert(why.clone());
-                        damage.get_or_insert(why);
-                    }
-                }
-            }
-            let graph = self.in_directory(&repo, |dir| {
-                let path = dir.join(directory::COMMIT_GRAPH);
-                self.disk.open(&path, Open::Read)?.map()
-            });
-            recovered.repositories.push(govc_engine::Recovered {
-                key: repo.key,
-                snapshot,
-                next,
-                packs: opened,
-                commit_graph: graph.ok(),
-                lists: Some(self.lists_to_read(&repo)),
-                unpacked,
-                damage,
-            });
-        }
+/// What the newest states of repositories have that the store does not keep in memory.
+struct Newest {
+    refs: HashMap<RepoKey, Refs>,
+    lfs: HashMap<RepoKey, Lfs>,
+}
+
+impl Newest {
+    fn take(&mut self, key: RepoKey) -> (Refs, Lfs) {
+        let refs = self.refs.remove(&key).unwrap_or_default();
+        (refs, self.lfs.remove(&key).unwrap_or_default())
     }
+}
 
-    /// A pack whose index is what was written, and whose frame fits it. What is in the pack is
-    /// checked when it is read; a damaged index would not be noticed then: what it does not list
-    /// would seem never to have been.
-    fn open_checked(&self, repo: &Repo, pack: PackId) -> io::Result<PackBytes> {
-        use govc_engine::journal::Packs;
-        let bytes = Packs::open(self, repo.key, pack)?;
-        let invalid = |error: String| io::Error::new(io::ErrorKind::InvalidData, error);
-        let index = govc_git::pack::PackIndex::parse(bytes.index.clone(), pack.0.kind())
-            .map_err(|error| invalid(error.to_string()))?;
-        index.verify().map_err(|error| invalid(error.to_string()))?;
-        govc_git::pack::Pack::new(pack.0, bytes.pack.clone(), index)
-            .map_err(|error| invalid(error.to_string()))?;
-        Ok(bytes)
-    }
-
-    /// How many forks lie between a repository and the first of its family.
-    fn depth(&self, repo: &Arc<Repo>) -> usize {
-        let mut depth = 0;
-        let mut at = Arc::clone(repo);
-        while depth < 10_000 {
-            let from = at.state().record.forked_from.as_ref().map(|from| from.key);
-            match from.and_then(|key| self.repo(key).ok()) {
-                Some(parent) => at = parent,
-                None => break,
-            }
-            depth += 1;
-        }
-        depth
+/// The newest state of a repository with these refs and large files.
+fn snapshot_of(state: &RepoState, refs: Refs, lfs: Lfs) -> Snapshot {
+    Snapshot {
+        record: Arc::clone(&state.record),
+        seq: state.seq,
+        step: state.step,
+        time: state.time,
+        refs,
+        lfs,
     }
 }
 

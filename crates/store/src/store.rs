@@ -82,6 +82,8 @@ pub struct Recovered {
     /// Repositories for [`govc_engine::Engine::load`], deleted ones included (their record says
     /// so), each before what was forked from it.
     pub repositories: Vec<govc_engine::Recovered>,
+    /// Repositories for [`govc_engine::Engine::lay_down`].
+    pub resting: Vec<(RepoKey, govc_engine::Summary)>,
     /// Repositories that cannot even be read, and why. Their directories are left as they are.
     pub stopped: Vec<StoppedRepository>,
     /// What an operator is to be told, a sentence each.
@@ -255,6 +257,11 @@ impl Store {
     /// Where the directory of `repo` is below the data directory, if it has one.
     pub fn directory(&self, repo: RepoKey) -> Option<PathBuf> {
         self.repo(repo).ok()?.where_now()
+    }
+
+    /// Lets go of the memory of packs and indexes that are mapped: what is read again comes back.
+    pub fn release_pages(&self) {
+        self.disk.release_pages();
     }
 
     /// Starts the threads that make checkpoints as the options say, and that sync the log where

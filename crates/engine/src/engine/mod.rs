@@ -1,17 +1,19 @@
 //! All repositories of one node, and the threads behind their doors.
 
 mod catalogue;
+mod resting;
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use govc_git::ObjectFormat;
 
 use crate::journal::memory::{MemoryJournal, MemoryPacks};
-use crate::journal::{Journal, Moment, PackBytes, PackId, Packs};
+use crate::journal::{Journal, Moment, PackBytes, PackId, Packs, Shelf};
 use crate::pool::{GraphSource, ListsToRead, Pool, PoolError, PoolLimits};
 use crate::repository::publish::{Committer, Pending, PublishError, Published, Refusal, Turns};
 use crate::repository::{Start, ToKeep};
@@ -22,6 +24,8 @@ use crate::{
 };
 
 use catalogue::{Catalogue, Reservation};
+use resting::Returning;
+pub use resting::{Found, Resting, Summary};
 
 /// What an engine is made of.
 pub struct EngineParts {
@@ -49,6 +53,12 @@ pub struct Engine {
     turns: Arc<Turns>,
     /// They decide, and append.
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Where repositories are that are not in memory.
+    shelf: OnceLock<Arc<dyn Shelf>>,
+    /// Held while a family comes back.
+    returning: Returning,
+    /// Counts who was asked for, so that it is known who was not for long.
+    uses: AtomicU64,
 }
 
 /// Hears of every change after it is visible, in order, on the thread that appends: it must not
@@ -56,6 +66,11 @@ pub struct Engine {
 pub trait Listener: Send + Sync {
     /// `entry` is durable and visible.
     fn known(&self, entry: &Arc<Entry>);
+
+    /// The repository `repo`, which rested, is in memory again. Told on the thread that brought it.
+    fn came_back(&self, repo: RepoKey) {
+        let _ = repo;
+    }
 }
 
 /// What somebody wants to make.
@@ -131,6 +146,9 @@ impl Engine {
             committer,
             turns,
             threads: Mutex::new(threads),
+            shelf: OnceLock::new(),
+            returning: Returning::default(),
+            uses: AtomicU64::new(0),
         }))
     }
 
@@ -155,29 +173,48 @@ impl Engine {
     }
 
     /// The repository that users call `id`, in any spelling; not a deleted one.
-    pub fn get(&self, id: &str) -> Option<Arc<Repository>> {
-        self.read().get(id)
+    pub fn find(&self, id: &str) -> Option<Found> {
+        let found = self.read().get(id);
+        if let Some(Found::Here(repository)) = &found {
+            self.use_now(repository);
+        }
+        found
     }
 
     /// The repository with this key, deleted ones too.
-    pub fn by_key(&self, key: RepoKey) -> Option<Arc<Repository>> {
+    pub fn find_by_key(&self, key: RepoKey) -> Option<Found> {
         self.read().by_key(key)
     }
 
+    /// As [`Engine::find`]; `None` too for one that rests.
+    pub fn get(&self, id: &str) -> Option<Arc<Repository>> {
+        self.find(id)?.here()
+    }
+
+    /// As [`Engine::find_by_key`]; `None` too for one that rests.
+    pub fn by_key(&self, key: RepoKey) -> Option<Arc<Repository>> {
+        self.find_by_key(key)?.here()
+    }
+
     /// All repositories, deleted ones too, in no order.
-    pub fn all(&self) -> Vec<Arc<Repository>> {
+    pub fn all(&self) -> Vec<Found> {
         self.read().all()
+    }
+
+    /// How many repositories there are, deleted ones too.
+    pub fn count(&self) -> usize {
+        self.read().len()
     }
 
     /// Up to `limit` repositories that are not deleted, in the order of their ids without regard
     /// to case: those whose ids begin with `prefix` and come after `after`.
-    pub fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<Arc<Repository>> {
-        self.read().list(prefix, after, limit)
+    pub fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<Found> {
+        self.read().list_from(prefix, after, limit)
     }
 
     /// The deleted repository that was called `id` when it was deleted; of several the one that
     /// was deleted last.
-    pub fn deleted(&self, id: &str) -> Option<Arc<Repository>> {
+    pub fn deleted(&self, id: &str) -> Option<Found> {
         self.read().deleted(id)
     }
 
@@ -362,11 +399,16 @@ impl Engine {
             damage,
         } in recovered
         {
-            let pool = pools.entry(snapshot.record.family).or_insert_with(|| {
-                Pool::new(
-                    snapshot.record.object_format,
-                    self.parts.pool_limits.clone(),
-                )
+            let family = snapshot.record.family;
+            let pool = pools.entry(family).or_insert_with(|| {
+                let here = self.read().family(family).into_iter().find_map(Found::here);
+                match here {
+                    Some(member) => Arc::clone(member.pool()),
+                    None => Pool::new(
+                        snapshot.record.object_format,
+                        self.parts.pool_limits.clone(),
+                    ),
+                }
             });
             let packs_found = packs.iter().map(|(id, _)| *id).collect();
             let to_keep = ToKeep::found(packs_found, &unpacked);
@@ -388,6 +430,7 @@ impl Engine {
             if let Err(error) = filled {
                 repository.mark_damaged(&error.to_string());
             }
+            self.use_now(&repository);
             self.write().list_as_it_is(&repository);
         }
     }
@@ -444,6 +487,7 @@ impl Engine {
             repository.rehearse(change).await?
         } else {
             let published = repository.publish(change).await?;
+            self.use_now(&repository);
             self.write().list_as_it_is(&repository);
             published
         };
@@ -462,6 +506,11 @@ impl Engine {
             let packs = Arc::clone(&self.parts.packs);
             Repository::new(start, journal, packs, turns)
         }
+    }
+
+    fn use_now(&self, repository: &Repository) {
+        let now = self.uses.fetch_add(1, Ordering::Relaxed) + 1;
+        repository.used.store(now, Ordering::Relaxed);
     }
 
     fn reserve(&self, id: &RepoId) -> Result<Reservation<'_>, CatalogueError> {

@@ -11,8 +11,9 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use govc_git::ObjectId;
 
+use crate::repository::Usage;
 use crate::repository::refs::Refs;
-use crate::{Entry, RepoKey, Seq, Time};
+use crate::{Entry, Recovered, RepoKey, Seq, Time};
 
 /// Entries of any number of repositories, in the order they were decided: all of them become
 /// durable, or none.
@@ -134,6 +135,31 @@ pub trait Packs: Send + Sync {
     /// # Errors
     /// Whatever removing it met.
     fn remove(&self, repo: RepoKey, pack: PackId) -> io::Result<()>;
+}
+
+/// Where repositories rest that have left memory.
+pub trait Shelf: Send + Sync {
+    /// Saves what of `repo` is in no other place than memory and the log. Blocks.
+    ///
+    /// # Errors
+    /// Whatever the disk met; it cannot leave memory now.
+    fn save(&self, repo: RepoKey) -> io::Result<()>;
+
+    /// Whether everything of `repo` is saved. Answered from memory.
+    fn is_saved(&self, repo: RepoKey) -> bool;
+
+    /// Opens repositories that rest, all of one family, and hands them to `take`: nothing is saved
+    /// or merged of them before that returns. Blocks.
+    ///
+    /// # Errors
+    /// Whatever the disk met; `take` was not called then.
+    fn open(&self, repos: &[RepoKey], take: &mut dyn FnMut(Vec<Recovered>)) -> io::Result<()>;
+
+    /// How much there is of a repository that rests.
+    ///
+    /// # Errors
+    /// Whatever the disk met.
+    fn usage(&self, repo: RepoKey) -> io::Result<Usage>;
 }
 
 /// A pack that is arriving. Dropped without [`PackSpool::keep`] it leaves nothing.

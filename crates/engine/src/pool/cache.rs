@@ -98,6 +98,13 @@ impl ReadCache {
         }
     }
 
+    /// Forgets everything.
+    pub(super) fn clear(&self) {
+        for shard in &self.shards {
+            *shard.lock().unwrap_or_else(PoisonError::into_inner) = Shard::default();
+        }
+    }
+
     /// Bytes that it holds at the moment.
     pub(super) fn bytes(&self) -> u64 {
         let of = |shard: &Mutex<Shard>| {
@@ -134,5 +141,8 @@ mod tests {
         assert!(cache.get(&id(1)).is_none());
         cache.remove(&id(0));
         assert!(cache.get(&id(0)).is_none());
+        cache.clear();
+        assert!(cache.get(&id(4_999)).is_none());
+        assert_eq!(cache.bytes(), 0);
     }
 }

@@ -707,6 +707,18 @@ impl Pool {
         self.hot.body(id)
     }
 
+    /// Lets go of all that is only kept because it may be asked for again. How many bytes that
+    /// were.
+    pub fn shed_caches(&self) -> u64 {
+        let bytes = self.read_cache.bytes()
+            + self.base_cache.used_bytes() as u64
+            + self.ready_packs.bytes();
+        self.forget_ready();
+        self.read_cache.clear();
+        self.base_cache.clear();
+        bytes
+    }
+
     /// What it holds.
     pub fn stats(&self) -> PoolStats {
         let commits = u64::from(self.graph.len());

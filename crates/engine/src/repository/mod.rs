@@ -14,7 +14,7 @@ mod unpacked;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -65,6 +65,8 @@ pub struct Repository {
     quarantined: Mutex<HashMap<PackId, usize>>,
     /// Why nothing may be written any more, once something on disk was found damaged.
     damage: OnceLock<Arc<str>>,
+    /// When it was asked for last, by the engine's count.
+    pub(crate) used: AtomicU64,
 }
 
 /// Objects and packs that are part of a repository's history.
@@ -275,6 +277,7 @@ impl Repository {
             to_keep: Mutex::new(to_keep),
             quarantined: Mutex::default(),
             damage: OnceLock::new(),
+            used: AtomicU64::new(0),
         })
     }
 

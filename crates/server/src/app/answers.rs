@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use govc_api::repos::Size;
 use govc_engine::journal::Moment;
-use govc_engine::{Entry, Listener, RepoKey, Repository, Seq, Time};
+use govc_engine::{Entry, Found, Listener, RepoKey, Repository, Seq, Time};
 use hashbrown::HashMap;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
@@ -128,9 +128,10 @@ impl App {
         let Some((repo, seq)) = self.0.logged.place(key) else {
             return Ok(None);
         };
-        let Some(repository) = self.engine()?.by_key(repo) else {
+        let Some(found) = self.engine()?.find_by_key(repo) else {
             return Ok(None);
         };
+        let repository = self.in_memory(found).await?;
         let key = key.clone();
         self.offload(move || {
             let entries = repository
@@ -165,7 +166,7 @@ impl App {
             let since = Time(engine.clock().now().0 - micros(KEPT));
             self.offload(move || {
                 for repository in engine.all() {
-                    if repository.snapshot().time >= since {
+                    if repository.time() >= since {
                         collect(&repository, since, &answers).map_err(AppError::internal)?;
                     }
                 }
@@ -181,7 +182,7 @@ fn micros(span: Duration) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
-fn collect(repository: &Repository, since: Time, found: &LoggedAnswers) -> std::io::Result<()> {
+fn collect(repository: &Found, since: Time, found: &LoggedAnswers) -> std::io::Result<()> {
     let mut after: Option<Seq> = repository
         .refs_at(Moment::Time(since))?
         .map(|past| past.seq);

@@ -31,16 +31,29 @@ impl Memory {
         memory
     }
 
-    /// Looks at what is used.
-    pub fn look(&self) {
-        if let Some(used) = used() {
-            let before = self.used.swap(used, Ordering::Relaxed);
-            if before <= self.budget && used > self.budget {
-                let budget = self.budget;
-                tracing::warn!(used, budget, "over the memory budget: objects are refused");
-            } else if before > self.budget && used <= self.budget {
-                tracing::info!(used, "within the memory budget again");
-            }
+    /// Looks at what is used. Whether it is more than the budget together with the mapped files
+    /// that are in memory.
+    pub fn look(&self) -> bool {
+        let Some((used, mapped)) = used() else {
+            return false;
+        };
+        let before = self.used.swap(used, Ordering::Relaxed);
+        if before <= self.budget && used > self.budget {
+            let budget = self.budget;
+            tracing::warn!(used, budget, "over the memory budget: objects are refused");
+        } else if before > self.budget && used <= self.budget {
+            tracing::info!(used, "within the memory budget again");
+        }
+        used.saturating_add(mapped) > self.budget
+    }
+
+    /// How many bytes should be let go of, by what was used when it was looked at last: 0 up to
+    /// seven eighths of the budget, beyond that what is more than three quarters of it.
+    pub fn too_much(&self) -> u64 {
+        let used = self.used.load(Ordering::Relaxed);
+        match used > self.budget / 8 * 7 {
+            true => used.saturating_sub(self.budget / 4 * 3),
+            false => 0,
         }
     }
 
@@ -63,9 +76,10 @@ impl Memory {
     }
 }
 
-/// Bytes of memory that is the process's own: mapped files are not, the kernel takes them back.
-fn used() -> Option<u64> {
-    kib_of(&fs::read_to_string("/proc/self/status").ok()?, "RssAnon:")
+/// Bytes of memory that is the process's own, and of mapped files: those the kernel takes back.
+fn used() -> Option<(u64, u64)> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    Some((kib_of(&status, "RssAnon:")?, kib_of(&status, "RssFile:")?))
 }
 
 /// Bytes of memory that there are for us: the machine's, or what its cgroups leave of it.

@@ -12,6 +12,7 @@ pub mod memory;
 pub mod publish;
 pub mod refs;
 pub mod repos;
+pub mod residence;
 pub mod state;
 
 use std::num::NonZero;
@@ -20,6 +21,7 @@ use std::sync::{Arc, OnceLock};
 
 use govc_engine::journal::contents::Contents;
 use govc_engine::{Engine, Listener, RepoId, Repository};
+use govc_store::Store;
 use hashbrown::HashMap;
 use tokio::sync::{OnceCell, Semaphore};
 
@@ -33,6 +35,7 @@ use error::AppError;
 use lfs::LargeFiles;
 use lfs::passes::Passes;
 use memory::Memory;
+use residence::Residence;
 
 /// Work that waits for the disk leaves the processor to others.
 const DESKS_PER_PROCESSOR: usize = 4;
@@ -51,6 +54,7 @@ struct Inner {
     /// Set when the server is about to stop.
     draining: AtomicBool,
     memory: Memory,
+    residence: Residence,
     answers: Answers,
     /// Where answers are in the log.
     logged: Arc<LoggedAnswers>,
@@ -63,8 +67,8 @@ struct Inner {
 /// What there is to serve.
 struct Served {
     engine: Arc<Engine>,
-    /// Whether anything is kept on disk.
-    keeps: bool,
+    /// The data directory, if anything is kept on disk.
+    store: Option<Arc<Store>>,
     /// Why repositories cannot be served, by their ids without regard to case.
     stopped: HashMap<String, String>,
     /// Whether there are repositories, with a name or without, that cannot be read.
@@ -94,6 +98,7 @@ impl App {
         let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
         App(Arc::new(Inner {
             memory: Memory::of(config.storage.memory_budget.0),
+            residence: Residence::default(),
             names: Names::of(&config),
             config,
             served: OnceLock::new(),
@@ -116,7 +121,7 @@ impl App {
         let contents = contents.map(|store| store as Arc<dyn Contents>);
         let served = Served {
             engine: Arc::clone(&storage.engine),
-            keeps: storage.store.is_some(),
+            store: storage.store.clone(),
             stopped: stopped.collect(),
             has_stopped: !storage.stopped.is_empty(),
             large_files: LargeFiles::new(contents),
@@ -171,7 +176,7 @@ impl App {
     /// # Errors
     /// As [`App::engine`].
     pub fn keeps(&self) -> Result<bool, AppError> {
-        self.served().map(|served| served.keeps)
+        self.served().map(|served| served.store.is_some())
     }
 
     fn served(&self) -> Result<&Served, AppError> {
@@ -218,7 +223,8 @@ impl App {
         if !caller.may(action) {
             return Err(not_found());
         }
-        if let Some(repository) = self.engine()?.get(id.as_str()) {
+        if let Some(found) = self.engine()?.find(id.as_str()) {
+            let repository = self.in_memory(found).await?;
             // What is left of it is not what was answered: better nothing than that.
             return match repository.damage() {
                 None => Ok(repository),

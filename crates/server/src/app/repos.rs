@@ -7,9 +7,9 @@ use govc_api::repos::{
 };
 use govc_engine::journal::Moment;
 use govc_engine::{
-    CatalogueError, CauseKind, Entry, EntryEdit, Expected, NewRepository, Pending, Published,
-    RefEdit, RefName, Refusal, RepoId, Repository, RepositoryRecord, Seq, Storage, Target, Time,
-    Via,
+    CatalogueError, CauseKind, Entry, EntryEdit, Expected, Found, NewRepository, Pending,
+    Published, RefEdit, RefName, Refusal, RepoId, Repository, RepositoryRecord, Seq, Storage,
+    Summary, Target, Time, Via,
 };
 use govc_git::ObjectId;
 
@@ -52,6 +52,35 @@ impl RepositoryState {
             time: snapshot.time,
             size: size(repository),
         }
+    }
+
+    /// How it is, in memory or not.
+    fn of(found: &Found) -> Result<RepositoryState, AppError> {
+        let resting = match found {
+            Found::Here(repository) => return Ok(RepositoryState::now(repository)),
+            Found::Resting(resting) => resting,
+        };
+        let Summary {
+            record,
+            seq,
+            time,
+            default_branch,
+            head,
+            ..
+        } = resting.summary().clone();
+        let usage = resting.usage().map_err(AppError::internal)?;
+        Ok(RepositoryState {
+            record,
+            default_branch,
+            head,
+            seq,
+            time,
+            size: Size {
+                objects: usage.objects,
+                packed_bytes: usage.packed_bytes,
+                memory_bytes: 0,
+            },
+        })
     }
 
     /// How it was after `entry`, which changed its record.
@@ -172,7 +201,7 @@ impl App {
             return Err(AppError::Unauthenticated);
         }
         let limit = self.config().limits.repositories;
-        if limit > 0 && self.engine()?.all().len() >= limit {
+        if limit > 0 && self.engine()?.count() >= limit {
             return Err(AppError::Quota {
                 what: "repositories",
                 limit: limit as u64,
@@ -186,7 +215,7 @@ impl App {
     ///
     /// # Errors
     /// [`AppError::Query`] when the cursor is none of this list.
-    pub fn repositories(
+    pub async fn repositories(
         &self,
         caller: &Caller,
         prefix: &str,
@@ -204,10 +233,14 @@ impl App {
         let mut found = self.engine()?.list(prefix, after, page.limit + 1);
         let more = found.len() > page.limit;
         found.truncate(page.limit);
-        let items: Vec<RepositoryState> = found
-            .iter()
-            .map(|repository| RepositoryState::now(repository))
-            .collect();
+        let all_here = found.iter().all(|found| matches!(found, Found::Here(_)));
+        let tell = move || found.iter().map(RepositoryState::of).collect();
+        let items: Result<Vec<RepositoryState>, AppError> = match all_here {
+            true => tell(),
+            // How large one is that rests is read from the disk.
+            false => self.offload(tell).await?,
+        };
+        let items = items?;
         let next = items.last().filter(|_| more).map(|last| Cursor {
             seq: 0,
             after: last.record.id.as_str().as_bytes().to_vec(),
@@ -324,13 +357,14 @@ impl App {
             return Err(not_found());
         }
         let engine = self.engine()?;
-        let Some(repository) = engine.deleted(id.as_str()) else {
-            return Err(match engine.get(id.as_str()) {
+        let Some(found) = engine.deleted(id.as_str()) else {
+            return Err(match engine.find(id.as_str()) {
                 // It is there: nothing is to be brought back, and its id is taken.
                 Some(_) if new_id.is_none() => AppError::RepoExists { id: id.clone() },
                 _ => not_found(),
             });
         };
+        let repository = self.in_memory(found).await?;
         let size = size(&repository);
         let logged = logged(200, None, origin, size);
         let cause = keyed(
@@ -410,12 +444,19 @@ impl App {
             administrator: true,
             request_id: "".into(),
         };
-        for repository in engine.all() {
-            let record = Arc::clone(&repository.snapshot().record);
+        for found in engine.all() {
+            let record = found.record();
             let over = record.expires_at.is_some_and(|at| at <= now);
             if !over || record.deleted_at.is_some() {
                 continue;
             }
+            let repository = match self.in_memory(found).await {
+                Ok(repository) => repository,
+                Err(error) => {
+                    tracing::warn!(repository = %record.id, %error, "an expired repository stays");
+                    continue;
+                }
+            };
             let mut cause = cause(&job, CauseKind::RepoDeleted, Via::Job);
             cause.reason = Some("its time to live is over".into());
             let delete = move |record: &mut RepositoryRecord| {

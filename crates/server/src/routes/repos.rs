@@ -18,7 +18,7 @@ pub async fn list(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiE
     let prefix = ask.query().text("prefix")?.unwrap_or_default();
     let query = ask.page()?;
     ask.finish()?;
-    let page = app.repositories(&ask.caller, &prefix, &query)?;
+    let page = app.repositories(&ask.caller, &prefix, &query).await?;
     let page = page.map(|state| state.body(&ask.origin));
     Ok(page::answer_state(&ask.headers, &ask.uri, &page, None))
 }

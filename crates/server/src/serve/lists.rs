@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use govc_engine::journal::{PackBytes, PackId};
 use govc_engine::pool::ListBuilder;
-use govc_engine::{Engine, Entry, Listener, RepoKey, Repository, Seq};
+use govc_engine::{Engine, Entry, Found, Listener, RepoKey, Repository, Seq};
 use govc_store::{Checkpointed, Store};
 
 /// The least priority that there is: whoever serves goes first.
@@ -44,13 +44,13 @@ struct DueState {
 }
 
 impl ListsThread {
-    /// Starts it; all repositories that there are are looked at.
+    /// Starts it; all repositories that are in memory are looked at, and others when they come back.
     ///
     /// # Errors
     /// Whatever starting a thread met.
     pub(super) fn start(engine: &Arc<Engine>, store: Option<&Arc<Store>>) -> io::Result<Self> {
         let due = Arc::new(Due::default());
-        for repository in engine.all() {
+        for repository in engine.all().into_iter().filter_map(Found::here) {
             due.add(repository.key());
         }
         engine.listen(Arc::clone(&due) as Arc<dyn Listener>);
@@ -119,10 +119,18 @@ impl Listener for Due {
             self.add(entry.repo);
         }
     }
+
+    fn came_back(&self, repo: RepoKey) {
+        self.add(repo);
+    }
 }
 
 impl Checkpointed for Due {
     fn packed(&self, repo: RepoKey, _: Seq, _: Option<(PackId, PackBytes)>) {
+        self.add(repo);
+    }
+
+    fn compacted(&self, repo: RepoKey, _: &[PackId], _: (PackId, PackBytes)) {
         self.add(repo);
     }
 }
@@ -145,7 +153,7 @@ impl Work {
                 self.save(&repository, UNSAVED_MIN, UNSAVED_PART);
             }
         }
-        for repository in self.engine.all() {
+        for repository in self.engine.all().into_iter().filter_map(Found::here) {
             self.save(&repository, UNSAVED_MIN / 4, UNSAVED_PART);
         }
     }

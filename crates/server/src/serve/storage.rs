@@ -107,7 +107,7 @@ fn on_disk(config: &Config) -> Result<Storage, Box<dyn std::error::Error + Send 
         },
         ..StoreOptions::default()
     };
-    let (store, recovered) = Store::open(disk, options)?;
+    let (store, recovered) = Store::open_resting(disk, options)?;
     for note in &recovered.notes {
         tracing::warn!("{note}");
     }
@@ -125,9 +125,10 @@ fn on_disk(config: &Config) -> Result<Storage, Box<dyn std::error::Error + Send 
     }
     let journal = Arc::clone(&store) as Arc<dyn Journal>;
     let engine = over(config, journal, Arc::clone(&store) as Arc<dyn Packs>)?;
-    let count = recovered.repositories.len();
-    engine.load(recovered.repositories);
+    let count = recovered.repositories.len() + recovered.resting.len();
     store.attach(&engine);
+    engine.lay_down(recovered.resting);
+    engine.load(recovered.repositories);
     store.start_checkpointer()?;
     tracing::info!(path = %settings.disk_path.display(), repositories = count, "opened");
     Ok(Storage {

@@ -71,6 +71,10 @@ pub trait Disk: Send + Sync {
     /// As the system's.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 
+    /// Lets go of the memory of everything that is mapped. What is read again is faulted in again,
+    /// mostly from the system's cache.
+    fn release_pages(&self) {}
+
     /// Where `path` is for other programs; `None` on a disk that only we know.
     fn native(&self, path: &Path) -> Option<PathBuf> {
         let _ = path;

@@ -4,8 +4,10 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
+use memmap2::{Mmap, UncheckedAdvice};
 use rustix::fs::FlockOperation;
 
 use super::{DirEntry, Disk, DiskFile, FileKind, Open, check_path};
@@ -14,6 +16,35 @@ use super::{DirEntry, Disk, DiskFile, FileKind, Open, check_path};
 #[derive(Debug)]
 pub struct RealDisk {
     root: PathBuf,
+    mapped: Arc<Mapped>,
+}
+
+/// Every mapping that somebody may still read.
+#[derive(Debug, Default)]
+struct Mapped(Mutex<Vec<Weak<Mmap>>>);
+
+impl Mapped {
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Mmap>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, map: &Arc<Mmap>) {
+        let mut maps = self.lock();
+        // Those that are gone are looked for whenever there would have to be more room.
+        if maps.len() == maps.capacity() {
+            maps.retain(|map| map.strong_count() > 0);
+        }
+        maps.push(Arc::downgrade(map));
+    }
+}
+
+/// What [`Bytes`] own when they are a mapped file.
+struct Owner(Arc<Mmap>);
+
+impl AsRef<[u8]> for Owner {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl RealDisk {
@@ -24,7 +55,10 @@ impl RealDisk {
     pub fn new(root: impl Into<PathBuf>) -> io::Result<RealDisk> {
         let root = root.into();
         fs::create_dir_all(&root)?;
-        Ok(RealDisk { root })
+        Ok(RealDisk {
+            root,
+            mapped: Arc::default(),
+        })
     }
 
     /// Where it is.
@@ -64,7 +98,10 @@ impl Disk for RealDisk {
                 options.write(true).create(true).truncate(true);
             }
         }
-        Ok(Box::new(RealFile(options.open(self.at(path)?)?)))
+        Ok(Box::new(RealFile(
+            options.open(self.at(path)?)?,
+            Arc::clone(&self.mapped),
+        )))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -122,6 +159,25 @@ impl Disk for RealDisk {
         File::open(self.at(path)?)?.sync_all()
     }
 
+    #[allow(unsafe_code)]
+    fn release_pages(&self) {
+        let maps: Vec<Arc<Mmap>> = self
+            .mapped
+            .lock()
+            .iter()
+            .filter_map(Weak::upgrade)
+            .collect();
+        for map in maps {
+            // SAFETY: the mapping is shared and never written to, so that all of its pages are the
+            // file's own (madvise(2), MADV_DONTNEED): whoever reads on, or is reading now, gets
+            // the same bytes from the file again.
+            let released = unsafe { map.unchecked_advise(UncheckedAdvice::DontNeed) };
+            if let Err(error) = released {
+                tracing::debug!(%error, "mapped pages stay");
+            }
+        }
+    }
+
     fn native(&self, path: &Path) -> Option<PathBuf> {
         self.at(path).ok()
     }
@@ -152,7 +208,7 @@ impl Disk for RealDisk {
 const LOCK_TRIES: usize = 20;
 const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 
-struct RealFile(File);
+struct RealFile(File, Arc<Mapped>);
 
 impl DiskFile for RealFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
@@ -208,7 +264,8 @@ impl DiskFile for RealFile {
         // The exception is a large pack that is arriving: it is mapped to be indexed, by the one who
         // receives it, and completed afterwards by the same: the bytes that change then (the
         // count in its header, its trailer) are not read through the mapping any more.
-        let map = unsafe { memmap2::Mmap::map(&self.0)? };
-        Ok(Bytes::from_owner(map))
+        let map = Arc::new(unsafe { Mmap::map(&self.0)? });
+        self.1.add(&map);
+        Ok(Bytes::from_owner(Owner(map)))
     }
 }

@@ -11,7 +11,7 @@ use super::turns::Taken;
 use super::{Answers, PublishError, Published, TRIES_MAX, Waiting};
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{AppendError, Batch, Journal};
-use crate::{Entry, Listener, Repository, Snapshot, Storage};
+use crate::{Entry, Listener, RepoKey, Repository, Snapshot, Storage};
 
 /// One append takes submissions until they have this many bytes of objects: a larger record
 /// would make the first writer in it wait for the last.
@@ -68,6 +68,14 @@ impl Committer {
             next.push(Arc::clone(&listener));
             next
         });
+    }
+
+    /// Tells who listens that a repository is in memory again.
+    pub(crate) fn came_back(&self, repo: RepoKey) {
+        let listeners = self.listeners.load();
+        listeners
+            .iter()
+            .for_each(|listener| listener.came_back(repo));
     }
 
     /// Puts a submission behind those that wait: see [`Committer::next`].

@@ -73,8 +73,7 @@ impl LargeFiles {
         // Most are referenced: those are told apart at once, and the others looked at one by one.
         let mut referenced = HashSet::new();
         for repository in engine.all() {
-            let snapshot = repository.snapshot();
-            referenced.extend(snapshot.lfs.objects().map(|(oid, _)| oid));
+            referenced.extend(repository.lfs().objects().map(|(oid, _)| oid));
         }
         let mut gone = 0;
         for oid in there.iter().filter(|oid| !referenced.contains(*oid)) {
@@ -109,7 +108,7 @@ impl LargeFiles {
         let used = held.contains_key(oid)
             || engine.all().iter().any(|repository| {
                 // What a damaged one references is not known.
-                repository.damage().is_some() || repository.snapshot().lfs.object(oid).is_some()
+                repository.damage().is_some() || repository.lfs().object(oid).is_some()
             });
         if used {
             return Ok(false);
