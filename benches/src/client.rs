@@ -18,8 +18,7 @@ pub struct Answer {
 
 /// A client of a server at `http://HOST:PORT`.
 pub struct Client<'a> {
-    /// Where it is.
-    pub url: &'a str,
+    url: &'a str,
     /// `Git-Protocol: version=2` is sent.
     is_v2: bool,
 }
