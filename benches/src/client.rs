@@ -110,10 +110,16 @@ pub fn line(text: &str) -> String {
 
 /// What `git clone` asks for once it knows the refs: all of these.
 pub fn clone_request(wants: &[String]) -> Vec<u8> {
+    clone_request_with(wants, &[])
+}
+
+/// The same with more arguments: a depth, a filter.
+pub fn clone_request_with(wants: &[String], more: &[&str]) -> Vec<u8> {
     let mut request =
         line("command=fetch") + &line("agent=git/bench") + &line("object-format=sha1");
     request += "0001";
-    for argument in ["thin-pack", "no-progress", "include-tag", "ofs-delta"] {
+    let arguments = ["thin-pack", "no-progress", "include-tag", "ofs-delta"];
+    for argument in arguments.iter().chain(more) {
         request += &line(argument);
     }
     for want in wants {

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::client::{Answer, Client, clone_request, clone_request_v0, line, wants};
+use crate::client::{
+    Answer, Client, clone_request, clone_request_v0, clone_request_with, line, wants,
+};
 use crate::fixture;
 use crate::server::{Apache, Govc, JGit, Peer};
 use crate::table::Table;
@@ -98,6 +100,20 @@ pub fn run(dir: &Path, history: &Path, table: &mut Table) {
         let peer = measure(apache, single);
         let ours = measure(&server, single);
         table.less_is_better("clone of one branch", peer * 1e3, ours * 1e3, "ms", 5.0);
+        // For which git has to be told that it may.
+        let allow = ["config", "uploadpack.allowFilter", "true"];
+        fixture::output(fixture::git(&repository).args(allow));
+        for (what, argument) in [
+            ("clone of one branch, depth 1", "deepen 1"),
+            ("clone of one branch without blobs", "filter blob:none"),
+        ] {
+            let request = clone_request_with(&[head.clone()], &[argument]);
+            let some = |url: &str| {
+                clone(url, &request);
+            };
+            let (peer, ours) = (measure(apache, some), measure(&server, some));
+            table.less_is_better(what, peer * 1e3, ours * 1e3, "ms", 5.0);
+        }
     }
 
     // Twenty at once.
