@@ -11,9 +11,12 @@ use govc_engine::{
     RepositoryRecord, Settings, Target, Via,
 };
 
+use govc_git::pack::{IndexLimits, index_pack};
+use govc_git::{ObjectFormat, ObjectId};
+
 use super::{Projected, id_of, next_number, packs_in};
-use crate::disk::{self, FileKind};
-use crate::objects::{Objects, open_pack};
+use crate::disk::{self, Disk, FileKind, Open};
+use crate::objects::{Objects, open_pack, pack_path};
 use crate::projection::OnDisk;
 use crate::repo::{Repo, RepoState};
 use crate::store::{Recovered, StoppedRepository, Store};
@@ -221,6 +224,7 @@ impl Store {
                 .iter()
                 .map(|file| format!("{file} is no object")),
         );
+        index_packs(disk, dir, format, notes)?;
         let packs = packs_in(disk, dir)?;
         for pack in &packs {
             open_pack(disk, dir, *pack)?;
@@ -320,6 +324,46 @@ impl Store {
         let is_gits = text.starts_with("Unnamed repository; edit this file");
         Ok(if is_gits { String::new() } else { text })
     }
+}
+
+/// Makes the indexes of packs that have none: git does not see those, and neither would we. A pack
+/// that cannot be indexed is told of, and left alone.
+fn index_packs(
+    disk: &dyn Disk,
+    dir: &Path,
+    format: ObjectFormat,
+    notes: &mut Vec<String>,
+) -> io::Result<()> {
+    let there = disk.list(&dir.join(directory::PACKS))?;
+    let names: BTreeSet<&str> = there
+        .iter()
+        .filter_map(|entry| entry.name.to_str())
+        .collect();
+    for name in &names {
+        let id = name
+            .strip_prefix("pack-")
+            .and_then(|rest| ObjectId::from_hex(rest.strip_suffix(".pack")?.as_bytes()).ok());
+        let Some(id) = id.map(PackId) else { continue };
+        if names.contains(&*format!("pack-{}.idx", id.0)) {
+            continue;
+        }
+        let path = pack_path(dir, id, "pack");
+        let bytes = disk.open(&path, Open::Read)?.map()?;
+        let indexed = index_pack(&bytes, format, &IndexLimits::default(), &|_| None, &mut ());
+        match indexed {
+            Ok(indexed) if indexed.missing_bases.is_empty() => {
+                let index = indexed.entries.write_index(&indexed.checksum);
+                disk::replace(disk, &pack_path(dir, id, "idx"), &index)?;
+                notes.push(format!("{} had no index, which was made", path.display()));
+            }
+            Ok(_) => notes.push(format!(
+                "{} is a thin pack, and is passed over",
+                path.display()
+            )),
+            Err(error) => notes.push(format!("{} is passed over: {error}", path.display())),
+        }
+    }
+    Ok(())
 }
 
 fn refused(why: impl Into<String>) -> io::Error {
