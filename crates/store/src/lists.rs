@@ -1,6 +1,6 @@
 //! Introduced lists in a repository's directory, so that a start need not make them again.
 //!
-//! They are no part of a checkpoint: what they say follows from the packs, and whoever reads them
+//! They are no part of a checkpoint, and may be there before the first one: what they say follows from the packs, and whoever reads them
 //! believes them only as far as they speak of packs that are there. Damaged or without them
 //! everything works, and lists are made anew.
 
@@ -36,7 +36,7 @@ impl Store {
         let repo = self.repo(key)?;
         let (packs, from, format) = {
             let state = repo.state();
-            if state.saved.is_none() || state.damage.is_some() || state.purged {
+            if state.damage.is_some() || state.purged {
                 return Ok(false);
             }
             let from = state.record.forked_from.as_ref().map(|from| from.key);
@@ -54,10 +54,14 @@ impl Store {
         };
         let file = format::encode_lists(&lists, format);
         let file = file.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        self.in_directory(&repo, |dir| {
+        let written = self.in_directory(&repo, |dir| {
             disk::replace(&*self.disk, &dir.join(directory::LISTS), &file)
-        })?;
-        Ok(true)
+        });
+        match written {
+            // Its first checkpoint makes one.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            written => written.map(|()| true),
+        }
     }
 
     /// The lists in the directory of `repo`, to be read when they are needed.

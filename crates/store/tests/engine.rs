@@ -179,7 +179,7 @@ fn lists_are_made_once_and_damaged_ones_again() {
         .collect();
     assert!(
         !save_lists(&store, &a),
-        "there is no checkpoint that they could lie beside"
+        "there is no pack that they could speak of"
     );
     store.checkpoint(a.key()).unwrap();
     make_lists(&a);

@@ -154,6 +154,15 @@ impl Work {
             }
         }
         for repository in self.engine.all().into_iter().filter_map(Found::here) {
+            if repository.pool().unsaved_lists() < UNSAVED_MIN / 4 {
+                continue;
+            }
+            if let Some(store) = &self.store
+                && let Err(error) = store.checkpoint(repository.key())
+            {
+                // The last checkpoint of all is still to come, and tells.
+                tracing::debug!(repository = %repository.key(), %error, "no checkpoint for lists");
+            }
             self.save(&repository, UNSAVED_MIN / 4, UNSAVED_PART);
         }
     }
