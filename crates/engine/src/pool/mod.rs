@@ -711,10 +711,12 @@ impl Pool {
     /// were.
     pub fn shed_caches(&self) -> u64 {
         let bytes = self.read_cache.bytes()
+            + self.deflated.bytes()
             + self.base_cache.used_bytes() as u64
             + self.ready_packs.bytes();
         self.forget_ready();
         self.read_cache.clear();
+        self.deflated.clear();
         self.base_cache.clear();
         bytes
     }
