@@ -4,8 +4,9 @@ CARGO ?= cargo
 SEEDS ?= 10000
 KILLS ?= 300
 PORT  ?= 8080
+MINUTES ?= 1
 
-.PHONY: help run test lint bench sim torture fmt
+.PHONY: help run test lint bench sim torture fuzz fmt
 
 help:            ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -34,6 +35,9 @@ torture:         ## kill -9 in the middle of everything: KILLS=300
 	$(CARGO) build --release --bin govc
 	GOVC_KILLS=$(KILLS) GOVC_BIN=$(CURDIR)/target/release/govc \
 		$(CARGO) test --workspace --test torture -- --nocapture
+
+fuzz:            ## libFuzzer on every parser: MINUTES=1 for each, TARGET=pack for one (PLANT=1: is a planted bug found?)
+	MINUTES=$(MINUTES) TARGET=$(TARGET) PLANT=$(PLANT) fuzz/run.sh
 
 fmt:             ## format the code
 	$(CARGO) fmt --all

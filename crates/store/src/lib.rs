@@ -8,6 +8,8 @@ mod directory;
 pub mod disk;
 mod engine;
 pub mod format;
+#[doc(hidden)]
+pub mod fuzzing;
 mod history;
 mod lists;
 mod log;

@@ -1,0 +1,183 @@
+//! What is read back from the disk.
+
+use bytes::Bytes;
+use govc_engine::EntryEdit;
+use govc_git::ObjectFormat;
+use govc_store::format::{
+    Encoder, decode_entry, decode_lists, encode_entry, encode_lists, named_repository,
+};
+use govc_store::fuzzing;
+
+use crate::heal;
+use crate::plant::plant;
+
+/// Entries of the log.
+pub(crate) fn entry(data: &[u8]) {
+    let _ = named_repository(data);
+    let Ok(entry) = decode_entry(Bytes::copy_from_slice(data)) else {
+        return;
+    };
+    assert_eq!(named_repository(data), Some(entry.repo));
+    let mut out = Encoder::default();
+    encode_entry(&mut out, &entry).expect("an entry that was just read");
+    assert!(out.bytes.len() <= data.len());
+    let again = decode_entry(Bytes::from(out.bytes)).expect("an entry that was just written");
+    assert_eq!(again, entry);
+    plant("entry", || {
+        let ref_edits = |edit: &&EntryEdit| matches!(edit, EntryEdit::Ref { .. });
+        entry.step > 1000 && entry.edits.iter().filter(ref_edits).count() > 1
+    });
+}
+
+/// Checkpoints, with their checksum made right.
+pub(crate) fn checkpoint(data: &[u8]) {
+    let data = match heal::is_left(data) {
+        true => data.to_vec(),
+        false => heal::crc(data, 20, 24),
+    };
+    let Ok(written) = fuzzing::checkpoint(Bytes::copy_from_slice(&data)) else {
+        return;
+    };
+    let again = fuzzing::checkpoint(Bytes::copy_from_slice(&written));
+    assert_eq!(again.as_ref(), Ok(&written));
+    plant("checkpoint", || {
+        written.len() + 2 < data.len() && written.windows(5).any(|w| w == b"refs/") && data[8] == 2
+    });
+}
+
+/// Files of introduced lists, with their checksum made right.
+pub(crate) fn lists(data: &[u8]) {
+    let data = match heal::is_left(data) {
+        true => data.to_vec(),
+        false => heal::crc(data, 12, 16),
+    };
+    let Ok(lists) = decode_lists(Bytes::from(data)) else {
+        return;
+    };
+    assert!(lists.ends.is_sorted());
+    let ids = lists.packs.iter().map(|(pack, _)| &pack.0);
+    let format = ids.chain(&lists.commits).next().map(|id| id.kind());
+    let format = format.unwrap_or(ObjectFormat::Sha1);
+    let written = encode_lists(&lists, format).expect("lists that were just read");
+    let again = decode_lists(Bytes::from(written)).expect("lists that were just written");
+    assert_eq!(again.packs, lists.packs);
+    assert_eq!(again.commits, lists.commits);
+    assert_eq!(
+        (again.ends, again.objects),
+        (lists.ends.clone(), lists.objects.clone())
+    );
+    plant("lists", || {
+        lists.packs.len() > 1 && lists.packs[0].1 > 70_000 && !lists.commits.is_empty()
+    });
+}
+
+const SEGMENT_HEADER_BYTES: usize = 64;
+const HEADER_COPY_AT: usize = 2048;
+const RECORDS_AT: usize = 4096;
+const RECORD_HEAD_BYTES: usize = 48;
+
+fn u32_at(data: &[u8], at: usize) -> usize {
+    let bytes = data.get(at..).and_then(|rest| rest.first_chunk());
+    bytes.map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize)
+}
+
+fn put_crc(data: &mut [u8], at: usize, content: std::ops::Range<usize>) {
+    if let Some(crc) = data.get(content).map(crc32fast::hash)
+        && let Some(place) = data.get_mut(at..at + 4)
+    {
+        place.copy_from_slice(&crc.to_le_bytes());
+    }
+}
+
+/// A segment: a header of 60 bytes, and records behind it, with the area between them and all
+/// checksums made right; whether a record's are is the fifth byte of its head.
+fn segment(data: &[u8]) -> Vec<u8> {
+    let (header, records) = data.split_at(data.len().min(SEGMENT_HEADER_BYTES - 4));
+    let mut out = vec![0; RECORDS_AT];
+    for at in [0, HEADER_COPY_AT] {
+        out[at..at + header.len()].copy_from_slice(header);
+        let end = at + SEGMENT_HEADER_BYTES - 4;
+        put_crc(&mut out, end, at..end);
+    }
+    out.extend_from_slice(records);
+    let mut at = RECORDS_AT;
+    while out.get(at..at + 4) == Some(b"gvr\x01") && out.len() > at + RECORD_HEAD_BYTES {
+        let names_at = at + RECORD_HEAD_BYTES;
+        let payload_at = names_at.saturating_add(u32_at(&out, at + 24));
+        let end = payload_at.saturating_add(u32_at(&out, at + 28));
+        let left = out[at + 5];
+        put_crc(&mut out, at + 36, names_at..payload_at);
+        if left & 1 == 0 {
+            put_crc(&mut out, at + 40, payload_at..end);
+        }
+        if left & 2 == 0 {
+            put_crc(&mut out, at + 44, at..at + 44);
+        }
+        at = end.saturating_add(1);
+    }
+    out
+}
+
+/// Logs of one segment.
+pub(crate) fn log(data: &[u8]) {
+    let number = data.get(16..).and_then(|rest| rest.first_chunk());
+    let number = number.map_or(1, |bytes| u64::from_le_bytes(*bytes));
+    let segment = segment(data);
+    let Some((batches, damages)) = fuzzing::log(&segment, number) else {
+        return;
+    };
+    let bytes: usize = batches.iter().flatten().map(Bytes::len).sum();
+    assert!(bytes <= segment.len());
+    plant("log", || {
+        damages > 0 && batches.iter().any(|batch| batch.len() > 1)
+    });
+}
+
+/// A history's file: frames whose checksums are made right.
+pub(crate) fn history(data: &[u8]) {
+    const FRAME_HEAD_BYTES: usize = 9;
+    let mut data = data.to_vec();
+    let mut at = 16;
+    while at + FRAME_HEAD_BYTES <= data.len() && !heal::is_left(&data) {
+        let end = (at + FRAME_HEAD_BYTES).saturating_add(u32_at(&data, at + 1));
+        put_crc(&mut data, at + 5, at + FRAME_HEAD_BYTES..end);
+        at = end;
+    }
+    let (counts, has_table) = fuzzing::history(&data);
+    let whole: Vec<usize> = counts.iter().flatten().copied().collect();
+    assert!(whole.len() == counts.len() || whole.is_empty());
+    assert!(
+        whole.is_sorted_by(|a, b| a >= b),
+        "fewer follow a later number"
+    );
+    plant("history", || {
+        has_table && whole.first().is_some_and(|count| *count > 1) && whole.last() == Some(&0)
+    });
+}
+
+/// `packed-refs` and HEAD, which is the first line: what we read we write, and read again.
+pub(crate) fn packed_refs(data: &[u8]) {
+    let at = data.iter().position(|byte| *byte == b'\n').unwrap_or(0);
+    let (head, packed) = data.split_at(at);
+    for format in [ObjectFormat::Sha1, ObjectFormat::Sha256] {
+        let read = |packed: &[u8], head: &[u8]| fuzzing::packed_refs(packed, head, format);
+        let Some(refs) = read(packed, head) else {
+            continue;
+        };
+        let again = read(&refs.packed, refs.head.as_deref().unwrap_or_default()).expect("a disk");
+        assert_eq!(again.packed, refs.packed);
+        assert_eq!(again.head, refs.head);
+        assert_eq!(again.broken, usize::from(refs.head.is_none()));
+        if refs.damage.is_none() {
+            assert_eq!(
+                again.damage,
+                None,
+                "{:?}",
+                refs.packed.escape_ascii().to_string()
+            );
+        }
+        plant("packed_refs", || {
+            refs.broken == 2 && refs.packed.len() > 150 && head.starts_with(b"ref:\t")
+        });
+    }
+}
