@@ -83,6 +83,10 @@ fn a_sha256_repository_is_pushed_and_cloned() {
     assert_eq!(git.refs("copy"), git.refs("source"));
     git.fsck("copy");
     assert_eq!(git.run("-C copy rev-parse main").len(), 64);
+    // The original protocol's fetch does not name the hash.
+    let old = Git::speaking(0);
+    old.run(&format!("clone -q --mirror {url} copy"));
+    assert_eq!(old.refs("copy"), git.refs("source"));
     // Another hash is another repository.
     git.run("init -q sha1");
     git.commit("sha1", "a", "a\n");

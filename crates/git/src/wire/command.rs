@@ -248,7 +248,7 @@ pub(crate) fn check_format(client: &[u8], server: ObjectFormat) -> Result<(), Pr
     })
 }
 
-/// Refuses a client of the original protocol whose hash is not the repository's; one that names
+/// Refuses a push of the original protocol whose hash is not the repository's; one that names
 /// none means SHA-1.
 pub(crate) fn check_format_v0(
     capabilities: Capabilities<'_>,

@@ -2,7 +2,7 @@
 //! (gitprotocol-pack(5), "Packfile Negotiation").
 
 use super::capabilities::Capabilities;
-use super::command::{check_format_v0, shortened};
+use super::command::{check_format, shortened};
 use super::fetch::{FetchRequest, push_id};
 use super::offers::Offers;
 use super::{ProtocolError, parse_id, push_hex};
@@ -180,7 +180,10 @@ fn want(
         return Ok(());
     }
     let list = Capabilities::new(&rest[hex.len()..]);
-    check_format_v0(list, format)?;
+    // git names its hash in pushes and in version 2 alone: here its ids are what says it.
+    if let Some(client) = list.value(b"object-format") {
+        check_format(client, format)?;
+    }
     wants.acks = if list.has(b"multi_ack_detailed") {
         Acks::Detailed
     } else if list.has(b"multi_ack") {
