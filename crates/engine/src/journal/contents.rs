@@ -91,8 +91,10 @@ impl Contents for MemoryContents {
     }
 
     fn open(&self, oid: &LfsOid) -> io::Result<Arc<dyn Content>> {
-        let found = self.lock().get(oid).cloned();
-        found.map_or(Err(io::ErrorKind::NotFound.into()), |content| Ok(content))
+        match self.lock().get(oid) {
+            Some(content) => Ok(content.clone()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
     }
 
     fn list(&self) -> io::Result<Vec<LfsOid>> {

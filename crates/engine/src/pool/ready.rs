@@ -78,8 +78,8 @@ impl ReadyPacks {
 
     /// What they take of memory.
     pub(super) fn bytes(&self) -> u64 {
-        let bytes = self.lock().iter().map(|pack| pack.own_bytes() as u64).sum();
-        bytes
+        let all = self.lock();
+        all.iter().map(|pack| pack.own_bytes() as u64).sum()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<ReadyPack>>> {
