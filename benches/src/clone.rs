@@ -31,7 +31,7 @@ pub fn run(dir: &Path, history: &Path, table: &mut Table) {
     let all = clone_request(&wants(&repository, "refs/"));
     let old = clone_request_v0(&wants(&repository, "refs/"));
     let head = fixture::output(fixture::git(&repository).args(["rev-parse", "HEAD"]));
-    let one = clone_request(&[head.clone()]);
+    let one = clone_request(std::slice::from_ref(&head));
     let clone = |url: &str, request: &[u8]| -> Answer {
         let answer = Client::of(url).post(&path, request);
         assert!(answer.first_pack_byte.is_some(), "no pack came");
@@ -107,7 +107,7 @@ pub fn run(dir: &Path, history: &Path, table: &mut Table) {
             ("clone of one branch, depth 1", "deepen 1"),
             ("clone of one branch without blobs", "filter blob:none"),
         ] {
-            let request = clone_request_with(&[head.clone()], &[argument]);
+            let request = clone_request_with(std::slice::from_ref(&head), &[argument]);
             let some = |url: &str| {
                 clone(url, &request);
             };

@@ -250,7 +250,7 @@ pub(crate) fn index(data: &[u8]) {
         if count == index.len() {
             assert_eq!(index.positions_in_pack_order().len(), count as usize);
         }
-        let _ = index.lookup(&format.null_ref());
+        let _ = index.lookup(format.null_ref());
         plant("pack_index", || {
             sound.is_ok() && large > 0 && index.len() > 1
         });

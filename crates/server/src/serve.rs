@@ -217,7 +217,7 @@ async fn jobs(app: App) {
             _ = often.tick() => {
                 app.look_at_memory().await;
                 looks += 1;
-                if looks % LOOKS_A_ROOM == 0 {
+                if looks.is_multiple_of(LOOKS_A_ROOM) {
                     make_room(&app).await;
                 }
                 continue;

@@ -107,7 +107,7 @@ fn shallow_info(answer: &[u8]) -> (BTreeSet<String>, &[u8]) {
     }
     loop {
         let length = usize::from_str_radix(std::str::from_utf8(&rest[..4]).unwrap(), 16).unwrap();
-        let line = &rest[4.min(length.max(4))..length.max(4)];
+        let line = &rest[4..length.max(4)];
         rest = &rest[length.max(4)..];
         if length == 1 {
             return (lines, rest);

@@ -218,7 +218,7 @@ fn a_clone_has_no_byte_of_what_a_deleted_branch_held() {
     let large: String = lines(160_000);
     git.write("large", &large);
     git.commit("large");
-    git.write("settings", &lines(400));
+    git.write("settings", lines(400));
     git.commit("settings");
     git.run(&["checkout", "-q", "-b", "leak"]);
     git.write("settings", &(lines(400) + "password = hunter2\n"));

@@ -109,7 +109,7 @@ impl App {
         let size = snapshot.lfs.object(&oid).ok_or(LfsError::NotFound(oid))?;
         let contents = self.large_files()?.of(snapshot.record.storage);
         let opened = self.offload(move || open(&*contents, oid, size.size));
-        Ok(opened.await??)
+        opened.await?
     }
 
     /// Whether a repository has an object of that size.
