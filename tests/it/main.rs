@@ -15,4 +15,5 @@ mod rest;
 mod restart;
 mod runners;
 mod shallow;
+mod ssh;
 mod writers;

@@ -19,6 +19,8 @@ pub struct Git {
     folder: TempDir,
     clock: AtomicU64,
     protocol: Option<u8>,
+    /// The command that reaches servers by SSH.
+    ssh: Option<String>,
 }
 
 /// What a command did.
@@ -52,6 +54,7 @@ impl Git {
             folder,
             clock: AtomicU64::new(CLOCK_START),
             protocol: None,
+            ssh: None,
         }
     }
 
@@ -60,6 +63,14 @@ impl Git {
         Git {
             protocol: Some(version),
             ..Git::new()
+        }
+    }
+
+    /// The same, reaching servers by `ssh`, as one line.
+    pub fn by_ssh(self, ssh: String) -> Git {
+        Git {
+            ssh: Some(ssh),
+            ..self
         }
     }
 
@@ -93,6 +104,9 @@ impl Git {
             .env("LC_ALL", "C")
             .env("NO_PROXY", "*")
             .stdin(Stdio::null());
+        if let Some(ssh) = &self.ssh {
+            command.env("GIT_SSH_COMMAND", ssh);
+        }
         if let Some(version) = self.protocol {
             command
                 .env("GIT_CONFIG_COUNT", "1")

@@ -36,6 +36,8 @@ pub struct TestServer {
     /// `HOST:PORT`. The port was picked at the first start and is kept over restarts, so that
     /// the remotes of clones stay true.
     address: String,
+    /// The same for SSH, where its configuration has a section for it.
+    ssh_address: Option<String>,
     running: Option<Running>,
 }
 
@@ -74,6 +76,7 @@ impl TestServer {
             folder,
             options,
             address: "127.0.0.1:0".to_owned(),
+            ssh_address: None,
             running: None,
         };
         server.run();
@@ -111,6 +114,13 @@ impl TestServer {
             .arg("--data")
             .arg(self.data());
         if let Some(config) = &self.options.config {
+            let config = match &self.ssh_address {
+                // A restart keeps this address too.
+                Some(address) => {
+                    config.replace("listen: 127.0.0.1:0", &format!("listen: {address}"))
+                }
+                None => config.clone(),
+            };
             let path = self.folder.path().join("govc.yaml");
             std::fs::write(&path, config).expect("a configuration");
             command.arg("--config").arg(path);
@@ -135,6 +145,12 @@ impl TestServer {
             ));
         };
         self.address = address.to_owned();
+        if self.has_ssh() {
+            line.clear();
+            stdout.read_line(&mut line).expect("a second line");
+            let address = line.trim_end().strip_prefix("listening on ssh://");
+            self.ssh_address = Some(address.expect("where SSH is").to_owned());
+        }
         self.running = Some(Running {
             child,
             _stdout: stdout,
@@ -150,6 +166,26 @@ impl TestServer {
     /// Where git finds the repository `id`.
     pub fn git_url(&self, id: &str) -> String {
         format!("{}/{id}.git", self.url())
+    }
+
+    fn has_ssh(&self) -> bool {
+        let config = self.options.config.as_deref().unwrap_or_default();
+        config.lines().any(|line| line == "ssh:")
+    }
+
+    /// Host and port for SSH.
+    ///
+    /// # Panics
+    /// When its configuration has no `ssh:`.
+    pub fn ssh_address(&self) -> (&str, &str) {
+        let address = self.ssh_address.as_deref().expect("it speaks SSH");
+        address.rsplit_once(':').expect("a port")
+    }
+
+    /// Where git finds the repository `id` over SSH.
+    pub fn ssh_url(&self, id: &str) -> String {
+        let (host, port) = self.ssh_address();
+        format!("ssh://git@{host}:{port}/{id}.git")
     }
 
     /// A caller with paths from the root.

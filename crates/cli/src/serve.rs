@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use govc_server::config::{ConfigError, StorageType};
-use govc_server::{Config, ServeError};
+use govc_server::{Config, Listening, ServeError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{EXIT_USAGE, logs};
@@ -104,11 +104,17 @@ impl Serve {
     }
 }
 
-/// The one line on stdout: programs that start us read it.
-fn say_where(address: std::net::SocketAddr) {
+/// The lines on stdout, one, and one more with SSH: programs that start us read them.
+fn say_where(listening: Listening) {
+    let mut lines = format!("listening on http://{}\n", listening.http);
+    if let Some(address) = listening.ssh {
+        lines.push_str(&format!("listening on ssh://{address}\n"));
+    }
     let mut stdout = std::io::stdout().lock();
     // Nobody reads: then nobody needs to know.
-    let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
+    let _ = stdout
+        .write_all(lines.as_bytes())
+        .and_then(|()| stdout.flush());
 }
 
 /// What tells the server to stop. From when they are caught on, they no longer end the process.

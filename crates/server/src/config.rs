@@ -4,13 +4,14 @@
 pub mod units;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use govc_engine::Storage;
 use serde::Deserialize;
 
+pub use crate::git_ssh::keys::SshKeys;
 use units::{Bytes, Span};
 
 /// The documented default.
@@ -128,10 +129,30 @@ section! {
 }
 
 section! {
+    /// How the server speaks SSH.
+    Ssh, GivenSsh {
+        /// `HOST:PORT` to listen on; empty: no SSH.
+        listen: String,
+        /// Where the host key is; empty: in the data directory.
+        host_key: PathBuf,
+        /// Connections at once.
+        max_connections: usize,
+        /// How long a client may take to say who it is.
+        auth_timeout: Span,
+        /// How long nothing may be said in a session, and no session begun on a connection.
+        idle_timeout: Span,
+        /// How often a silent client is asked whether it is there.
+        keep_alive: Span,
+    }
+}
+
+section! {
     /// Who may do what.
     Auth, GivenAuth {
         /// The administrator's token; empty: everybody may do everything.
         token: Secret,
+        /// The SSH keys of administrators; none: everybody may come by SSH.
+        ssh_keys: SshKeys,
         /// The author when nobody is asking.
         anonymous_name: String,
         /// The author's address when nobody is asking.
@@ -226,6 +247,8 @@ section! {
 pub struct Config {
     /// How the server listens.
     pub server: Server,
+    /// How the server speaks SSH.
+    pub ssh: Ssh,
     /// Where repositories live.
     pub storage: StorageSection,
     /// Who may do what.
@@ -246,6 +269,7 @@ pub struct Config {
 #[serde(deny_unknown_fields, default)]
 struct Given {
     server: Option<GivenServer>,
+    ssh: Option<GivenSsh>,
     storage: Option<GivenStorage>,
     auth: Option<GivenAuth>,
     limits: Option<GivenLimits>,
@@ -342,6 +366,7 @@ impl Config {
         let missing = |what: &str| ConfigError::Contradiction(format!("{what} has no default"));
         Ok(Config {
             server: Server::whole(given.server.unwrap_or_default()).map_err(missing)?,
+            ssh: Ssh::whole(given.ssh.unwrap_or_default()).map_err(missing)?,
             storage: StorageSection::whole(given.storage.unwrap_or_default()).map_err(missing)?,
             auth: Auth::whole(given.auth.unwrap_or_default()).map_err(missing)?,
             limits: Limits::whole(given.limits.unwrap_or_default()).map_err(missing)?,
@@ -380,6 +405,7 @@ impl Config {
         let mut config = Config::documented()?;
         let given = parse(file, text, environment)?;
         config.server.overlay(given.server.unwrap_or_default());
+        config.ssh.overlay(given.ssh.unwrap_or_default());
         config.storage.overlay(given.storage.unwrap_or_default());
         config.auth.overlay(given.auth.unwrap_or_default());
         config.limits.overlay(given.limits.unwrap_or_default());
@@ -394,14 +420,8 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Contradiction`] when `text` is not that.
     pub fn listen_on(&mut self, text: &str) -> Result<(), ConfigError> {
-        let wrong =
-            || ConfigError::Contradiction(format!("--listen takes HOST:PORT, not {text:?}"));
-        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-        let host = host
-            .strip_prefix('[')
-            .and_then(|h| h.strip_suffix(']'))
-            .unwrap_or(host);
-        self.server.port = port.parse().map_err(|_| wrong())?;
+        let (host, port) = host_and_port("--listen", text)?;
+        self.server.port = port;
         if !host.is_empty() {
             host.clone_into(&mut self.server.host);
         }
@@ -413,16 +433,69 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Contradiction`] when it is not an address.
     pub fn address(&self) -> Result<IpAddr, ConfigError> {
-        let host = self.server.host.as_str();
-        match host {
-            "localhost" => Ok(IpAddr::from([127, 0, 0, 1])),
-            "*" | "" => Ok(IpAddr::from([0, 0, 0, 0])),
-            _ => host.parse().map_err(|_| {
-                ConfigError::Contradiction(format!(
-                    "server.host is an IP address or \"localhost\", not {host:?}"
-                ))
-            }),
+        address("server.host", &self.server.host)
+    }
+
+    /// Where SSH is listened on; `None`: nowhere.
+    ///
+    /// # Errors
+    /// [`ConfigError::Contradiction`] when `ssh.listen` is not `HOST:PORT`.
+    pub fn ssh_address(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        if self.ssh.listen.is_empty() {
+            return Ok(None);
         }
+        let (host, port) = host_and_port("ssh.listen", &self.ssh.listen)?;
+        let host = if host.is_empty() {
+            &self.server.host
+        } else {
+            host
+        };
+        Ok(Some(SocketAddr::new(address("ssh.listen", host)?, port)))
+    }
+
+    /// Where the SSH host key is kept; `None`: there is no data directory.
+    pub fn ssh_host_key(&self, keeps: bool) -> Option<PathBuf> {
+        if self.ssh.host_key.as_os_str().is_empty() {
+            return keeps.then(|| self.storage.disk_path.join(".govc/ssh_host_ed25519_key"));
+        }
+        Some(self.ssh.host_key.clone())
+    }
+
+    /// Whether those who come by SSH are who may come.
+    fn check_ssh(&self) -> Result<(), ConfigError> {
+        let Some(address) = self.ssh_address()? else {
+            return Ok(());
+        };
+        let refuse = |why: String| Err(ConfigError::Contradiction(why));
+        if self.auth.ssh_keys.is_empty() {
+            if !self.auth.token.is_empty() {
+                return refuse(
+                    "ssh.listen with auth.token needs auth.ssh_keys: without keys everybody who \
+                     comes by SSH may do everything"
+                        .to_owned(),
+                );
+            }
+            if !address.ip().is_loopback() && !self.insecure_no_auth {
+                return refuse(format!(
+                    "listening for SSH on {} lets everybody who reaches this machine do \
+                     everything: set auth.ssh_keys, or say --insecure-no-auth",
+                    address.ip()
+                ));
+            }
+        }
+        if self.ssh.max_connections == 0 {
+            return refuse("ssh.max_connections is at least 1".to_owned());
+        }
+        for (name, span) in [
+            ("auth_timeout", self.ssh.auth_timeout),
+            ("idle_timeout", self.ssh.idle_timeout),
+            ("keep_alive", self.ssh.keep_alive),
+        ] {
+            if span.get() < Duration::from_millis(100) {
+                return refuse(format!("ssh.{name} is at least 100ms"));
+            }
+        }
+        Ok(())
     }
 
     /// Whether the parts fit together.
@@ -432,6 +505,7 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         let refuse = |why: &str| Err(ConfigError::Contradiction(why.to_owned()));
         let address = self.address()?;
+        self.check_ssh()?;
         if !address.is_loopback() && self.auth.token.is_empty() && !self.insecure_no_auth {
             return Err(ConfigError::Contradiction(format!(
                 "listening on {address} lets everybody who reaches this machine do everything: \
@@ -491,6 +565,29 @@ impl Config {
             }
         }
         Ok(())
+    }
+}
+
+/// The parts of `HOST:PORT`, of which the first may be empty.
+fn host_and_port<'a>(setting: &str, text: &'a str) -> Result<(&'a str, u16), ConfigError> {
+    let wrong = || ConfigError::Contradiction(format!("{setting} takes HOST:PORT, not {text:?}"));
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let host = host
+        .strip_prefix('[')
+        .and_then(|h| h.strip_suffix(']'))
+        .unwrap_or(host);
+    Ok((host, port.parse().map_err(|_| wrong())?))
+}
+
+fn address(setting: &str, host: &str) -> Result<IpAddr, ConfigError> {
+    match host {
+        "localhost" => Ok(IpAddr::from([127, 0, 0, 1])),
+        "*" | "" => Ok(IpAddr::from([0, 0, 0, 0])),
+        _ => host.parse().map_err(|_| {
+            ConfigError::Contradiction(format!(
+                "{setting} is an IP address or \"localhost\", not {host:?}"
+            ))
+        }),
     }
 }
 
@@ -626,6 +723,66 @@ mod tests {
         }
         for url in [":::", "git.example.org", "ftp://x", "https://x?y", "/git"] {
             assert!(!check(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn ssh_keys_are_lines_or_have_names() {
+        let key =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAsB8qJ1qPq0lN8n2q3Q8w0y0s9X0c3w8Xx1l8r6Hk1t";
+        let config = read(&format!(
+            "auth:\n  ssh_keys:\n    - {key} ada\n    - name: bob\n      key: {key}\n"
+        ));
+        let keys = config.unwrap().auth.ssh_keys;
+        assert_eq!(format!("{keys:?}"), "{\"ada\", \"bob\"}");
+        let said = |text: &str| read(&format!("auth:\n  ssh_keys:\n{text}")).unwrap_err();
+        for (text, expected) in [
+            (
+                "    - rubbish\n",
+                "govc.yaml:3:7: not an OpenSSH public key",
+            ),
+            (
+                &format!("    - {key} ada\n    - {key}\n")[..],
+                "govc.yaml:4:7: the key needs a name",
+            ),
+            (
+                &format!("    - nam: ada\n      key: {key}\n")[..],
+                "govc.yaml:3:",
+            ),
+            ("    - name: ada\n", "govc.yaml:3:7: missing field"),
+            (
+                "    - '-----BEGIN OPENSSH PRIVATE KEY-----'\n",
+                "govc.yaml:3:7: this is a private key",
+            ),
+        ] {
+            let said = said(text);
+            assert!(said.starts_with(expected), "{said}");
+        }
+    }
+
+    #[test]
+    fn ssh_is_safe_or_said_not_to_be() {
+        let check = |text: &str| read(text).unwrap().check().map_err(|e| e.to_string());
+        let key = "auth:\n  ssh_keys:\n    - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAsB8qJ1qPq0lN8n2q3Q8w0y0s9X0c3w8Xx1l8r6Hk1t ada\n";
+        check("ssh:\n  listen: 127.0.0.1:0\n").unwrap();
+        check("ssh:\n  listen: ':2222'\n").unwrap();
+        check(&format!("{key}ssh:\n  listen: 0.0.0.0:22\n")).unwrap();
+        check(&format!("{key}  token: x\nssh:\n  listen: 0.0.0.0:22\n")).unwrap();
+        for (text, why) in [
+            ("ssh:\n  listen: 0.0.0.0:22\n", "set auth.ssh_keys"),
+            ("ssh:\n  listen: git.example.org:22\n", "IP address"),
+            ("ssh:\n  listen: '22'\n", "HOST:PORT"),
+            (
+                "auth:\n  token: x\nssh:\n  listen: :22\n",
+                "needs auth.ssh_keys",
+            ),
+            (
+                "ssh:\n  listen: :22\n  idle_timeout: 1ms\n",
+                "at least 100ms",
+            ),
+        ] {
+            let said = check(text).unwrap_err();
+            assert!(said.contains(why), "{said}");
         }
     }
 

@@ -1,10 +1,11 @@
-//! The server: router, thin handlers, use cases, Git over HTTP.
+//! The server: router, thin handlers, use cases, Git over HTTP and SSH.
 
 pub mod app;
 pub mod config;
 pub mod git_http;
 pub mod git_lfs;
 mod git_service;
+pub mod git_ssh;
 pub mod http;
 pub mod router;
 pub mod routes;
@@ -12,4 +13,4 @@ pub mod serve;
 
 pub use app::App;
 pub use config::Config;
-pub use serve::{ServeError, serve};
+pub use serve::{Listening, ServeError, serve};

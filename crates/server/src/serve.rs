@@ -20,9 +20,10 @@ use tokio::time::MissedTickBehavior;
 
 use crate::app::App;
 use crate::config::{Config, ConfigError};
+use crate::git_ssh::{self, Connections, keys::HostKeyError};
 use crate::router::router;
-use connection::Patient;
 use lists::ListsThread;
+pub(crate) use connection::Patient;
 
 pub use storage::{Storage, open};
 
@@ -32,6 +33,9 @@ pub enum ServeError {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The key by which SSH clients know this server.
+    #[error(transparent)]
+    HostKey(#[from] HostKeyError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -53,6 +57,15 @@ pub enum ServeError {
     Close(#[source] io::Error),
 }
 
+/// Where the server listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listening {
+    /// For HTTP.
+    pub http: SocketAddr,
+    /// For SSH, if it does.
+    pub ssh: Option<SocketAddr>,
+}
+
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 4096;
 /// How long to wait when the system has no more descriptors.
@@ -71,13 +84,13 @@ const LOOKS_A_ROOM: u64 = 10;
 const HTTP2_PING: Duration = Duration::from_secs(30);
 
 /// Serves until `stop` is done, then drains and makes a last checkpoint. `listening` is told the
-/// address once everything on disk is there.
+/// addresses once everything on disk is there.
 ///
 /// # Errors
 /// [`ServeError`].
 pub async fn serve(
     config: Config,
-    listening: impl FnOnce(SocketAddr),
+    listening: impl FnOnce(Listening),
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     config.check()?;
@@ -85,6 +98,12 @@ pub async fn serve(
     raise_descriptor_limit();
     let listener = listen(address).map_err(|source| ServeError::Listen { address, source })?;
     let address = listener.local_addr().unwrap_or(address);
+    let ssh_listener = match config.ssh_address()? {
+        Some(address) => {
+            Some(listen(address).map_err(|source| ServeError::Listen { address, source })?)
+        }
+        None => None,
+    };
     let app = App::new(config);
 
     let opening = {
@@ -102,9 +121,19 @@ pub async fn serve(
         path: app.config().storage.disk_path.display().to_string(),
         source: source.into(),
     })?;
+    let ssh_address = ssh_listener
+        .as_ref()
+        .and_then(|listener| listener.local_addr().ok());
+    let ssh = match ssh_listener {
+        Some(listener) => Some(accept_ssh(&app, listener, storage.store.is_some()).await?),
+        None => None,
+    };
     app.ready(&storage);
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
-    listening(address);
+    listening(Listening {
+        http: address,
+        ssh: ssh_address,
+    });
 
     let jobs = tokio::spawn(jobs(app.clone()));
     let collector = tokio::spawn(collect(app.clone()));
@@ -112,7 +141,7 @@ pub async fn serve(
     jobs.abort();
     collector.abort();
     tracing::info!("stopping");
-    drain(&app, connections).await;
+    drain(&app, connections, ssh).await;
     // Closing waits for the disk: off the threads that serve.
     let close = move || {
         lists.stop();
@@ -122,6 +151,23 @@ pub async fn serve(
     closed
         .unwrap_or_else(|panic| Err(io::Error::other(panic)))
         .map_err(ServeError::Close)
+}
+
+/// Begins to accept SSH connections, with the key that clients know.
+async fn accept_ssh(
+    app: &App,
+    listener: TcpListener,
+    keeps: bool,
+) -> Result<Connections, ServeError> {
+    let path = app.config().ssh_host_key(keeps);
+    let reading = tokio::task::spawn_blocking(move || git_ssh::keys::host_key(path.as_deref()));
+    let key = reading.await.unwrap_or_else(|panic| {
+        Err(HostKeyError::Unusable {
+            path: app.config().ssh.host_key.clone(),
+            why: panic.to_string(),
+        })
+    })?;
+    Ok(git_ssh::accept(app.clone(), listener, key))
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -272,13 +318,16 @@ fn builder(app: &App) -> auto::Builder<TokioExecutor> {
 }
 
 /// Lets requests that are being answered finish, for as long as is set.
-async fn drain(app: &App, connections: GracefulShutdown) {
+async fn drain(app: &App, connections: GracefulShutdown, ssh: Option<Connections>) {
     app.drain();
     let patience = app.config().server.shutdown_timeout.get();
-    if tokio::time::timeout(patience, connections.shutdown())
-        .await
-        .is_err()
-    {
+    let ssh = async {
+        if let Some(ssh) = ssh {
+            ssh.shutdown().await;
+        }
+    };
+    let both = async { tokio::join!(connections.shutdown(), ssh) };
+    if tokio::time::timeout(patience, both).await.is_err() {
         tracing::warn!("some requests were not answered before the stop");
     }
 }

@@ -10,6 +10,7 @@ mod place;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
+use govc_engine::Via;
 use govc_git::wire::{ProtocolVersion, Service};
 use http::{HeaderMap, Method};
 
@@ -66,7 +67,8 @@ async fn serve(app: &App, place: Place, request: Request) -> Result<Response, Re
                     ("application/x-git-upload-pack-result", reply)
                 }
                 Service::ReceivePack => {
-                    let reply = receive_pack::answer(app, &caller, repository, body).await?;
+                    let via = Via::Git;
+                    let reply = receive_pack::answer(app, &caller, via, repository, body).await?;
                     ("application/x-git-receive-pack-result", reply)
                 }
             };

@@ -3,6 +3,7 @@
 use std::io;
 
 use bytes::Bytes;
+use govc_git::ObjectFormat;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -24,4 +25,18 @@ pub(crate) enum InputError {
 pub(crate) trait Input: Send {
     /// The next piece, never empty; `None` at the end.
     fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, InputError>> + Send;
+
+    /// From here on a pack arrives, of which `begun` is there already. Input that does not end with
+    /// it has to find its end.
+    fn pack_follows(&mut self, _begun: &[u8], _format: ObjectFormat) {}
+}
+
+impl<I: Input> Input for &mut I {
+    fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, InputError>> + Send {
+        (**self).next()
+    }
+
+    fn pack_follows(&mut self, begun: &[u8], format: ObjectFormat) {
+        (**self).pack_follows(begun, format);
+    }
 }

@@ -1,7 +1,7 @@
 //! Git's two services, whatever carries them: clone and fetch, and push.
 //!
 //! The conversations are in `govc_git::wire`; here they are held, over an [`Input`] of bytes that
-//! arrive and [`Reply`]s that go out. Both stream: what a conversation holds in memory does not
+//! arrive and [`Reply`]s that go out; where both are of one connection, that is a [`Duplex`]. Both stream: what a conversation holds in memory does not
 //! grow with what is said in it. HTTP is one carrier, SSH the other.
 
 pub(crate) mod advertisement;
@@ -19,7 +19,8 @@ use tokio::sync::Semaphore;
 
 use crate::app::Action;
 use crate::app::error::AppError;
-use input::InputError;
+use input::{Input, InputError};
+use reply::Reply;
 
 /// Clients give up when they hear nothing: isomorphic-git after five seconds.
 const KEEP_ALIVE: Duration = Duration::from_secs(3);
@@ -38,6 +39,12 @@ pub(crate) enum Failure {
     App(#[from] AppError),
 }
 
+/// A connection that stays open over many questions and answers.
+pub(crate) trait Duplex: Input {
+    /// Sends an answer, as fast as the client takes it.
+    fn reply(&mut self, reply: Reply) -> impl Future<Output = Result<(), InputError>> + Send;
+}
+
 /// What a service does with a repository.
 pub(crate) fn action(service: Service) -> Action {
     match service {
@@ -47,7 +54,7 @@ pub(crate) fn action(service: Service) -> Action {
 }
 
 /// What stands in for an error of our own.
-fn our_fault(error: &(impl std::error::Error + ?Sized)) -> &'static str {
+pub(crate) fn our_fault(error: &(impl std::error::Error + ?Sized)) -> &'static str {
     tracing::error!(error = %error, "a Git request failed by our own fault");
     "the server cannot read this repository"
 }

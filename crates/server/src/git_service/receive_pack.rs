@@ -37,6 +37,7 @@ const OVER_LIMIT_BYTES: u64 = 1 << 30;
 pub(crate) async fn answer(
     app: &App,
     caller: &Caller,
+    via: Via,
     repository: Arc<Repository>,
     mut input: impl Input,
 ) -> Result<Reply, Failure> {
@@ -61,6 +62,7 @@ pub(crate) async fn answer(
         ..ReceiveLimits::default()
     };
     let incoming = if request.has_pack() {
+        input.pack_follows(&rest, format);
         if let Err(full) = app.memory().has_room() {
             // Told in the report, and before the pack takes any.
             skip(&mut input, limits.pack_bytes).await?;
@@ -74,6 +76,7 @@ pub(crate) async fn answer(
     let push = Push {
         app: app.clone(),
         caller: caller.clone(),
+        via,
         repository,
         progress: Arc::default(),
         request: Arc::new(request),
@@ -194,6 +197,7 @@ async fn skip(input: &mut impl Input, limit: u64) -> Result<String, Failure> {
 struct Push {
     app: App,
     caller: Caller,
+    via: Via,
     repository: Arc<Repository>,
     request: Arc<PushRequest>,
     limits: ReceiveLimits,
@@ -248,6 +252,7 @@ impl Push {
         let Push {
             app,
             caller,
+            via,
             repository,
             request,
             limits,
@@ -257,7 +262,7 @@ impl Push {
             Incoming::Spool(_) => LARGE_PACKS.acquire().await.ok(),
             _ => None,
         };
-        let cause = cause(&caller, CauseKind::Push, Via::Git);
+        let cause = cause(&caller, CauseKind::Push, via);
         let long = !is_quick(&repository, &incoming);
         let prepared = {
             let (repository, request) = (Arc::clone(&repository), Arc::clone(&request));

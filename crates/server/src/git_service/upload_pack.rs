@@ -7,7 +7,7 @@ use govc_engine::Repository;
 use govc_engine::pool::PoolError;
 use govc_engine::repository::listings::Listing;
 use govc_engine::work::hidden::HiddenRefs;
-use govc_engine::work::upload::{self, UploadError};
+use govc_engine::work::upload::{self, Conversation, Turn, UploadError};
 use govc_engine::work::{View, objects};
 use govc_git::wire::bundle_uri;
 use govc_git::wire::command::{Command, Request, RequestDecoder};
@@ -22,7 +22,7 @@ use govc_git::wire::{ProtocolError, ProtocolVersion};
 use super::input::Input;
 use super::reply::Reply;
 use super::sending::{Sending, send};
-use super::{Failure, aside, our_fault};
+use super::{Duplex, Failure, aside, our_fault};
 use crate::app::App;
 use crate::http::caller::Caller;
 
@@ -57,28 +57,57 @@ pub(crate) async fn answer(
     asked: Asked<'_>,
     repository: Arc<Repository>,
     version: ProtocolVersion,
-    input: impl Input,
+    mut input: impl Input,
 ) -> Result<Reply, Failure> {
     if version != ProtocolVersion::V2 {
-        return converse(&asked, &repository, input).await;
+        return negotiate_once(&asked, &repository, input).await;
     }
-    let request = match read(&asked, &repository, input).await? {
-        Ok(Some(request)) => request,
-        Ok(None) => return Ok(Reply::nothing()),
-        Err(error) => return Ok(Reply::error_line(&error)),
-    };
+    match read(&asked, &repository, &mut Bytes::new(), &mut input).await? {
+        Ok(Some(request)) => obey(&asked, &repository, request).await,
+        Ok(None) => Ok(Reply::nothing()),
+        Err(error) => Ok(Reply::error_line(&error)),
+    }
+}
+
+/// Holds a conversation to its end, behind the advertisement.
+pub(crate) async fn converse(
+    asked: Asked<'_>,
+    repository: Arc<Repository>,
+    version: ProtocolVersion,
+    talk: &mut impl Duplex,
+) -> Result<(), Failure> {
+    if version != ProtocolVersion::V2 {
+        return negotiate(&asked, &repository, talk).await;
+    }
+    let mut ahead = Bytes::new();
+    loop {
+        let reply = match read(&asked, &repository, &mut ahead, talk).await? {
+            Ok(Some(request)) => obey(&asked, &repository, request).await?,
+            Ok(None) => return Ok(()),
+            Err(error) => return Ok(talk.reply(Reply::error_line(&error)).await?),
+        };
+        talk.reply(reply).await?;
+    }
+}
+
+/// Does what a request of version 2 asks.
+async fn obey(
+    asked: &Asked<'_>,
+    repository: &Arc<Repository>,
+    request: Request,
+) -> Result<Reply, Failure> {
     asked.note(
         request.agent.as_deref(),
         request.session_id.as_deref(),
         &request.server_options,
     );
     match request.command {
-        Command::LsRefs(wanted) => list_refs(&repository, wanted).await,
-        Command::Fetch(wanted) => fetch(&asked, &repository, wanted).await,
-        Command::ObjectInfo(wanted) => object_info(&repository, wanted).await,
+        Command::LsRefs(wanted) => list_refs(repository, wanted).await,
+        Command::Fetch(wanted) => fetch(asked, repository, wanted).await,
+        Command::ObjectInfo(wanted) => object_info(repository, wanted).await,
         Command::BundleUri => {
             let mut out = Vec::new();
-            bundle_uri::write(&mut out, &asked.app.bundles(&repository, &asked.origin));
+            bundle_uri::write(&mut out, &asked.app.bundles(repository, &asked.origin));
             Ok(out.into())
         }
     }
@@ -106,24 +135,33 @@ async fn object_info(
     }
 }
 
-/// Reads the request; `None` where the body is empty.
+/// Reads a request from what came `ahead` and `input`; what follows it is `ahead` of the next one.
+/// `None` where there is none any more: the input ends, or the client says that it has no more.
 async fn read(
     asked: &Asked<'_>,
     repository: &Repository,
-    mut input: impl Input,
+    ahead: &mut Bytes,
+    input: &mut impl Input,
 ) -> Result<Result<Option<Request>, ProtocolError>, Failure> {
     let decoder = RequestDecoder::new(repository.pool().format());
     let mut decoder = decoder.offering(asked.offers.clone());
-    while let Some(piece) = input.next().await? {
-        match decoder.read(&mut &piece[..]) {
+    loop {
+        if ahead.is_empty() {
+            match input.next().await? {
+                Some(piece) => *ahead = piece,
+                None if decoder.is_idle() => return Ok(Ok(None)),
+                None => return Ok(Err(ProtocolError::Truncated)),
+            }
+        }
+        let mut bytes = &ahead[..];
+        let read = decoder.read(&mut bytes);
+        *ahead = ahead.slice_ref(bytes);
+        match read {
+            Ok(None) if decoder.is_over() => return Ok(Ok(None)),
             Ok(None) => {}
             found => return Ok(found),
         }
     }
-    if decoder.is_idle() {
-        return Ok(Ok(None));
-    }
-    Ok(Err(ProtocolError::Truncated))
 }
 
 async fn list_refs(repository: &Arc<Repository>, asked: LsRefsRequest) -> Result<Reply, Failure> {
@@ -227,8 +265,77 @@ impl Voice {
     }
 }
 
+/// A negotiation of versions 0 and 1 that has begun.
+struct Negotiation {
+    view: View,
+    conversation: Conversation,
+}
+
+/// A negotiation that goes on, who is next, and what is answered; or what the client is told
+/// instead.
+type Step = Result<(Negotiation, Turn, Vec<u8>), String>;
+
+impl Negotiation {
+    /// Begins with what the client wants.
+    async fn begin(
+        asked: &Asked<'_>,
+        repository: &Arc<Repository>,
+        wants: Box<WantRequest>,
+    ) -> Result<Step, Failure> {
+        asked.note(wants.agent.as_deref(), wants.session_id.as_deref(), &[]);
+        if let Some(refused) = refused_filter(asked, &wants.fetch) {
+            return Ok(Err(refused));
+        }
+        let view = View::of(repository);
+        let record = Arc::clone(&repository.snapshot().record);
+        let begun = aside::run(true, move || {
+            let (hidden, mut out) = (HiddenRefs::of(&record.settings), Vec::new());
+            let conversation = Conversation::begin(&view, hidden, wants, &mut out)?;
+            Ok((Negotiation { view, conversation }, Turn::Theirs, out))
+        });
+        Ok(begun.await?.map_err(explain))
+    }
+
+    /// Answers, behind `out`, what the client `said`, up to where it waits for the answer if
+    /// `one_round`, or up to its pack.
+    async fn hear(
+        self,
+        said: Vec<Said>,
+        mut out: Vec<u8>,
+        one_round: bool,
+    ) -> Result<Step, Failure> {
+        let heard = aside::run(true, move || {
+            let Negotiation {
+                view,
+                mut conversation,
+            } = self;
+            let mut turn = Turn::Theirs;
+            for said in &said {
+                turn = conversation.hear(&view, said, &mut out)?;
+                if turn == Turn::Pack || (one_round && turn == Turn::RoundEnded) {
+                    break;
+                }
+            }
+            Ok((Negotiation { view, conversation }, turn, out))
+        });
+        Ok(heard.await?.map_err(explain))
+    }
+
+    /// The pack behind `head`.
+    async fn send(self, head: Vec<u8>) -> Result<Reply, Failure> {
+        let Negotiation { view, conversation } = self;
+        let (wants, plan) = conversation.end();
+        let carrier = wants.carrier;
+        let counting = tokio::task::spawn_blocking(move || {
+            let pack = upload::pack(&view, &wants.fetch, &plan)?;
+            Ok(Sending::begin(pack, carrier, !wants.fetch.no_progress))
+        });
+        send(head, counting, carrier).await
+    }
+}
+
 /// Answers one request of versions 0 and 1: wants, and haves or `done`.
-async fn converse(
+async fn negotiate_once(
     asked: &Asked<'_>,
     repository: &Arc<Repository>,
     input: impl Input,
@@ -238,30 +345,72 @@ async fn converse(
         Ok(None) => return Ok(Reply::nothing()),
         Err(error) => return Ok(Reply::error_line(&error)),
     };
-    asked.note(wants.agent.as_deref(), wants.session_id.as_deref(), &[]);
-    if let Some(refused) = refused_filter(asked, &wants.fetch) {
-        return Ok(Reply::error_line(&refused));
+    let (begun, out) = match Negotiation::begin(asked, repository, wants).await? {
+        Ok((begun, _, out)) => (begun, out),
+        Err(why) => return Ok(Reply::error_line(&why)),
+    };
+    match begun.hear(said, out, true).await? {
+        Ok((negotiation, Turn::Pack, head)) => negotiation.send(head).await,
+        Ok((_, _, head)) => Ok(head.into()),
+        Err(why) => Ok(Reply::error_line(&why)),
     }
-    let view = View::of(repository);
-    let record = Arc::clone(&repository.snapshot().record);
-    let negotiated = aside::run(true, move || {
-        let (hidden, mut head) = (HiddenRefs::of(&record.settings), Vec::new());
-        let plan = upload::converse(&view, hidden, &wants, &said, &mut head)?;
-        Ok((view, wants, plan, head))
-    });
-    let (view, wants, plan, head) = match negotiated.await? {
-        Ok(negotiated) => negotiated,
-        Err(error) => return Ok(Reply::error_line(&explain(error))),
-    };
-    let Some(plan) = plan else {
-        return Ok(head.into());
-    };
-    let carrier = wants.carrier;
-    let counting = tokio::task::spawn_blocking(move || {
-        let pack = upload::pack(&view, &wants.fetch, &plan)?;
-        Ok(Sending::begin(pack, carrier, !wants.fetch.no_progress))
-    });
-    send(head, counting, carrier).await
+}
+
+/// Holds a conversation of versions 0 and 1: wants, haves in rounds, and the pack.
+async fn negotiate(
+    asked: &Asked<'_>,
+    repository: &Arc<Repository>,
+    talk: &mut impl Duplex,
+) -> Result<(), Failure> {
+    let decoder = UploadDecoder::new(repository.pool().format());
+    let mut decoder = decoder.offering(asked.offers.clone());
+    let mut negotiation: Option<Negotiation> = None;
+    let mut said_in_all = 0;
+    while let Some(piece) = talk.next().await? {
+        let mut bytes = &piece[..];
+        let mut said = Vec::new();
+        loop {
+            match decoder.next(&mut bytes) {
+                Ok(Some(Said::Wants(wants))) if wants.fetch.wants.is_empty() => return Ok(()),
+                Ok(Some(Said::Wants(wants))) => {
+                    match Negotiation::begin(asked, repository, wants).await? {
+                        Ok((begun, _, out)) => {
+                            negotiation = Some(begun);
+                            talk.reply(out.into()).await?;
+                        }
+                        Err(why) => return Ok(talk.reply(Reply::error_line(&why)).await?),
+                    }
+                }
+                Ok(Some(other)) => said.push(other),
+                Ok(None) => break,
+                Err(error) => return Ok(talk.reply(Reply::error_line(&error)).await?),
+            }
+        }
+        said_in_all += said.len();
+        if said_in_all > OBJECTS_MAX {
+            let (what, max) = ("haves", OBJECTS_MAX);
+            let error = ProtocolError::TooMany { what, max };
+            return Ok(talk.reply(Reply::error_line(&error)).await?);
+        }
+        let Some(begun) = negotiation.take() else {
+            continue;
+        };
+        let reply = match begun.hear(said, Vec::new(), false).await? {
+            Ok((ended, Turn::Pack, head)) => ended.send(head).await?,
+            Ok((going_on, _, out)) => {
+                negotiation = Some(going_on);
+                talk.reply(out.into()).await?;
+                continue;
+            }
+            Err(why) => Reply::error_line(&why),
+        };
+        return Ok(talk.reply(reply).await?);
+    }
+    if !decoder.is_at_boundary() {
+        let error = Reply::error_line(&ProtocolError::Truncated);
+        talk.reply(error).await?;
+    }
+    Ok(())
 }
 
 type Heard = (Box<WantRequest>, Vec<Said>);

@@ -89,13 +89,16 @@ fn request_id(headers: &HeaderMap) -> Arc<str> {
         .filter(sound)
     {
         Some(text) => text.into(),
-        None => {
-            let mut bytes = [0u8; 8];
-            // Without randomness ids repeat, which is no reason to refuse a request.
-            let _ = getrandom::fill(&mut bytes);
-            format!("{:016x}", u64::from_be_bytes(bytes)).into()
-        }
+        None => new_request_id(),
     }
+}
+
+/// The id of a request that has none.
+pub(crate) fn new_request_id() -> Arc<str> {
+    let mut bytes = [0u8; 8];
+    // Without randomness ids repeat, which is no reason to refuse a request.
+    let _ = getrandom::fill(&mut bytes);
+    format!("{:016x}", u64::from_be_bytes(bytes)).into()
 }
 
 /// A panic on the way is our own fault and nobody else's business.

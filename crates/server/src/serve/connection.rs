@@ -10,7 +10,7 @@ use tokio::time::Sleep;
 
 /// A stream with two limits of no progress: until the first byte arrives (what follows has limits
 /// of its own), and while bytes wait to be taken.
-pub(super) struct Patient<S> {
+pub(crate) struct Patient<S> {
     stream: S,
     read_patience: Duration,
     write_patience: Duration,
@@ -22,7 +22,7 @@ pub(super) struct Patient<S> {
 }
 
 impl<S> Patient<S> {
-    pub(super) fn new(stream: S, read_patience: Duration, write_patience: Duration) -> Patient<S> {
+    pub(crate) fn new(stream: S, read_patience: Duration, write_patience: Duration) -> Patient<S> {
         Patient {
             stream,
             read_patience,

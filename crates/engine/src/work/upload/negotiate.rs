@@ -77,42 +77,86 @@ fn check(view: &View, request: &FetchRequest) -> Result<(), UploadError> {
     Ok(())
 }
 
-/// Answers what a client of versions 0 and 1 `said` behind its wants, in one request that stands
-/// for itself. Gives what the pack is made from where it follows now; `None` where the client is
-/// to come again, with more.
-///
-/// # Errors
-/// As [`answer`].
-pub fn converse(
-    view: &View,
-    hidden: HiddenRefs<'_>,
-    request: &WantRequest,
-    said: &[Said],
-    out: &mut Vec<u8>,
-) -> Result<Option<Plan>, UploadError> {
-    let wants = &request.fetch.wants;
-    check(view, &request.fetch)?;
-    let shallow = shallow(view, hidden, &request.fetch)?;
-    // Said before the client has said what it has: it is told at once, in every round.
-    if let Some(shallow) = &shallow
-        && request.fetch.depth.asks()
-    {
-        shallow.write(out);
-        out.extend_from_slice(pktline::FLUSH);
-    }
-    let mut negotiator = Negotiator::new(request);
-    let (mut haves, mut seen) = (Vec::new(), HashSet::new());
-    // Whether so many haves make us ready: asked for each have, and the same until one is added.
-    let mut known = (0, false);
-    let mut ready = |haves: &[ObjectId]| -> Result<bool, PoolError> {
-        if known.0 != haves.len() {
-            // Once ready, more haves change nothing about it.
-            let now = known.1 || all_reach(view, wants, haves)?;
-            known = (haves.len(), now);
+/// What follows what a client of versions 0 and 1 said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// The client goes on.
+    Theirs,
+    /// The client waits for what was written, and goes on: over HTTP in another request.
+    RoundEnded,
+    /// The pack.
+    Pack,
+}
+
+/// The negotiation with a client of versions 0 and 1: over a connection all of it, over HTTP one
+/// request, in which the client says again what it said before.
+#[derive(Debug)]
+pub struct Conversation {
+    request: Box<WantRequest>,
+    shallow: Option<Shallow>,
+    negotiator: Negotiator,
+    haves: Vec<ObjectId>,
+    seen: HashSet<ObjectId>,
+    /// Whether so many haves make us ready: asked for each have, and the same until one is added.
+    known: (usize, bool),
+}
+
+impl Conversation {
+    /// Begins with what the client wants. What becomes of its shallow history is told before it
+    /// says what it has; over HTTP in every round.
+    ///
+    /// # Errors
+    /// As [`answer`].
+    pub fn begin(
+        view: &View,
+        hidden: HiddenRefs<'_>,
+        request: Box<WantRequest>,
+        out: &mut Vec<u8>,
+    ) -> Result<Conversation, UploadError> {
+        check(view, &request.fetch)?;
+        let shallow = shallow(view, hidden, &request.fetch)?;
+        if let Some(shallow) = &shallow
+            && request.fetch.depth.asks()
+        {
+            shallow.write(out);
+            out.extend_from_slice(pktline::FLUSH);
         }
-        Ok(known.1)
-    };
-    for said in said {
+        Ok(Conversation {
+            negotiator: Negotiator::new(&request),
+            request,
+            shallow,
+            haves: Vec::new(),
+            seen: HashSet::new(),
+            known: (0, false),
+        })
+    }
+
+    /// Answers the next thing that the client says.
+    ///
+    /// # Errors
+    /// [`UploadError::Pool`].
+    pub fn hear(
+        &mut self,
+        view: &View,
+        said: &Said,
+        out: &mut Vec<u8>,
+    ) -> Result<Turn, UploadError> {
+        let Conversation {
+            request,
+            negotiator,
+            haves,
+            seen,
+            known,
+            ..
+        } = self;
+        let mut ready = |haves: &[ObjectId]| -> Result<bool, PoolError> {
+            if known.0 != haves.len() {
+                // Once ready, more haves change nothing about it.
+                let now = known.1 || all_reach(view, &request.fetch.wants, haves)?;
+                *known = (haves.len(), now);
+            }
+            Ok(known.1)
+        };
         match said {
             Said::Wants(_) => {}
             Said::Have(id) => {
@@ -120,19 +164,34 @@ pub fn converse(
                 if common && seen.insert(*id) {
                     haves.push(*id);
                 }
-                negotiator.have(out, id, common, || ready(&haves))?;
+                negotiator.have(out, id, common, || ready(haves))?;
             }
             Said::Flush => {
-                let pack_follows = negotiator.flush(out, || ready(&haves))?;
-                return Ok(pack_follows.then_some(Plan { haves, shallow }));
+                let pack_follows = negotiator.flush(out, || ready(haves))?;
+                return Ok(if pack_follows {
+                    Turn::Pack
+                } else {
+                    Turn::RoundEnded
+                });
             }
             Said::Done => {
                 negotiator.done(out);
-                return Ok(Some(Plan { haves, shallow }));
+                return Ok(Turn::Pack);
             }
         }
+        Ok(Turn::Theirs)
     }
-    Ok(None)
+
+    /// What the client wants, and what its pack is made from.
+    pub fn end(self) -> (Box<WantRequest>, Plan) {
+        let Conversation {
+            request,
+            shallow,
+            haves,
+            ..
+        } = self;
+        (request, Plan { haves, shallow })
+    }
 }
 
 /// Whether each of `wants` reaches one of `haves`. What is no commit, under its tags, has no

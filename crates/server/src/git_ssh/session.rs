@@ -1,0 +1,104 @@
+//! One session: a service of a repository, on a channel.
+
+use std::sync::Arc;
+
+use govc_engine::{RepoId, Repository, Via};
+use govc_git::wire::{ProtocolVersion, Service};
+
+use super::command::Asked;
+use super::talk::Talk;
+use crate::app::App;
+use crate::app::error::AppError;
+use crate::git_service::reply::Reply;
+use crate::git_service::{self, Duplex, Failure, action, advertisement, receive_pack, upload_pack};
+use crate::http::caller::Caller;
+
+/// What git's own programs end with when they give up.
+const FATAL: u32 = 128;
+
+/// Does what is asked, tells the client how it ended, and closes the channel.
+pub(super) async fn run(
+    app: App,
+    caller: Caller,
+    asked: Asked,
+    version: ProtocolVersion,
+    mut talk: Talk,
+) {
+    let refused = match asked {
+        Asked::Git(service, id) => {
+            match serve(&app, &caller, service, &id, version, &mut talk).await {
+                Ok(()) => None,
+                Err(Failure::Input(error)) => {
+                    tracing::debug!(request_id = %caller.request_id, %error, "an SSH session was cut off");
+                    Some((FATAL, format!("fatal: {error}\n")))
+                }
+                Err(Failure::App(AppError::RepoNotFound { .. })) => Some(not_found()),
+                Err(Failure::App(AppError::Internal(cause))) => {
+                    let why = git_service::our_fault(&*cause);
+                    Some((FATAL, format!("fatal: {why}\n")))
+                }
+                Err(Failure::App(error)) => Some((1, format!("ERROR: {error}\n"))),
+            }
+        }
+        Asked::NoRepository => Some(not_found()),
+        Asked::Other => Some((1, no_shell(&caller))),
+    };
+    let status = match refused {
+        None => 0,
+        Some((status, text)) => {
+            // Who is gone is not told.
+            let _ = talk.complain(text).await;
+            status
+        }
+    };
+    talk.end(status).await;
+}
+
+fn not_found() -> (u32, String) {
+    (1, "ERROR: Repository not found.\n".to_owned())
+}
+
+fn no_shell(caller: &Caller) -> String {
+    format!(
+        "Hi {}, you've authenticated, but govc does not provide shell access.\n",
+        caller.name
+    )
+}
+
+async fn serve(
+    app: &App,
+    caller: &Caller,
+    service: Service,
+    id: &RepoId,
+    version: ProtocolVersion,
+    talk: &mut Talk,
+) -> Result<(), Failure> {
+    let repository: Arc<Repository> = app.repository(caller, id, action(service)).await?;
+    let mut offers = app.offers(&caller.request_id);
+    // Bundles are fetched over HTTP, from where users are known to find it.
+    let origin = app
+        .config()
+        .server
+        .public_url
+        .trim_end_matches('/')
+        .to_owned();
+    offers.bundle_uri &= !origin.is_empty();
+    let advertised =
+        advertisement::write(Vec::new(), &repository, service, version, offers.clone()).await?;
+    talk.reply(Reply::Whole(advertised)).await?;
+    match service {
+        Service::UploadPack => {
+            let asked = upload_pack::Asked {
+                app,
+                caller,
+                offers,
+                origin,
+            };
+            upload_pack::converse(asked, repository, version, talk).await
+        }
+        Service::ReceivePack => {
+            let reply = receive_pack::answer(app, caller, Via::Ssh, repository, &mut *talk).await?;
+            Ok(talk.reply(reply).await?)
+        }
+    }
+}
