@@ -121,9 +121,9 @@ fn each_version_of_the_protocol_clones_fetches_and_pushes() {
         for number in 0..40 {
             git.commit("work", "mine", format!("{number}\n"));
         }
-        git.run("-C source checkout -q main");
-        let theirs = git.commit("source", "theirs", "theirs\n");
-        git.run(&format!("-C source push -q {url} main"));
+        git.run("clone -q source other");
+        let theirs = git.commit("other", "theirs", "theirs\n");
+        git.run(&format!("-C other push -q {url} main"));
         git.run("-C work pull -q --rebase origin main");
         assert_eq!(git.run("-C work rev-parse HEAD~40"), theirs);
         git.run("-C work push -q origin HEAD:refs/heads/a HEAD:refs/heads/b");
@@ -156,8 +156,9 @@ fn sha256_repositories_and_empty_ones() {
     let Story { server, git } = Story::new();
     server.create_as(&json!({"id": "group/long", "object_format": "sha256"}));
     let url = server.ssh_url("group/long");
-    git.run(&format!("clone -q {url} work"));
-    assert_eq!(git.run("-C work rev-parse --show-object-format"), "sha256");
+    git.run("init -q --object-format=sha256 work");
+    git.run(&format!("-C work remote add origin {url}"));
+    assert_eq!(git.run(&format!("ls-remote {url}")), "");
     let commit = git.commit("work", "a", "a\n");
     git.run("-C work push -q origin main");
     git.run(&format!("clone -q {url} again"));
@@ -193,10 +194,7 @@ fn nothing_else_can_be_run() {
     assert!(!said.status.success());
     // Forwarding: of a connection, of a port of the server, of an agent.
     let said = ran(&mut story.ssh("ada", &["-W", "127.0.0.1:22"]));
-    assert!(
-        said.stderr.contains("administratively prohibited"),
-        "{said}"
-    );
+    assert!(said.stderr.contains("stdio forwarding failed"), "{said}");
     let said = ran(&mut story.ssh(
         "ada",
         &[

@@ -1,8 +1,10 @@
 //! Repositories.
 
+use std::collections::BTreeMap;
+
 use govc_engine::journal::Moment;
 use govc_engine::repository::record::{Quotas, RepoIdError, Retention};
-use govc_engine::{RefName, RepoId, RepositoryRecord, Seq, Settings, Storage, Time};
+use govc_engine::{FsckSeverity, RefName, RepoId, RepositoryRecord, Seq, Settings, Storage, Time};
 use govc_git::{ObjectFormat, ObjectId, refname};
 use serde::{Deserialize, Serialize};
 
@@ -132,7 +134,10 @@ pub struct SettingsBody {
     deny_non_fast_forwards: bool,
     deny_deletes: bool,
     fsck_objects: bool,
+    fsck_severities: BTreeMap<String, &'static str>,
     hide_refs: Vec<String>,
+    hide_refs_from_fetches: Vec<String>,
+    hide_refs_from_pushes: Vec<String>,
     quotas: QuotasBody,
     retention: RetentionBody,
 }
@@ -156,7 +161,14 @@ impl From<&Settings> for SettingsBody {
             deny_non_fast_forwards: settings.deny_non_fast_forwards,
             deny_deletes: settings.deny_deletes,
             fsck_objects: settings.fsck_objects,
+            fsck_severities: settings
+                .fsck_severities
+                .iter()
+                .map(|(finding, severity)| (finding.clone(), severity.name()))
+                .collect(),
             hide_refs: settings.hide_refs.clone(),
+            hide_refs_from_fetches: settings.hide_refs_from_fetches.clone(),
+            hide_refs_from_pushes: settings.hide_refs_from_pushes.clone(),
             quotas: QuotasBody {
                 bytes: settings.quotas.bytes,
                 objects: settings.quotas.objects,
@@ -297,7 +309,10 @@ pub struct PatchSettings {
     deny_non_fast_forwards: Option<bool>,
     deny_deletes: Option<bool>,
     fsck_objects: Option<bool>,
+    fsck_severities: Option<BTreeMap<String, String>>,
     hide_refs: Option<Vec<String>>,
+    hide_refs_from_fetches: Option<Vec<String>>,
+    hide_refs_from_pushes: Option<Vec<String>>,
     quotas: Option<PatchQuotas>,
     retention: Option<PatchRetention>,
 }
@@ -341,21 +356,30 @@ impl TryFrom<PatchRepository> for RepositoryPatch {
     fn try_from(patch: PatchRepository) -> Result<RepositoryPatch, Invalid> {
         let settings = patch.settings.unwrap_or_default();
         const HIDE_REFS_MAX: usize = 100;
-        if let Some(hidden) = &settings.hide_refs {
+        for (field, hidden) in [
+            ("hide_refs", &settings.hide_refs),
+            ("hide_refs_from_fetches", &settings.hide_refs_from_fetches),
+            ("hide_refs_from_pushes", &settings.hide_refs_from_pushes),
+        ] {
+            let Some(hidden) = hidden else { continue };
             if hidden.len() > HIDE_REFS_MAX {
-                return Err(Invalid::field("settings.hide_refs", "at most 100 prefixes"));
+                return Err(Invalid::field(
+                    format!("settings.{field}"),
+                    "at most 100 prefixes",
+                ));
             }
             for (number, prefix) in hidden.iter().enumerate() {
                 // As git's transfer.hideRefs has them: `!` takes back, `^` means unstripped names.
                 let name = prefix.trim_start_matches(['!', '^']).trim_end_matches('/');
                 if !name.starts_with("refs") || name.len() > refname::REF_NAME_BYTES_MAX {
                     return Err(Invalid::field(
-                        format!("settings.hide_refs[{number}]"),
+                        format!("settings.{field}[{number}]"),
                         "the beginning of a full ref name, refs/…",
                     ));
                 }
             }
         }
+        settings.check_severities()?;
         Ok(RepositoryPatch {
             id: patch.id.map(|text| repo_id("id", &text)).transpose()?,
             description: patch.description.map(description).transpose()?,
@@ -383,6 +407,26 @@ impl RepositoryPatch {
 }
 
 impl PatchSettings {
+    fn check_severities(&self) -> Result<(), Invalid> {
+        const FINDINGS_MAX: usize = 200;
+        let severities = self.fsck_severities.iter().flatten();
+        for (number, (finding, severity)) in severities.enumerate() {
+            let field = || format!("settings.fsck_severities.{finding}");
+            let sound = (1..=64).contains(&finding.len())
+                && finding.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            if !sound || number >= FINDINGS_MAX {
+                return Err(Invalid::field(
+                    "settings.fsck_severities",
+                    "names as in git's receive.fsck.<msg-id>, at most 200",
+                ));
+            }
+            if FsckSeverity::from_name(severity).is_none() {
+                return Err(Invalid::field(field(), "\"ignore\", \"warn\" or \"error\""));
+            }
+        }
+        Ok(())
+    }
+
     fn apply(&self, settings: &mut Settings) {
         let set = |place: &mut bool, value: Option<bool>| {
             if let Some(value) = value {
@@ -395,8 +439,29 @@ impl PatchSettings {
         );
         set(&mut settings.deny_deletes, self.deny_deletes);
         set(&mut settings.fsck_objects, self.fsck_objects);
-        if let Some(hidden) = &self.hide_refs {
-            settings.hide_refs.clone_from(hidden);
+        if let Some(severities) = &self.fsck_severities {
+            let severities = severities.iter().filter_map(|(finding, severity)| {
+                Some((
+                    finding.to_ascii_lowercase(),
+                    FsckSeverity::from_name(severity)?,
+                ))
+            });
+            settings.fsck_severities = severities.collect();
+        }
+        for (place, hidden) in [
+            (&mut settings.hide_refs, &self.hide_refs),
+            (
+                &mut settings.hide_refs_from_fetches,
+                &self.hide_refs_from_fetches,
+            ),
+            (
+                &mut settings.hide_refs_from_pushes,
+                &self.hide_refs_from_pushes,
+            ),
+        ] {
+            if let Some(hidden) = hidden {
+                place.clone_from(hidden);
+            }
         }
         if let Some(quotas) = &self.quotas {
             let Quotas {

@@ -23,7 +23,9 @@ pub use repository::key::{RepoKey, Seq};
 pub use repository::lfs::{Lfs, LfsLock, LfsObject, LfsOid};
 pub use repository::publish::{Pending, Proposal, PublishError, Published, Refusal};
 pub use repository::quarantine::{INLINE_BYTES_MAX, QuarantineError, Quarantined};
-pub use repository::record::{ForkedFrom, RepoId, RepositoryRecord, Settings, Storage};
+pub use repository::record::{
+    ForkedFrom, FsckSeverities, FsckSeverity, RepoId, RepositoryRecord, Settings, Storage,
+};
 pub use repository::refs::{RefName, Refs, Target};
 pub use repository::snapshot::Snapshot;
 pub use repository::{Repository, ToKeep, Unpacked, Usage};

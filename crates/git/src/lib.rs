@@ -1,6 +1,7 @@
 //! Git's formats and wire protocol: bytes in, values out. No sockets, no files, no clock.
 
 pub mod bundle;
+pub mod config;
 pub mod ignore;
 pub mod message;
 pub mod object;

@@ -22,8 +22,8 @@ use crate::app::App;
 use crate::config::{Config, ConfigError};
 use crate::git_ssh::{self, Connections, keys::HostKeyError};
 use crate::router::router;
-use lists::ListsThread;
 pub(crate) use connection::Patient;
+use lists::ListsThread;
 
 pub use storage::{Storage, open};
 
@@ -105,6 +105,7 @@ pub async fn serve(
         None => None,
     };
     let app = App::new(config);
+    app.listens(address);
 
     let opening = {
         let config = app.config().clone();

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use govc_engine::journal::PackId;
 use govc_engine::repository::record::{Quotas, Retention};
 use govc_engine::{
-    Cause, CauseKind, Entry, EntryEdit, ForkedFrom, Idempotency, LfsLock, LfsObject, LfsOid,
-    NewObject, NewObjects, ObjectBody, RefName, RepoId, RepoKey, RepositoryRecord, Settings,
-    Storage, Target, Time, Via,
+    Cause, CauseKind, Entry, EntryEdit, ForkedFrom, FsckSeverity, Idempotency, LfsLock, LfsObject,
+    LfsOid, NewObject, NewObjects, ObjectBody, RefName, RepoId, RepoKey, RepositoryRecord,
+    Settings, Storage, Target, Time, Via,
 };
 use govc_git::{ObjectFormat, ObjectId, ObjectKind};
 use govc_store::format::{Encoder, FormatError, decode_entry, encode_entry, named_repository};
@@ -50,16 +50,25 @@ fn record(format: ObjectFormat) -> impl Strategy<Value = RepositoryRecord> {
             seq,
         });
     let limit = || prop::option::of(any::<u64>());
+    let severity = prop::sample::select(vec![
+        FsckSeverity::Ignore,
+        FsckSeverity::Warn,
+        FsckSeverity::Error,
+    ]);
     let settings = (
         any::<[bool; 3]>(),
-        prop::collection::vec(".{0,9}", 0..3),
+        prop::collection::vec(prop::collection::vec(".{0,9}", 0..3), 3),
+        prop::collection::btree_map("[a-z]{1,9}", severity, 0..3),
         (limit(), limit(), limit(), limit(), limit()),
     );
-    let settings = settings.prop_map(|(flags, hide_refs, limits)| Settings {
+    let settings = settings.prop_map(|(flags, hidden, fsck_severities, limits)| Settings {
         deny_non_fast_forwards: flags[0],
         deny_deletes: flags[1],
         fsck_objects: flags[2],
-        hide_refs,
+        fsck_severities,
+        hide_refs: hidden[0].clone(),
+        hide_refs_from_fetches: hidden[1].clone(),
+        hide_refs_from_pushes: hidden[2].clone(),
         quotas: Quotas {
             bytes: limits.0,
             objects: limits.1,

@@ -1,5 +1,6 @@
 //! What the catalogue knows of a repository.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -43,12 +44,56 @@ pub struct Settings {
     pub deny_deletes: bool,
     /// Check pushed objects as git's `receive.fsckObjects`. On by default.
     pub fsck_objects: bool,
+    /// What becomes of an object with a finding, by git's name for it, where that differs from
+    /// what [`Severity`](govc_git::object::check::Severity) says, as git's `receive.fsck.<msg-id>`.
+    /// Names are in lower case: git does not look at theirs.
+    pub fsck_severities: FsckSeverities,
     /// Ref prefixes that are not advertised, as git's `transfer.hideRefs`.
     pub hide_refs: Vec<String>,
+    /// The same for fetches alone, as git's `uploadpack.hideRefs`; what stands here decides first.
+    pub hide_refs_from_fetches: Vec<String>,
+    /// The same for pushes alone, as git's `receive.hideRefs`; what stands here decides first.
+    pub hide_refs_from_pushes: Vec<String>,
     /// Limits of this repository; `None` is the server's default.
     pub quotas: Quotas,
     /// How long history is kept; `None` is for ever.
     pub retention: Retention,
+}
+
+/// What becomes of objects, by the name of what is found wrong with them, in lower case.
+pub type FsckSeverities = BTreeMap<String, FsckSeverity>;
+
+/// What becomes of an arriving object with a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FsckSeverity {
+    /// It is taken, and nothing is said.
+    Ignore,
+    /// It is taken, and it is said.
+    Warn,
+    /// It is refused.
+    Error,
+}
+
+impl FsckSeverity {
+    /// As git spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            FsckSeverity::Ignore => "ignore",
+            FsckSeverity::Warn => "warn",
+            FsckSeverity::Error => "error",
+        }
+    }
+
+    /// What `name` names.
+    pub fn from_name(name: &str) -> Option<FsckSeverity> {
+        [
+            FsckSeverity::Ignore,
+            FsckSeverity::Warn,
+            FsckSeverity::Error,
+        ]
+        .into_iter()
+        .find(|severity| severity.name() == name)
+    }
 }
 
 /// Limits of a repository. `None`: the server's default.
@@ -208,7 +253,10 @@ impl Default for Settings {
             deny_non_fast_forwards: false,
             deny_deletes: false,
             fsck_objects: true,
+            fsck_severities: FsckSeverities::new(),
             hide_refs: Vec::new(),
+            hide_refs_from_fetches: Vec::new(),
+            hide_refs_from_pushes: Vec::new(),
             quotas: Quotas::default(),
             retention: Retention::default(),
         }

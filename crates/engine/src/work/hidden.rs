@@ -6,17 +6,28 @@ use crate::Settings;
 pub const INTERNAL_PREFIX: &[u8] = b"refs/govc/";
 
 /// Which refs of a repository are hidden: those of the server itself, and what its settings say
-/// as git's `transfer.hideRefs` (git-config(1)).
+/// as git's `transfer.hideRefs`, `uploadpack.hideRefs` and `receive.hideRefs` (git-config(1)).
 #[derive(Debug, Clone, Copy)]
 pub struct HiddenRefs<'a> {
     rules: &'a [String],
+    /// Those of one service, which decide first.
+    own: &'a [String],
 }
 
 impl<'a> HiddenRefs<'a> {
-    /// The rules of `settings`.
+    /// What `settings` hide from fetches.
     pub fn of(settings: &'a Settings) -> HiddenRefs<'a> {
         HiddenRefs {
             rules: &settings.hide_refs,
+            own: &settings.hide_refs_from_fetches,
+        }
+    }
+
+    /// What `settings` hide from pushes.
+    pub fn from_pushes(settings: &'a Settings) -> HiddenRefs<'a> {
+        HiddenRefs {
+            rules: &settings.hide_refs,
+            own: &settings.hide_refs_from_pushes,
         }
     }
 
@@ -26,7 +37,7 @@ impl<'a> HiddenRefs<'a> {
         if name.starts_with(INTERNAL_PREFIX) {
             return true;
         }
-        for rule in self.rules.iter().rev() {
+        for rule in self.rules.iter().chain(self.own).rev() {
             let (hides, prefix) = match rule.strip_prefix('!') {
                 Some(shown) => (false, shown),
                 None => (true, rule.as_str()),
@@ -54,8 +65,11 @@ mod tests {
             hide_refs: ["refs/pull", "refs/x/", "!refs/pull/1"]
                 .map(str::to_owned)
                 .into(),
+            hide_refs_from_pushes: ["refs/heads", "!refs/x"].map(str::to_owned).into(),
             ..Settings::default()
         };
+        let own = HiddenRefs::from_pushes(&settings);
+        assert!(own.hides(b"refs/heads/main") && !own.hides(b"refs/x/y"));
         let hidden = HiddenRefs::of(&settings);
         for (name, expected) in [
             ("refs/heads/main", false),

@@ -7,7 +7,6 @@
 //! first byte leaves them a chance.
 
 mod commit;
-mod config;
 mod gitmodules;
 mod headers;
 mod tag;

@@ -15,6 +15,7 @@ pub mod repos;
 pub mod residence;
 pub mod state;
 
+use std::net::SocketAddr;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -51,6 +52,8 @@ struct Inner {
     served: OnceLock<Served>,
     /// What those who came by SSH show to Git LFS.
     passes: Passes,
+    /// Where HTTP is listened on.
+    http_address: OnceLock<SocketAddr>,
     /// Set when the server is about to stop.
     draining: AtomicBool,
     memory: Memory,
@@ -103,6 +106,7 @@ impl App {
             config,
             served: OnceLock::new(),
             passes: Passes::default(),
+            http_address: OnceLock::new(),
             draining: AtomicBool::new(false),
             answers,
             logged: Arc::default(),
@@ -131,6 +135,21 @@ impl App {
             .listen(Arc::clone(&self.0.logged) as Arc<dyn Listener>);
         // Only the first one counts; there is no second.
         let _ = self.0.served.set(served);
+    }
+
+    /// HTTP is listened on at `address`.
+    pub fn listens(&self, address: SocketAddr) {
+        // Only the first one counts; there is no second.
+        let _ = self.0.http_address.set(address);
+    }
+
+    /// The server as somebody sees it who did not come by HTTP.
+    pub fn http_origin(&self) -> String {
+        let public = self.0.config.server.public_url.trim_end_matches('/');
+        match self.0.http_address.get() {
+            Some(address) if public.is_empty() => format!("http://{address}"),
+            _ => public.to_owned(),
+        }
     }
 
     /// From now on `/health/ready` says that the server is about to stop.

@@ -73,7 +73,7 @@ fn receive_pack(
     let format = view.pool.format();
     let capabilities = advertise::receive_pack_capabilities(format);
     let mut refs = RefAdvertisement::begin(out, version, format, capabilities);
-    let hidden = HiddenRefs::of(&snapshot.record.settings);
+    let hidden = HiddenRefs::from_pushes(&snapshot.record.settings);
     shown_refs(view, hidden, &[b"refs/"], false, |shown| {
         refs.write(out, shown);
     })?;

@@ -1,7 +1,9 @@
-//! What a client asks to be run: a line as for a shell, of which two are understood.
+//! What a client asks to be run: a line as for a shell, of which three are understood.
 
 use govc_engine::RepoId;
 use govc_git::wire::Service;
+
+use crate::app::Action;
 
 /// A line longer than this is nobody's.
 const LINE_BYTES_MAX: usize = 8 << 10;
@@ -11,6 +13,8 @@ const LINE_BYTES_MAX: usize = 8 << 10;
 pub(super) enum Asked {
     /// A service of a repository.
     Git(Service, RepoId),
+    /// To read a repository's large files, or to write them too, by HTTP.
+    Lfs(Action, RepoId),
     /// A service of what can be no repository.
     NoRepository,
     /// Anything else.
@@ -19,7 +23,7 @@ pub(super) enum Asked {
 
 impl Asked {
     /// Reads `git-upload-pack 'path'`, `git upload-pack 'path'` and the same with `receive-pack`.
-    /// The path may begin with `/`, `~/` or nothing, and end with `.git` or not.
+    /// `git-lfs-authenticate 'path' download` or `upload` is Git LFS's own. The path may begin with `/`, `~/` or nothing, and end with `.git` or not.
     pub(super) fn parse(line: &[u8]) -> Asked {
         if line.len() > LINE_BYTES_MAX {
             return Asked::Other;
@@ -28,6 +32,20 @@ impl Asked {
             return Asked::Other;
         };
         let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        // Older clients name the object too.
+        if let [b"git-lfs-authenticate", path, operation]
+        | [b"git-lfs-authenticate", path, operation, _] = words[..]
+        {
+            let action = match operation {
+                b"download" => Action::Read,
+                b"upload" => Action::Write,
+                _ => return Asked::Other,
+            };
+            return match repository(path) {
+                Some(id) => Asked::Lfs(action, id),
+                None => Asked::NoRepository,
+            };
+        }
         let (service, path) = match words[..] {
             [b"git-upload-pack", path] | [b"git", b"upload-pack", path] => {
                 (Service::UploadPack, path)
@@ -105,6 +123,12 @@ mod tests {
             ("git-upload-pack '/../etc'", Asked::NoRepository),
             ("git-upload-pack '~root/hello'", Asked::NoRepository),
             ("git-upload-pack ''", Asked::NoRepository),
+            (
+                "git-lfs-authenticate '/hello.git' upload",
+                Asked::Lfs(Action::Write, RepoId::parse("hello").unwrap()),
+            ),
+            ("git-lfs-authenticate hello frobnicate", Asked::Other),
+            ("git-lfs-transfer hello upload", Asked::Other),
             ("git-upload-pack", Asked::Other),
             ("git-upload-pack 'hello", Asked::Other),
             ("git-upload-pack 'hello'; ls", Asked::Other),

@@ -7,8 +7,9 @@ use govc_git::wire::{ProtocolVersion, Service};
 
 use super::command::Asked;
 use super::talk::Talk;
-use crate::app::App;
 use crate::app::error::AppError;
+use crate::app::lfs::passes;
+use crate::app::{Action, App};
 use crate::git_service::reply::Reply;
 use crate::git_service::{self, Duplex, Failure, action, advertisement, receive_pack, upload_pack};
 use crate::http::caller::Caller;
@@ -40,6 +41,11 @@ pub(super) async fn run(
                 Err(Failure::App(error)) => Some((1, format!("ERROR: {error}\n"))),
             }
         }
+        Asked::Lfs(action, id) => match let_transfer(&app, &caller, action, &id, &mut talk).await {
+            Ok(()) => None,
+            Err(Failure::App(AppError::RepoNotFound { .. })) => Some(not_found()),
+            Err(error) => Some((1, format!("ERROR: {error}\n"))),
+        },
         Asked::NoRepository => Some(not_found()),
         Asked::Other => Some((1, no_shell(&caller))),
     };
@@ -58,6 +64,23 @@ fn not_found() -> (u32, String) {
     (1, "ERROR: Repository not found.\n".to_owned())
 }
 
+/// Tells Git LFS where and as whom it transfers large files: by HTTP, with a pass.
+async fn let_transfer(
+    app: &App,
+    caller: &Caller,
+    action: Action,
+    id: &RepoId,
+    talk: &mut Talk,
+) -> Result<(), Failure> {
+    let pass = app.lfs_pass(caller, id, action).await?;
+    let told = serde_json::json!({
+        "href": format!("{}/{id}.git/info/lfs", app.http_origin()),
+        "header": { "Authorization": pass },
+        "expires_in": passes::LIFE.as_secs(),
+    });
+    Ok(talk.reply(told.to_string().into_bytes().into()).await?)
+}
+
 fn no_shell(caller: &Caller) -> String {
     format!(
         "Hi {}, you've authenticated, but govc does not provide shell access.\n",
@@ -74,15 +97,9 @@ async fn serve(
     talk: &mut Talk,
 ) -> Result<(), Failure> {
     let repository: Arc<Repository> = app.repository(caller, id, action(service)).await?;
-    let mut offers = app.offers(&caller.request_id);
-    // Bundles are fetched over HTTP, from where users are known to find it.
-    let origin = app
-        .config()
-        .server
-        .public_url
-        .trim_end_matches('/')
-        .to_owned();
-    offers.bundle_uri &= !origin.is_empty();
+    let offers = app.offers(&caller.request_id);
+    // Bundles are fetched over HTTP.
+    let origin = app.http_origin();
     let advertised =
         advertisement::write(Vec::new(), &repository, service, version, offers.clone()).await?;
     talk.reply(Reply::Whole(advertised)).await?;

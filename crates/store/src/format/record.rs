@@ -1,7 +1,7 @@
 //! A repository's record: fields with numbers, so that later versions can add some.
 
 use govc_engine::repository::record::{Quotas, Retention};
-use govc_engine::{ForkedFrom, RepoId, RepositoryRecord, Settings, Storage, Time};
+use govc_engine::{ForkedFrom, FsckSeverity, RepoId, RepositoryRecord, Settings, Storage, Time};
 
 use super::codec::{Decoder, Encoder, FormatError, format_byte, format_of};
 
@@ -24,6 +24,9 @@ mod field {
     pub(super) const QUOTA_REFS: u64 = 26;
     pub(super) const QUOTA_PUSH_BYTES: u64 = 27;
     pub(super) const RETENTION_REFS_SECONDS: u64 = 28;
+    pub(super) const HIDE_REF_FROM_FETCHES: u64 = 29;
+    pub(super) const HIDE_REF_FROM_PUSHES: u64 = 30;
+    pub(super) const FSCK_SEVERITY: u64 = 31;
 }
 
 /// Fields as number, length, content. What is the default is left out.
@@ -90,8 +93,27 @@ pub(crate) fn encode_record(
             write(number, &|o| o.byte(u8::from(value)));
         }
     }
-    for prefix in &settings.hide_refs {
-        write(field::HIDE_REF, &|o| o.raw(prefix.as_bytes()));
+    for (number, prefixes) in [
+        (field::HIDE_REF, &settings.hide_refs),
+        (
+            field::HIDE_REF_FROM_FETCHES,
+            &settings.hide_refs_from_fetches,
+        ),
+        (field::HIDE_REF_FROM_PUSHES, &settings.hide_refs_from_pushes),
+    ] {
+        for prefix in prefixes {
+            write(number, &|o| o.raw(prefix.as_bytes()));
+        }
+    }
+    for (finding, severity) in &settings.fsck_severities {
+        write(field::FSCK_SEVERITY, &|o| {
+            o.byte(match severity {
+                FsckSeverity::Ignore => 1,
+                FsckSeverity::Warn => 2,
+                FsckSeverity::Error => 3,
+            });
+            o.string(finding.as_bytes());
+        });
     }
     for (number, value) in [
         (field::QUOTA_BYTES, settings.quotas.bytes),
@@ -165,6 +187,22 @@ pub(crate) fn decode_record(input: &mut Decoder) -> Result<RepositoryRecord, For
             field::DENY_DELETES => settings.deny_deletes = flag(&mut content)?,
             field::FSCK_OBJECTS => settings.fsck_objects = flag(&mut content)?,
             field::HIDE_REF => settings.hide_refs.push(text(&mut content)?),
+            field::HIDE_REF_FROM_FETCHES => {
+                settings.hide_refs_from_fetches.push(text(&mut content)?);
+            }
+            field::HIDE_REF_FROM_PUSHES => {
+                settings.hide_refs_from_pushes.push(text(&mut content)?);
+            }
+            field::FSCK_SEVERITY => {
+                let severity = match content.byte(WHAT)? {
+                    1 => FsckSeverity::Ignore,
+                    2 => FsckSeverity::Warn,
+                    3 => FsckSeverity::Error,
+                    _ => return Err(invalid),
+                };
+                let finding = content.text(WHAT)?;
+                settings.fsck_severities.insert(finding, severity);
+            }
             field::QUOTA_BYTES => quotas.bytes = Some(content.number(WHAT)?),
             field::QUOTA_OBJECTS => quotas.objects = Some(content.number(WHAT)?),
             field::QUOTA_REFS => quotas.refs = Some(content.number(WHAT)?),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use govc_engine::journal::PackId;
 use govc_engine::{
     Cause, CauseKind, Entry, EntryEdit, NewObjects, RefName, Refs, RepoId, RepoKey,
-    RepositoryRecord, Settings, Target, Via,
+    RepositoryRecord, Target, Via,
 };
 
 use govc_git::pack::{IndexLimits, index_pack};
@@ -202,6 +202,11 @@ impl Store {
         let config = disk::read_if_any(disk, &config_path, 1 << 20)?.unwrap_or_default();
         let config = String::from_utf8(config).map_err(|_| refused("its config is not UTF-8"))?;
         let format = config::object_format(&config).map_err(refused)?;
+        let (settings, left) = config::settings(config.as_bytes());
+        notes.extend(
+            left.iter()
+                .map(|what| format!("in {}: {what}", dir.display())),
+        );
         for (file, why) in [
             (
                 "objects/info/alternates",
@@ -260,7 +265,7 @@ impl Store {
             created_at: now,
             deleted_at: None,
             expires_at: None,
-            settings: Settings::default(),
+            settings,
         };
         edits.insert(
             0,

@@ -13,6 +13,7 @@ use super::Progress;
 use super::links::Links;
 use super::sound_trees::SoundTrees;
 use crate::pool::CommitFacts;
+use crate::{FsckSeverities, FsckSeverity};
 
 /// Text about a push that is said at most: an error for each of a million objects helps nobody.
 const MESSAGE_BYTES_MAX: usize = 16 << 10;
@@ -20,8 +21,8 @@ const MESSAGE_BYTES_MAX: usize = 16 << 10;
 /// What was found out about the objects of a push.
 pub(super) struct Inspector<'a> {
     format: ObjectFormat,
-    /// Whether objects are checked as git's fsck does.
-    fsck: bool,
+    /// Objects are checked as git's fsck does, but for what becomes of these findings.
+    fsck: Option<FsckSeverities>,
     /// Commits, in the order of the pack.
     pub(super) commits: Vec<(ObjectId, CommitFacts)>,
     /// What the objects name; `None` where that is not asked.
@@ -45,7 +46,7 @@ pub(super) struct Inspector<'a> {
 impl<'a> Inspector<'a> {
     pub(super) fn new(
         format: ObjectFormat,
-        fsck: bool,
+        fsck: Option<FsckSeverities>,
         links: bool,
         progress: &'a dyn Fn(Progress),
     ) -> Inspector<'a> {
@@ -77,7 +78,7 @@ impl<'a> Inspector<'a> {
         if kind == ObjectKind::Blob {
             return Ok(());
         }
-        if self.fsck {
+        if let Some(severities) = &self.fsck {
             let (messages, refused) = (&mut self.messages, &mut self.refused);
             let (special, tree_findings) = (&mut self.special, &mut self.tree_findings);
             check::check_object(
@@ -86,7 +87,7 @@ impl<'a> Inspector<'a> {
                 self.format,
                 &mut |finding| {
                     *tree_findings += u64::from(kind == ObjectKind::Tree);
-                    say(messages, refused, id, &finding);
+                    say(messages, refused, severities, id, &finding);
                 },
                 &mut |file, blob| {
                     let trees = special.entry((blob.to_owned(), file)).or_default();
@@ -119,7 +120,7 @@ impl<'a> Inspector<'a> {
         if object.kind != ObjectKind::Tree || !is_base_sound {
             return Ok(false);
         }
-        let (fsck, format) = (self.fsck, self.format);
+        let (fsck, format) = (self.fsck.is_some(), self.format);
         let (special, links) = (&mut self.special, &mut self.links);
         let mut malformed = None;
         let enough = self.sound.look_at_new(object, |entries| {
@@ -156,9 +157,11 @@ impl<'a> Inspector<'a> {
         &mut self,
         mut find: impl FnMut(&oid, &[ObjectId]) -> Result<Option<Object>, E>,
     ) -> Result<(), E> {
+        let none = FsckSeverities::new();
+        let severities = self.fsck.as_ref().unwrap_or(&none);
         for ((id, file), trees) in std::mem::take(&mut self.special) {
             let (messages, refused) = (&mut self.messages, &mut self.refused);
-            let mut say = |finding| say(messages, refused, &id, &finding);
+            let mut say = |finding| say(messages, refused, severities, &id, &finding);
             match find(&id, &trees)? {
                 Some(object) if object.kind == ObjectKind::Blob => {
                     check::check_special(file, &object.data, &mut say);
@@ -190,13 +193,24 @@ impl PackVisitor for Inspector<'_> {
 }
 
 /// Notes a finding in git's words.
-fn say(messages: &mut String, refused: &mut bool, id: &oid, finding: &Finding) {
-    let word = match finding.severity {
-        Severity::Error => {
+fn say(
+    messages: &mut String,
+    refused: &mut bool,
+    severities: &FsckSeverities,
+    id: &oid,
+    finding: &Finding,
+) {
+    let own = match severities.is_empty() {
+        true => None,
+        false => severities.get(&finding.id.to_ascii_lowercase()),
+    };
+    let word = match (own, finding.severity) {
+        (Some(FsckSeverity::Ignore), _) => return,
+        (Some(FsckSeverity::Error), _) | (None, Severity::Error) => {
             *refused = true;
             "error"
         }
-        Severity::Warn => "warning",
+        (Some(FsckSeverity::Warn), _) | (None, Severity::Warn) => "warning",
     };
     if messages.len() < MESSAGE_BYTES_MAX {
         let Finding { id: name, text, .. } = finding;

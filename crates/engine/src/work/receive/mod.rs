@@ -29,7 +29,10 @@ pub use proposal::{Decision, PushProposal};
 use super::hidden::HiddenRefs;
 use crate::journal::{PackId, PackSpool};
 use crate::pool::{GraphSource, PoolError};
-use crate::{Cause, NewObject, NewObjects, ObjectBody, QuarantineError, Quarantined, Repository};
+use crate::{
+    Cause, FsckSeverities, NewObject, NewObjects, ObjectBody, QuarantineError, Quarantined,
+    Repository,
+};
 use connectivity::{Arrived, Broken, Seen, Walk};
 use inspect::Inspector;
 
@@ -262,7 +265,7 @@ impl Push<'_> {
     /// Refuses what can be refused by its name.
     fn refuse_names(&mut self) {
         let snapshot = self.repository.snapshot();
-        let hidden = HiddenRefs::of(&snapshot.record.settings);
+        let hidden = HiddenRefs::from_pushes(&snapshot.record.settings);
         let mut names = HashSet::with_capacity(self.request.commands.len());
         for (command, refusal) in self.request.commands.iter().zip(&mut self.refusals) {
             let name = String::from_utf8_lossy(&command.name);
@@ -316,8 +319,12 @@ impl Push<'_> {
         }
     }
 
-    fn fsck(&self) -> bool {
-        self.repository.snapshot().record.settings.fsck_objects
+    /// How objects are checked; `None`: not.
+    fn fsck(&self) -> Option<FsckSeverities> {
+        let snapshot = self.repository.snapshot();
+        let settings = &snapshot.record.settings;
+        let severities = || settings.fsck_severities.clone();
+        settings.fsck_objects.then(severities)
     }
 
     /// Takes a pack whose objects travel in the entry.

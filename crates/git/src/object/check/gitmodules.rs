@@ -1,7 +1,8 @@
 //! The rules for `.gitmodules`: names, addresses and commands that once made Git run something or
 //! write somewhere.
 
-use super::{Finding, config};
+use super::Finding;
+use crate::config;
 
 pub(super) fn check(data: &[u8], on_finding: &mut dyn FnMut(Finding)) {
     let read = config::read(data, &mut |name, value| {

@@ -1,17 +1,22 @@
-//! Git's configuration syntax, as far as `.gitmodules` needs it (git-config(1), "Syntax").
+//! Git's configuration syntax (git-config(1), "Syntax"): `.gitmodules`, and the `config` of a
+//! repository. Includes are variables like others here.
 //!
 //! Git 2.39 reads a blob as signed bytes: a byte order mark is no mark, and 0xff is the end.
 
 /// The text is no configuration.
-#[derive(Debug)]
-pub(super) struct Malformed;
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is no configuration of git's")]
+pub struct Malformed;
 
 /// Takes a variable's name and its value.
-type OnVariable<'a> = dyn FnMut(&[u8], Option<&[u8]>) + 'a;
+pub type OnVariable<'a> = dyn FnMut(&[u8], Option<&[u8]>) + 'a;
 
 /// Hands every variable in `text` to `on_variable`: its full name `section.subsection.key`, and
 /// its value unless it stands there without `=`.
-pub(super) fn read(text: &[u8], on_variable: &mut OnVariable<'_>) -> Result<(), Malformed> {
+///
+/// # Errors
+/// [`Malformed`]; what stood before the mistake was handed on.
+pub fn read(text: &[u8], on_variable: &mut OnVariable<'_>) -> Result<(), Malformed> {
     let mut reader = Reader {
         text,
         at: 0,
