@@ -191,9 +191,7 @@ impl Client {
     /// # Errors
     /// When its toolchain is not there, or its packages cannot be had.
     pub fn ready(&self) -> Result<Vec<String>, NotReady> {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("clients")
-            .join(self.folder);
+        let here = here(self.folder);
         let out = out().join(self.folder);
         ready(&here, &out, self.tools, self.install)?;
         let fill = |word: &&str| {
@@ -202,6 +200,13 @@ impl Client {
         };
         Ok(self.program.iter().map(fill).collect())
     }
+}
+
+/// The folder of a client's files.
+pub fn here(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("clients")
+        .join(name)
 }
 
 /// Where packages are kept between runs: `target/clients`.

@@ -6,7 +6,7 @@
 //! clients' own registries, once, into `target/clients`; a client whose toolchain is not on this
 //! machine is left out, and the table at the end says so.
 //!
-//! `cargo test --workspace --test clients -- jgit dulwich` runs these clients alone.
+//! `cargo test --workspace --test clients -- JGit dulwich` runs these clients alone.
 
 mod capability;
 mod client;

@@ -1,13 +1,14 @@
 //! One client with one capability to show: its steps, and what git has to say of the end.
 
 use std::collections::BTreeSet;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use govc_tests::{Git, Ran, TestServer};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 
 use crate::capability::Capability;
@@ -190,6 +191,8 @@ pub fn run(command: &mut Command) -> Ran {
     let name = Path::new(command.get_program()).to_owned();
     let child = command
         .env("LC_ALL", "C.UTF-8")
+        // With all that it starts: one of them left alone would hold its output open.
+        .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -199,7 +202,7 @@ pub fn run(command: &mut Command) -> Ran {
     let (ended, patience) = channel::<()>();
     let guard = std::thread::spawn(move || {
         if patience.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-            let _ = kill_process(pid, Signal::KILL);
+            let _ = kill_process_group(pid, Signal::KILL);
         }
     });
     let output = child.wait_with_output().expect("it ends");
