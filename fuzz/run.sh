@@ -20,7 +20,7 @@ for corpus in fuzz/corpus/*/; do
     [ -z "${TARGET:-}" ] || [ "$TARGET" = "$target" ] || continue
     found=target/fuzz/found/$target
     mkdir -p "$found"
-    set -- -max_total_time="$seconds" -max_len=8192 -timeout=10 -rss_limit_mb=1024 \
+    set -- -max_total_time="$seconds" -max_len=8192 -timeout=10 -rss_limit_mb=1024 -dict=fuzz/words.dict \
         -artifact_prefix="$found/" -print_final_stats=0 -verbosity=0
     export GOVC_FUZZ_TARGET="$target"
     if [ -n "${PLANT:-}" ]; then

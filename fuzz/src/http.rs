@@ -30,7 +30,7 @@ pub(crate) fn range(data: &[u8]) {
         };
         assert!(range.start < range.end && range.end <= size);
         plant("range", || {
-            size == 10 && range == (3..4) && data.starts_with(b"bYtes ")
+            size == 10 && (range == (3..10) || range == (6..10))
         });
     }
 }
@@ -55,11 +55,7 @@ pub(crate) fn query(data: &[u8]) {
         assert!(error.to_string().len() < 256 + 8 * data.len());
     }
     plant("query", || {
-        all.is_ok()
-            && number == Some(7)
-            && flag.is_ok_and(|flag| flag)
-            && given == 2
-            && text.contains('%')
+        all.is_ok() && number.is_some_and(|number| number > 1000) && flag.is_ok_and(|flag| flag)
     });
 }
 
@@ -87,7 +83,7 @@ pub(crate) fn cursor(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
-    let uri = Uri::from_static("/api/v1/repos/hello/refs?limit=3&prefix=a");
+    let uri = Uri::from_static("/api/v1/repos/hello/refs?limit=3");
     let Ok(mut query) = Query::parse(Some(text)) else {
         return;
     };
@@ -101,12 +97,7 @@ pub(crate) fn cursor(data: &[u8]) {
     if let Ok(uri) = Uri::try_from(format!("/a?{text}")) {
         let _ = List::of(&uri);
     }
-    plant("cursor", || {
-        page.limit == 13
-            && page
-                .cursor
-                .is_some_and(|cursor| cursor.seq > 99 && cursor.after.len() > 2)
-    });
+    plant("cursor", || (14..100).contains(&page.limit));
 }
 
 /// `If-Match`, `If-None-Match` and `If-Range`.
@@ -179,9 +170,7 @@ pub(crate) fn lfs_json(data: &[u8]) {
         assert!(id.is_none_or(|id| id.to_string().eq_ignore_ascii_case(&object.oid)));
     }
     plant("lfs_json", || {
-        batch.operation == "upload"
-            && batch.objects.iter().any(|object| object.size < 0)
-            && batch.hash_algo.is_some()
+        batch.objects.iter().any(|object| object.size < -5) && batch.hash_algo.is_some()
     });
 }
 

@@ -6,6 +6,7 @@ mod damaged;
 mod fork;
 mod full_disk;
 mod hostile;
+mod hostile_fetch;
 mod lfs;
 mod program;
 mod push;
