@@ -183,7 +183,38 @@ pub const ALL: &[Client] = &[
         ],
         ..GIT
     },
+    Client {
+        name: "gitoxide",
+        folder: "gix",
+        tools: &["cargo"],
+        install: &["cargo build -q --locked --target-dir $OUT"],
+        program: &["$OUT/debug/govc-tests-gix"],
+        // Its checkout would double what there is to build.
+        checks_out: false,
+        asks_for_unborn: true,
+        cannot: &[
+            (Capability::Partial, "it has no filters"),
+            (
+                Capability::SingleBranch,
+                "it wants the commit that HEAD names besides",
+            ),
+            (Capability::PushNew, NO_PUSH),
+            (Capability::FastForward, NO_PUSH),
+            (Capability::Forced, NO_PUSH),
+            (Capability::Deleted, NO_PUSH),
+            (Capability::Tags, NO_PUSH),
+            (Capability::Atomic, NO_PUSH),
+            (Capability::PushOptions, NO_PUSH),
+            (Capability::ManyRefs, NO_PUSH),
+            (Capability::Chunked, NO_PUSH),
+            (Capability::Sha256Push, NO_PUSH),
+        ],
+        pushes: false,
+        ..GIT
+    },
 ];
+
+const NO_PUSH: &str = "it has no push";
 
 impl Client {
     /// Has its packages at hand: the words that run it.

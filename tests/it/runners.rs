@@ -61,7 +61,10 @@ fn collect(folder: &Path, extension: &str, found: &mut BTreeSet<PathBuf>) {
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
-            collect(&path, extension, found);
+            // A package of its own has targets of its own.
+            if !path.join("Cargo.toml").exists() {
+                collect(&path, extension, found);
+            }
         } else if path.extension().is_some_and(|other| other == extension) {
             found.insert(path);
         }
