@@ -237,8 +237,8 @@ mod tests {
         assert_eq!(
             notes,
             [
-                "its config's receive.fsck.skiplist = /etc/skip is not taken over",
                 "its config's receive.denydeletecurrent = ignore is not taken over",
+                "its config's receive.fsck.skiplist = /etc/skip is not taken over",
             ]
         );
         assert!(super::settings(b"[receive]\ndenyDeletes").0.deny_deletes);

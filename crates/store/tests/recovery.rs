@@ -339,6 +339,8 @@ fn a_directory_of_bare_repositories_is_adopted() {
             &["clone", "-q", "--bare", "work", "data/group/old.git"],
         );
         git(&bare, &["repack", "-q", "-a", "-d"]);
+        // What its owner asked of git holds here too.
+        git(&bare, &["config", "receive.denyDeletes", "true"]);
         commit(2);
         git(&work, &["tag", "-a", "-m", "annotated", "v2"]);
         git(
@@ -388,6 +390,7 @@ fn a_directory_of_bare_repositories_is_adopted() {
         );
         let old = &recovered.repositories[0];
         assert_eq!(old.snapshot.record.id.as_str(), "group/old");
+        assert!(old.snapshot.record.settings.deny_deletes);
         assert_eq!((old.snapshot.seq, old.next), (0, 1));
         let alias = old.snapshot.refs.get(b"refs/heads/alias").cloned();
         assert_eq!(

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 
+use govc_engine::FsckSeverity;
 use govc_git::pack::{EntryKind, PackWriter, delta};
 use govc_git::{ObjectFormat, ObjectId, ObjectKind};
 use govc_server::Config;
@@ -141,6 +142,16 @@ fn names_that_git_or_the_server_keeps_for_itself_are_refused() {
         assert!(refused.contains(why), "{refused}");
         assert_eq!(server.ref_at(name), "");
     }
+    // From one service alone.
+    server.set(|settings| {
+        settings.hide_refs_from_fetches = vec!["refs/heads".to_owned()];
+        settings.hide_refs_from_pushes = vec!["!refs/secret".to_owned(), "refs/tags".to_owned()];
+    });
+    git.run(&["push", "-q", &url, "main", "main:refs/secret/a"]);
+    let refused = git.fails(&["push", &url, "main:refs/tags/a"]);
+    assert!(refused.contains("deny updating a hidden ref"), "{refused}");
+    let shown = git.run(&["ls-remote", &url]);
+    assert!(!shown.contains("refs/"), "{shown}");
 }
 
 #[test]
@@ -256,8 +267,13 @@ fn malformed_objects_are_refused_in_gits_words_and_leave_nothing() {
     assert_eq!(server.repository.snapshot().seq, 0);
     let id = govc_git::ObjectId::from_hex(bad.trim().as_bytes()).unwrap();
     assert!(!server.repository.pool().contains(&id));
-    server.set(|settings| settings.fsck_objects = false);
-    git.run(&["push", "-q", &server.url(), &refspec]);
+    server.set(|settings| {
+        let finding = "missingemail".to_owned();
+        settings.fsck_severities.insert(finding, FsckSeverity::Warn);
+    });
+    let (taken, _, warned) = git.try_run(&["push", &server.url(), &refspec]);
+    let expected = format!("warning: object {}: missingEmail: ", bad.trim());
+    assert!(taken && warned.contains(&expected), "{warned}");
 }
 
 #[test]
