@@ -8,6 +8,8 @@ use std::sync::Once;
 use govc_tests::{Answer, Dice, Git, Options, TestServer};
 use serde_json::{Value, json};
 
+use crate::ssh::{make_key, options};
+
 const MEDIA_TYPE: &str = "application/vnd.git-lfs+json";
 
 /// Git with its LFS, which is installed where it is not there.
@@ -412,4 +414,66 @@ fn a_full_server_in_memory_says_so() {
     assert!(said.contains("memory_budget"), "{said}");
     git.run(&format!("clone -q {} bob", server.git_url("hello")));
     assert_eq!(git.read("bob/small.bin"), "small\n");
+}
+
+/// Who came by SSH is told where to go on, and shown in.
+#[test]
+fn large_files_go_by_http_for_who_came_by_ssh() {
+    let git = git();
+    let line = make_key(git.folder(), "ada", &["ed25519"]);
+    let config = format!(
+        "ssh:\n  listen: 127.0.0.1:0\nauth:\n  token: s3cret\n  ssh_keys:\n    - {}\n",
+        line.trim()
+    );
+    let server = TestServer::with(Options {
+        config: Some(config),
+        ..Options::default()
+    });
+    let http = server.http();
+    for id in ["hello", "other"] {
+        let made = http.request("POST", "/api/v1/repos").bearer_auth("s3cret");
+        http.send(made.json(&json!({ "id": id }))).expect(201);
+    }
+    let ssh = format!("ssh {}", options(git.folder(), "ada").join(" "));
+    let git = git.by_ssh(ssh.clone());
+    let url = server.ssh_url("hello");
+    begin(&git, "ada", &url);
+    git.commit("ada", "file.bin", Dice(7).bytes(2_000_000));
+    git.run("-C ada push -q origin main");
+    git.run(&format!("clone -q {url} bob"));
+    git.run("-C bob lfs fsck");
+    assert!(std::fs::read(git.path("bob/file.bin")).expect("a file") == Dice(7).bytes(2_000_000));
+    git.run("-C ada lfs lock file.bin");
+    assert!(git.run("-C bob lfs locks").contains("file.bin"));
+    git.run("-C ada lfs unlock file.bin");
+
+    // A pass is good for what it was given for.
+    let (host, port) = server.ssh_address();
+    let mut command = git.command("sh");
+    let line = format!("{ssh} -p {port} git@{host} git-lfs-authenticate hello.git download");
+    let output = command.args(["-c", &line]).output().expect("it runs");
+    let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let pass = told["header"]["Authorization"].as_str().expect("a pass");
+    assert_eq!(
+        told["href"],
+        format!("{}/info/lfs", server.git_url("hello"))
+    );
+    let batch = |id: &str, operation: &str, pass: &str| {
+        let body = json!({"operation": operation, "objects": []});
+        let path = format!("/{id}.git/info/lfs/objects/batch");
+        let request = http.request("POST", &path).header("authorization", pass);
+        let request = request.header("content-type", MEDIA_TYPE);
+        http.send(request.body(body.to_string())).status
+    };
+    assert_eq!(batch("hello", "download", pass), 200);
+    assert_eq!(batch("hello", "upload", pass), 403);
+    assert_eq!(batch("other", "download", pass), 401);
+    assert_eq!(batch("hello", "download", "RemoteAuth guess"), 401);
+    let api = http
+        .request("GET", "/api/v1/repos")
+        .header("authorization", pass);
+    http.send(api).expect(401);
+    let info = "/hello.git/info/refs?service=git-upload-pack";
+    let info = http.request("GET", info).header("authorization", pass);
+    http.send(info).expect(401);
 }

@@ -20,7 +20,7 @@ fn install() {
 }
 
 /// A key pair in `folder`; the public part.
-fn make_key(folder: &Path, name: &str, kind: &[&str]) -> String {
+pub(crate) fn make_key(folder: &Path, name: &str, kind: &[&str]) -> String {
     install();
     let path = folder.join(name);
     let made = Command::new("ssh-keygen")
@@ -35,7 +35,7 @@ fn make_key(folder: &Path, name: &str, kind: &[&str]) -> String {
 }
 
 /// Options of ssh for the key `name` in `folder`, and nothing of this machine's own.
-fn options(folder: &Path, name: &str) -> Vec<String> {
+pub(crate) fn options(folder: &Path, name: &str) -> Vec<String> {
     let folder = folder.display();
     let mut options = vec!["-F".to_owned(), "none".to_owned()];
     for option in [

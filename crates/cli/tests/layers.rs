@@ -27,6 +27,16 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("govc-bench", &["govc-engine", "govc-git", "govc-store"]),
+    (
+        "govc-fuzz",
+        &[
+            "govc-api",
+            "govc-engine",
+            "govc-git",
+            "govc-server",
+            "govc-store",
+        ],
+    ),
 ];
 
 #[test]
