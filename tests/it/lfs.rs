@@ -420,7 +420,7 @@ fn a_full_server_in_memory_says_so() {
 #[test]
 fn large_files_go_by_http_for_who_came_by_ssh() {
     let git = git();
-    let line = make_key(git.folder(), "ada", &["ed25519"]);
+    let line = make_key(git.folder(), "key", &["ed25519"]);
     let config = format!(
         "ssh:\n  listen: 127.0.0.1:0\nauth:\n  token: s3cret\n  ssh_keys:\n    - {}\n",
         line.trim()
@@ -434,7 +434,7 @@ fn large_files_go_by_http_for_who_came_by_ssh() {
         let made = http.request("POST", "/api/v1/repos").bearer_auth("s3cret");
         http.send(made.json(&json!({ "id": id }))).expect(201);
     }
-    let ssh = format!("ssh {}", options(git.folder(), "ada").join(" "));
+    let ssh = format!("ssh {}", options(git.folder(), "key").join(" "));
     let git = git.by_ssh(ssh.clone());
     let url = server.ssh_url("hello");
     begin(&git, "ada", &url);
