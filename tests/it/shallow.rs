@@ -259,6 +259,7 @@ fn corners_that_git_met_are_met_here() {
             said.stderr.contains("Enumerating objects: 1, done"),
             "{said}"
         );
+        assert!(said.stderr.contains("Total 1 ("), "{said}");
         git.run("-C whole fetch -q --unshallow");
 
         // A cut that the server does not know any more is nobody's concern.

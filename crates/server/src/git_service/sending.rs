@@ -154,10 +154,18 @@ fn last_words(why: &str) -> Bytes {
     out.into()
 }
 
+/// A line for the person who waits.
+fn progress(said: &str) -> Bytes {
+    let mut line = Vec::new();
+    sideband::write(&mut line, Band::Progress, said.as_bytes());
+    line.into()
+}
+
 /// A pack that is being sent, in what the client understands.
 pub(super) struct Sending {
     pack: PackStream,
     framer: Framer,
+    show_progress: bool,
     /// Bytes of the pack so far.
     bytes: usize,
     is_finished: bool,
@@ -168,14 +176,13 @@ impl Sending {
     pub(super) fn begin(pack: PackStream, carrier: Carrier, show_progress: bool) -> Sending {
         let mut framer = Framer::new(carrier);
         if show_progress {
-            let mut text = Vec::new();
             let said = format!("Enumerating objects: {}, done.\n", pack.len());
-            sideband::write(&mut text, Band::Progress, said.as_bytes());
-            framer.push_line(text.into());
+            framer.push_line(progress(&said));
         }
         let mut sending = Sending {
             pack,
             framer,
+            show_progress,
             bytes: 0,
             is_finished: false,
         };
@@ -202,7 +209,7 @@ impl Sending {
             match self.pack.next() {
                 Some(Ok(piece)) => self.push(piece),
                 Some(Err(error)) => return self.failed(&error),
-                None => return self.finish(Bytes::from_static(pktline::FLUSH)),
+                None => return self.complete(),
             }
         }
     }
@@ -210,6 +217,15 @@ impl Sending {
     fn push(&mut self, piece: Bytes) {
         self.bytes += piece.len();
         self.framer.push(piece);
+    }
+
+    /// Says how much it was, as git does, and ends.
+    fn complete(&mut self) {
+        if self.show_progress {
+            let said = format!("Total {} ({} bytes)\n", self.pack.len(), self.bytes);
+            self.framer.push_line(progress(&said));
+        }
+        self.finish(Bytes::from_static(pktline::FLUSH));
     }
 
     fn failed(&mut self, error: &PoolError) {
