@@ -1,6 +1,7 @@
 //! Measures govc beside git in the same run, and prints a table of ratios.
 //!
-//! `govc-bench [SECTION…]`: `commits`, `push`, `fetch`, `whole`, `clone`, `ls-remote`, `million`; all
+//! `govc-bench [SECTION…]`: `commits`, `push`, `fetch`, `whole`, `clone`, `ls-remote`, `compaction`,
+//! `million`; all
 //! of them without names.
 //! GOVC_BENCH_REPO names a bare repository, of which what HEAD reaches is used for `push`, `fetch`
 //! and `whole`, and all of it for `clone`; without it one that is like a real one is made. GOVC_BENCH_SCALE divides all counts,
@@ -9,6 +10,7 @@
 mod client;
 mod clone;
 mod commits;
+mod compaction;
 mod fetch;
 mod fixture;
 mod million;
@@ -56,6 +58,9 @@ fn main() {
     }
     if wants("ls-remote") {
         clone::ls_remote(dir, 10_000 / scale, &mut table);
+    }
+    if wants("compaction") {
+        compaction::run(dir, scale, &mut table);
     }
     if wants("million") {
         million::run(dir, 1_000_000 / scale, &mut table);

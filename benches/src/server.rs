@@ -78,6 +78,30 @@ impl Govc {
         (Govc { child, url }, start.elapsed())
     }
 
+    /// As [`Govc::start`], with a configuration of its own and what it says in the file `log`.
+    pub fn start_as(data: &Path, config: &Path, log: &Path) -> Govc {
+        let mut child = Command::new(binary())
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .arg("--config")
+            .arg(config)
+            .stdout(Stdio::piped())
+            .stderr(fs::File::create(log).expect("a log"))
+            .spawn()
+            .expect("govc starts");
+        let mut line = String::new();
+        let out = child.stdout.take().expect("a pipe");
+        BufReader::new(out)
+            .read_line(&mut line)
+            .expect("govc says where it listens");
+        let url = line
+            .trim()
+            .strip_prefix("listening on ")
+            .expect("the line")
+            .to_owned();
+        Govc { child, url }
+    }
+
     /// CPU seconds so far.
     pub fn cpu(&self) -> f64 {
         usage::cpu_of(self.child.id())
