@@ -229,11 +229,12 @@ mod tests {
 
     #[test]
     fn what_was_used_last_stays() {
-        // Room for ten in each shard.
+        // Room for ten in each shard, and so many that every shard gets more.
+        const OFFSETS: u64 = 10_000;
         let cache = DeltaBaseCache::new(SHARDS * 10 * 1000);
         let content = 1000 - SLOT_BYTES;
         cache.put(1, 0, object(content));
-        for offset in 1..1000 {
+        for offset in 1..OFFSETS {
             cache.put(1, offset, object(content));
             assert!(
                 cache.get(1, 0).is_some(),
@@ -241,7 +242,7 @@ mod tests {
             );
             assert!(cache.get(1, offset).is_some());
         }
-        let kept = (0..1000)
+        let kept = (0..OFFSETS)
             .filter(|&offset| cache.get(1, offset).is_some())
             .count();
         assert_eq!(kept, SHARDS * 10);
@@ -249,7 +250,7 @@ mod tests {
         assert!(cache.get(1, 1).is_none() && cache.get(2, 999).is_none());
         cache.clear();
         assert_eq!(cache.used_bytes(), 0);
-        assert!(cache.get(1, 999).is_none());
+        assert!(cache.get(1, OFFSETS - 1).is_none());
     }
 
     #[test]

@@ -38,6 +38,10 @@ impl Mapped {
     }
 }
 
+/// A file up to this size is read instead of mapped: a mapping costs whole pages, and Linux gives
+/// a process 65,530 of them (`vm.max_map_count`), which many forks with many small packs reach.
+const READ_BYTES_MAX: u64 = 64 << 10;
+
 /// What [`Bytes`] own when they are a mapped file.
 struct Owner(Arc<Mmap>);
 
@@ -210,6 +214,17 @@ const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 
 struct RealFile(File, Arc<Mapped>);
 
+impl RealFile {
+    /// All of it, in memory of our own.
+    fn whole(&self) -> io::Result<Bytes> {
+        let len = usize::try_from(self.len()?).map_err(io::Error::other)?;
+        let mut bytes = vec![0; len];
+        let got = self.read_at(0, &mut bytes)?;
+        bytes.truncate(got);
+        Ok(bytes.into())
+    }
+}
+
 impl DiskFile for RealFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.0.write_all_at(bytes, offset)
@@ -253,8 +268,8 @@ impl DiskFile for RealFile {
 
     #[allow(unsafe_code)]
     fn map(&self) -> io::Result<Bytes> {
-        if self.0.metadata()?.len() == 0 {
-            return Ok(Bytes::new());
+        if self.0.metadata()?.len() <= READ_BYTES_MAX {
+            return self.whole();
         }
         // SAFETY: a mapping is undefined behaviour only when somebody changes or cuts the file
         // while it lives. What is mapped are packs, their indexes and commit-graphs, and, while
@@ -264,7 +279,11 @@ impl DiskFile for RealFile {
         // The exception is a large pack that is arriving: it is mapped to be indexed, by the one who
         // receives it, and completed afterwards by the same: the bytes that change then (the
         // count in its header, its trailer) are not read through the mapping any more.
-        let map = Arc::new(unsafe { Mmap::map(&self.0)? });
+        let map = match unsafe { Mmap::map(&self.0) } {
+            // The system lets a process have so many mappings and no more.
+            Err(error) if error.kind() == io::ErrorKind::OutOfMemory => return self.whole(),
+            map => Arc::new(map?),
+        };
         self.1.add(&map);
         Ok(Bytes::from_owner(Owner(map)))
     }
