@@ -3,7 +3,11 @@
 //! Prints CPU time per commit for making the proposal (the blob), for deciding it (trees and
 //! commit), and for the pool to take it in.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used)]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a program for developers: it prints, and fails by panicking"
+)]
 
 use std::sync::Arc;
 
