@@ -11,6 +11,7 @@ pub mod path;
 pub mod pktline;
 pub mod refname;
 pub mod wire;
+pub mod xdiff;
 
 pub use object::{Object, ObjectKind};
 pub use object_id::{Hasher, ObjectFormat, ObjectId, oid};
