@@ -3,6 +3,7 @@
 pub mod action;
 pub mod bundle;
 pub mod commit;
+pub mod diff;
 pub mod filter;
 pub mod hidden;
 pub mod log;

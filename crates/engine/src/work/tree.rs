@@ -27,7 +27,7 @@ impl Found {
         self.mode == MODE_TREE
     }
 
-    fn of(entry: &TreeEntry<'_>) -> Found {
+    pub(super) fn of(entry: &TreeEntry<'_>) -> Found {
         Found {
             mode: canonical_mode(entry.mode),
             id: entry.id.to_owned(),
