@@ -121,6 +121,8 @@ section! {
         compaction_git: PathBuf,
         /// About how much memory that may take.
         compaction_memory: Bytes,
+        /// How long packs that were merged stay for other processes.
+        compaction_grace: Span,
         /// Repositories in memory at once; 0: as many as memory has room for.
         max_memory_repos: usize,
         /// Memory for everything; 0: three quarters of what there is.

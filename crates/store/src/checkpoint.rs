@@ -13,7 +13,7 @@ use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use govc_engine::journal::{PackBytes, PackId};
-use govc_engine::{Lfs, NewObject, ObjectBody, Refs, RepoKey, RepositoryRecord, Seq, Target};
+use govc_engine::{Lfs, NewObject, ObjectBody, Refs, RepoKey, RepositoryRecord, Seq, Target, Time};
 use govc_git::pack::commit_graph::{CommitList, write_commit_graph};
 use govc_git::pack::{EntryKind, Pack, PackWriter};
 use govc_git::{ObjectFormat, ObjectId, oid};
@@ -156,7 +156,7 @@ impl Store {
                 return Err(io::Error::other("its refs could not be written"));
             }
         }
-        let (recent, record, mut packs, saved, anew, epoch, last) = {
+        let (recent, record, mut packs, replaced, saved, anew, epoch, last) = {
             let mut state = repo.state();
             if state.recent.is_empty() && !state.packs_due {
                 return Ok(None);
@@ -167,6 +167,7 @@ impl Store {
                 recent,
                 Arc::clone(&state.record),
                 state.packs.clone(),
+                state.replaced.clone(),
                 state.saved.clone(),
                 state.history_anew,
                 state.epoch,
@@ -174,7 +175,7 @@ impl Store {
             )
         };
         let result = self.save_steps(
-            repo, dir, &recent, &record, &mut packs, &saved, anew, epoch, last,
+            repo, dir, &recent, &record, &mut packs, replaced, &saved, anew, epoch, last,
         );
         let mut state = repo.state();
         match result {
@@ -221,10 +222,11 @@ impl Store {
         recent: &[Recent],
         record: &RepositoryRecord,
         packs: &mut Vec<PackId>,
+        mut replaced: Vec<(PackId, Time)>,
         saved: &Option<Saved>,
         anew: Option<u64>,
         epoch: u64,
-        (seq, step, time): (Seq, u32, govc_engine::Time),
+        (seq, step, time): (Seq, u32, Time),
     ) -> io::Result<(MadePack, Saved)> {
         let disk = &*self.disk;
         let before = match saved {
@@ -272,6 +274,7 @@ impl Store {
             None => projection::OnDisk::read(disk, dir)?.seen(),
         };
         let graph_commits = saved.as_ref().map_or(0, |saved| saved.graph_commits);
+        replaced.retain(|(pack, _)| !packs.contains(pack));
         let checkpoint = Checkpoint {
             key: repo.key,
             epoch,
@@ -287,6 +290,7 @@ impl Store {
             before: on_disk.clone(),
             graph_commits,
             lfs,
+            replaced,
         };
         let bytes = format::encode_checkpoint(&checkpoint)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;

@@ -29,6 +29,9 @@ pub struct CompactionOptions {
     pub git: Option<PathBuf>,
     /// About how many bytes of memory that may take.
     pub memory_bytes: u64,
+    /// How long packs that were merged stay: other processes that have listed the folder open
+    /// them when they need them.
+    pub grace: Duration,
 }
 
 impl Default for CompactionOptions {
@@ -37,6 +40,7 @@ impl Default for CompactionOptions {
             packs: 20,
             git: Some("git".into()),
             memory_bytes: 64 << 20,
+            grace: Duration::from_secs(600),
         }
     }
 }

@@ -3,7 +3,7 @@
 mod external;
 mod hand_over;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,7 +61,7 @@ struct Projected {
 struct Scan {
     loading: BTreeMap<RepoKey, Loading>,
     /// Ours, without a checkpoint: its repository is in the log, or never was.
-    fresh: HashMap<RepoKey, PathBuf>,
+    fresh: BTreeMap<RepoKey, PathBuf>,
     /// Bare repositories that nobody has told us of.
     foreign: Vec<PathBuf>,
     stopped: Vec<StoppedRepository>,
@@ -137,7 +137,7 @@ impl Store {
                 .collect(),
             scan: &mut scan,
             purged: &purged,
-            unknown: HashSet::new(),
+            unknown: BTreeSet::new(),
             pinned: None,
             anybody_was_hit: false,
         };
@@ -204,7 +204,7 @@ impl Store {
                     .map_err(io_error(format!("removing {}", dir.display())))?;
             }
         }
-        let repos = HashMap::new();
+        let repos = BTreeMap::new();
         let store = Arc::new(Store::new(disk, options, log, epoch, pinned, repos, lock));
         let (mut refs, mut lfs) = (HashMap::new(), HashMap::new());
         let mut outside = Vec::new();
@@ -264,9 +264,9 @@ fn next_number(state: &RepoState, epoch: u64) -> Seq {
 }
 
 /// Reads the notes about what was removed for good.
-fn read_purged(disk: &dyn Disk) -> io::Result<HashMap<RepoKey, u64>> {
+fn read_purged(disk: &dyn Disk) -> io::Result<BTreeMap<RepoKey, u64>> {
     let dir = Path::new(directory::PURGED);
-    let mut purged = HashMap::new();
+    let mut purged = BTreeMap::new();
     if disk.kind(dir)?.is_none() {
         return Ok(purged);
     }
@@ -420,6 +420,7 @@ impl Loading {
         state.time = found.time;
         state.epoch = found.epoch;
         state.packs = found.packs;
+        state.replaced = found.replaced;
         state.saved = Some(Saved {
             seq: found.seq,
             history: Arc::new(found.history),
@@ -461,9 +462,9 @@ impl Loading {
 /// Brings what the directories have up to what the log has.
 struct Replay<'a> {
     scan: &'a mut Scan,
-    purged: &'a HashMap<RepoKey, u64>,
+    purged: &'a BTreeMap<RepoKey, u64>,
     /// Named by the log, and nowhere made.
-    unknown: HashSet<RepoKey>,
+    unknown: BTreeSet<RepoKey>,
     /// Their directories cannot be read: what the log has of them is kept for who mends that.
     skipped: HashSet<RepoKey>,
     /// The oldest segment with changes of those.

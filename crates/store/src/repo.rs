@@ -42,6 +42,9 @@ pub(crate) struct RepoState {
     pub(crate) epoch: u64,
     /// Oldest first, those of entries beyond the checkpoint too.
     pub(crate) packs: Vec<PackId>,
+    /// Packs that were merged into others, and since when. One that is listed again does not count
+    /// as replaced, though it is here.
+    pub(crate) replaced: Vec<(PackId, Time)>,
     /// Entries beyond the checkpoint, oldest first.
     pub(crate) recent: VecDeque<Recent>,
     /// Bytes of their objects.
@@ -130,6 +133,7 @@ impl RepoState {
             time: Time::default(),
             epoch: 0,
             packs: Vec::new(),
+            replaced: Vec::new(),
             recent: VecDeque::new(),
             recent_bytes: 0,
             recent_since: None,
@@ -164,6 +168,12 @@ impl RepoState {
         self.recent_bytes += entry.objects.inline_bytes();
         self.recent_since.get_or_insert_with(Instant::now);
         self.recent.push_back(Recent { entry, segment });
+    }
+
+    /// Notes that the packs `old` were merged into another.
+    pub(crate) fn replace(&mut self, old: &[PackId], now: Time) {
+        self.replaced.retain(|(pack, _)| !old.contains(pack));
+        self.replaced.extend(old.iter().map(|pack| (*pack, now)));
     }
 
     /// Whether a checkpoint has something to do.

@@ -1,6 +1,6 @@
 //! The store: the engine's `Journal` on a disk, and what belongs to no single repository.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak};
@@ -32,7 +32,9 @@ pub struct Store {
     pub(crate) epoch: u64,
     /// Segments from this one on stay: they have changes of repositories that are stopped.
     pub(crate) pinned: Option<u64>,
-    repos: RwLock<HashMap<RepoKey, Arc<Repo>>>,
+    /// In the order of their keys: what is done for all of them is done in the same order each time,
+    /// so that a simulation can be brought back.
+    repos: RwLock<BTreeMap<RepoKey, Arc<Repo>>>,
     /// Held to move directories.
     pub(crate) moving: Mutex<()>,
     listeners: Mutex<Vec<Arc<dyn Checkpointed>>>,
@@ -108,7 +110,7 @@ pub trait Checkpointed: Send + Sync {
     fn packed(&self, repo: RepoKey, seq: Seq, pack: Option<(PackId, PackBytes)>);
 
     /// The packs `old` of `repo` were merged into `new`, which is durable and listed in their
-    /// place. Their files go when this returns.
+    /// place. Their files may go when this returns.
     fn compacted(&self, repo: RepoKey, old: &[PackId], new: (PackId, PackBytes)) {
         let _ = (repo, old, new);
     }
@@ -183,7 +185,7 @@ impl Store {
         log: Log,
         epoch: u64,
         pinned: Option<u64>,
-        repos: HashMap<RepoKey, Arc<Repo>>,
+        repos: BTreeMap<RepoKey, Arc<Repo>>,
         lock: Box<dyn Send + Sync>,
     ) -> Store {
         Store {
@@ -274,10 +276,8 @@ impl Store {
         let start = |name: &str| thread::Builder::new().name(name.to_owned());
         let (store, background) = (Arc::downgrade(self), Arc::clone(&self.background));
         threads.push(start("checkpointer").spawn(move || run_checkpointer(&store, &background))?);
-        if self.options.compaction.packs > 0 {
-            let (store, background) = (Arc::downgrade(self), Arc::clone(&self.background));
-            threads.push(start("compactor").spawn(move || run_compactor(&store, &background))?);
-        }
+        let (store, background) = (Arc::downgrade(self), Arc::clone(&self.background));
+        threads.push(start("compactor").spawn(move || run_compactor(&store, &background))?);
         if let Durability::Async { within } = self.options.durability {
             let (store, background) = (Arc::downgrade(self), Arc::clone(&self.background));
             threads.push(start("log-sync").spawn(move || run_sync(&store, &background, within))?);
@@ -511,6 +511,7 @@ fn run_compactor(store: &Weak<Store>, background: &Background) {
     const PATIENCE: Duration = Duration::from_secs(1);
     while background.wait(PATIENCE, false) {
         let Some(store) = store.upgrade() else { return };
+        store.remove_replaced();
         // What failed was told, and is left alone for a while.
         let _ = store.compact_due();
     }

@@ -7,10 +7,11 @@ mod support;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
-use govc_engine::Storage;
 use govc_engine::journal::{PackBytes, PackId, Packs};
+use govc_engine::{Clock, Storage, Time};
 use govc_git::ObjectFormat;
 use govc_git::pack::{Pack, PackIndex, PackWriter};
 use govc_store::{Checkpointed, CompactionOptions, Disk, RealDisk, Store, StoreOptions};
@@ -20,6 +21,7 @@ fn with_git(is_used: bool) -> StoreOptions {
     StoreOptions {
         compaction: CompactionOptions {
             git: is_used.then(|| "git".into()),
+            grace: Duration::ZERO,
             ..CompactionOptions::default()
         },
         storage: Storage::Hybrid,
@@ -177,6 +179,18 @@ fn who_listens_is_told_before_the_old_packs_go() {
     assert!(told.well.load(Ordering::Relaxed));
 }
 
+/// A pack of one blob, and its index.
+fn pack_of(content: &str) -> (PackId, (Vec<u8>, Vec<u8>)) {
+    let mut writer = PackWriter::new(Vec::new(), ObjectFormat::Sha1, 1).unwrap();
+    let blob = object(ObjectFormat::Sha1, govc_git::ObjectKind::Blob, content);
+    writer
+        .whole(&blob.id, blob.kind, content.as_bytes(), 1)
+        .unwrap();
+    let written = writer.finish().unwrap();
+    let index = written.entries.write_index(&written.checksum);
+    (PackId(written.checksum), (written.out, index))
+}
+
 #[test]
 fn a_pack_that_is_pushed_once_more_is_not_removed() {
     let root = tempfile::tempdir().unwrap();
@@ -184,16 +198,11 @@ fn a_pack_that_is_pushed_once_more_is_not_removed() {
     let mut repo = Model::new(1, "hello");
     append(&store, vec![repo.make()]).unwrap();
     commits(&store, &mut repo, 2);
-    let mut writer = PackWriter::new(Vec::new(), ObjectFormat::Sha1, 1).unwrap();
-    let blob = object(ObjectFormat::Sha1, govc_git::ObjectKind::Blob, "pushed");
-    writer.whole(&blob.id, blob.kind, b"pushed", 1).unwrap();
-    let written = writer.finish().unwrap();
-    let id = PackId(written.checksum);
+    let (id, (bytes, index)) = pack_of("pushed");
     let key = repo.key;
     let keep = || {
         let mut spool = Packs::receive(&*store, key).unwrap();
-        spool.write(&written.out).unwrap();
-        let index = written.entries.write_index(&written.checksum);
+        spool.write(&bytes).unwrap();
         spool.keep(id, &index).unwrap();
     };
     keep();
@@ -211,6 +220,97 @@ fn a_pack_that_is_pushed_once_more_is_not_removed() {
         &root.path().join("hello.git"),
         &["fsck", "--strict", "--full"],
     );
+}
+
+/// A clock that is set by hand.
+struct Hand(AtomicI64);
+
+impl Clock for Hand {
+    fn now(&self) -> Time {
+        Time(self.0.load(Ordering::Relaxed))
+    }
+}
+
+#[test]
+fn merged_packs_stay_for_a_grace_over_restarts_and_go_then() {
+    const GRACE: Duration = Duration::from_secs(60);
+    const SECOND: i64 = 1_000_000;
+    let root = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Hand(AtomicI64::new(0)));
+    let mut options = with_git(false);
+    options.compaction.grace = GRACE;
+    options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
+    let pass = |seconds: i64| clock.0.fetch_add(seconds * SECOND, Ordering::Relaxed);
+    let mut store = open(root.path(), &options);
+    let mut repo = Model::new(1, "hello");
+    append(&store, vec![repo.make()]).unwrap();
+    commits(&store, &mut repo, 3);
+    let dir = root.path().join("hello.git");
+    let before = packs(&dir);
+    let done = store.compact(repo.key).unwrap().unwrap();
+    assert_eq!((done.packs_before, done.packs_after), (3, 1));
+    assert!(packs(&dir).is_superset(&before));
+    assert_eq!(packs(&dir).len(), before.len() + 2);
+
+    let again = |store: Arc<Store>| {
+        store.close().unwrap();
+        drop(store);
+        open(root.path(), &options)
+    };
+    store = again(store);
+    assert_eq!(store.compact(repo.key).unwrap(), None, "there is one pack");
+    commits(&store, &mut repo, 1);
+    pass(59);
+    store.remove_replaced();
+    assert!(packs(&dir).is_superset(&before));
+    store = again(store);
+    // Half of one is gone already, as when the server was killed in the middle.
+    let half = before.iter().find(|name| name.ends_with(".idx")).unwrap();
+    std::fs::remove_file(dir.join("objects/pack").join(half)).unwrap();
+    pass(1);
+    store.remove_replaced();
+    assert_eq!(packs(&dir).len(), 4, "{:?}", packs(&dir));
+    assert!(packs(&dir).is_disjoint(&before));
+    commits(&store, &mut repo, 1);
+    store = again(store);
+    git(&dir, &["fsck", "--strict", "--full"]);
+    assert_eq!(git_refs(&dir), refs_text(&repo.refs));
+    assert_eq!(packs(&dir).len(), 6, "{:?}", packs(&dir));
+    store.close().unwrap();
+}
+
+#[test]
+fn a_merged_pack_that_is_listed_again_stays() {
+    let root = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Hand(AtomicI64::new(0)));
+    let mut options = with_git(false);
+    options.compaction.grace = Duration::from_secs(60);
+    options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
+    let store = open(root.path(), &options);
+    let mut repo = Model::new(1, "hello");
+    append(&store, vec![repo.make()]).unwrap();
+    commits(&store, &mut repo, 2);
+    let (id, written) = pack_of("pushed");
+    let key = repo.key;
+    let push = |store: &Store, repo: &mut Model| {
+        let mut spool = Packs::receive(store, key).unwrap();
+        spool.write(&written.0).unwrap();
+        spool.keep(id, &written.1).unwrap();
+        let mut entry = (*repo.commit("main", "with a pack")).clone();
+        entry.objects.packs.push(id);
+        append(store, vec![Arc::new(entry)]).unwrap();
+    };
+    push(&store, &mut repo);
+    store.compact(key).unwrap().unwrap();
+    push(&store, &mut repo);
+    store.checkpoint(key).unwrap();
+    clock.0.store(i64::MAX, Ordering::Relaxed);
+    store.remove_replaced();
+    Packs::open(&*store, key, id).unwrap();
+    drop(store);
+    let store = open(root.path(), &options);
+    store.remove_replaced();
+    Packs::open(&*store, key, id).unwrap();
 }
 
 #[test]

@@ -20,7 +20,7 @@ use govc_engine::{
 use govc_git::ObjectId;
 use govc_git::pack::{PackIndex, PackWriter};
 use govc_store::disk::{Faults, SimDisk};
-use govc_store::{Disk, Durability, Recovered, Store, StoreOptions};
+use govc_store::{CompactionOptions, Disk, Durability, Recovered, Store, StoreOptions};
 use support::*;
 
 /// SplitMix64.
@@ -287,6 +287,10 @@ fn run(seed: u64) -> (usize, usize, usize) {
                 within: Duration::from_secs(1),
             },
             false => Durability::Sync,
+        },
+        compaction: CompactionOptions {
+            grace: Duration::ZERO,
+            ..CompactionOptions::default()
         },
         ..StoreOptions::default()
     };

@@ -99,6 +99,7 @@ fn on_disk(config: &Config) -> Result<Storage, Box<dyn std::error::Error + Send 
             packs: settings.compaction_packs,
             git: Some(settings.compaction_git.clone()).filter(|git| !git.as_os_str().is_empty()),
             memory_bytes: settings.compaction_memory.0,
+            grace: settings.compaction_grace.get(),
         },
         storage: match settings.r#type {
             // What is on disk already does not move into memory.

@@ -7,15 +7,14 @@
 //!
 //! The new pack is made aside, while pushes, checkpoints and readers go on; only then, as part of
 //! a checkpoint, it takes the others' place in the list. That checkpoint is the commit point: a
-//! crash before it leaves the old packs, and perhaps a new one beside them; a crash after it
-//! leaves, perhaps, old ones that nobody lists. Opening takes in what is not listed, so either way
-//! no object is missing, and the next compaction clears up. Nothing is dropped: what the merged
-//! packs have, reachable or not, the new one has.
+//! crash before it leaves the old packs, and perhaps a new one beside them, which opening takes in;
+//! after it the old ones are known as replaced, and go after a grace (`replaced.rs`). Nothing is
+//! dropped: what the merged packs have, reachable or not, the new one has.
 
 mod copy;
+mod replaced;
 mod with_git;
 
-use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
@@ -230,11 +229,11 @@ impl Store {
         })
     }
 
-    /// Lists the new pack instead of the chosen ones, by a checkpoint, and removes those.
+    /// Lists the new pack instead of the chosen ones, by a checkpoint.
     fn put_in_place(&self, repo: &Repo, chosen: &Chosen, merged: Merged) -> io::Result<Compaction> {
         let disk = &*self.disk;
         let new = merged.id;
-        let old: HashSet<PackId> = chosen.ids.iter().copied().filter(|id| *id != new).collect();
+        let old: Vec<PackId> = chosen.ids.iter().copied().filter(|id| *id != new).collect();
         let _one_at_a_time = repo
             .checkpointing
             .lock()
@@ -261,6 +260,7 @@ impl Store {
             state.packs.retain(|id| !old.contains(id) && *id != new);
             let at = first.unwrap_or(0).min(state.packs.len());
             state.packs.insert(at, new);
+            state.replace(&old, self.options.clock.now());
             state.packs_due = true;
             packs_before
         };
@@ -269,13 +269,7 @@ impl Store {
             Err(error) => {
                 // Nobody knows which list is durable: the next one has both.
                 let mut state = repo.state();
-                let again: Vec<PackId> = chosen
-                    .ids
-                    .iter()
-                    .copied()
-                    .filter(|id| old.contains(id))
-                    .collect();
-                state.packs.splice(0..0, again);
+                state.packs.splice(0..0, old);
                 return Err(error);
             }
         };
@@ -284,7 +278,7 @@ impl Store {
         for listener in self.listeners() {
             listener.compacted(repo.key, &chosen.ids, (new, merged.bytes.clone()));
         }
-        self.remove_unlisted(repo, dir, &old);
+        self.remove_replaced_of(repo, dir);
         let packs_after = repo.state().packs.len();
         drop(place);
         self.drop_segments()?;
@@ -301,32 +295,6 @@ impl Store {
             objects: merged.objects,
             by_git: merged.by_git,
         })
-    }
-
-    /// Removes packs that the checkpoint does not list any more. What cannot be removed is found
-    /// when the store opens next, and merged again.
-    fn remove_unlisted(&self, repo: &Repo, dir: &Path, old: &HashSet<PackId>) {
-        let naming = repo.naming();
-        let listed: HashSet<PackId> = repo.state().packs.iter().copied().collect();
-        for pack in old {
-            // The same pack may have been pushed once more meanwhile.
-            if listed.contains(pack) || naming.contains(pack) {
-                continue;
-            }
-            for extension in ["idx", "pack", "rev", "bitmap", "keep"] {
-                let path = pack_path(dir, *pack, extension);
-                match self.disk.remove(&path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        tracing::warn!(%error, file = %path.display(), "a merged pack stays for now");
-                    }
-                    _ => {}
-                }
-            }
-        }
-        drop(naming);
-        if let Err(error) = self.disk.sync_dir(&dir.join(directory::PACKS)) {
-            tracing::warn!(%error, "merged packs may come back after a power loss");
-        }
     }
 
     fn clear_aside(&self, aside: &Path) -> io::Result<()> {

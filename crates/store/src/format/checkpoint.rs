@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use govc_engine::journal::PackId;
 use govc_engine::{Lfs, RefName, Refs, RepoKey, RepositoryRecord, Seq, Time};
-use govc_git::ObjectId;
+use govc_git::{ObjectFormat, ObjectId};
 
 use super::codec::{Decoder, Encoder, FormatError, format_byte, format_of};
 use super::lfs::{decode_lfs, encode_lfs};
@@ -21,6 +21,7 @@ const VERSION_WITHOUT_PARTS: u32 = 1;
 /// The numbers of the parts at the end. None is ever used for something else.
 mod part {
     pub(super) const LFS: u64 = 1;
+    pub(super) const REPLACED: u64 = 2;
     /// The version of each of them.
     pub(super) const VERSION: u8 = 1;
 }
@@ -50,6 +51,8 @@ pub(crate) struct Checkpoint {
     pub(crate) graph_commits: u64,
     /// The large files that it references, and its locks.
     pub(crate) lfs: Lfs,
+    /// Packs that others have replaced, and since when: their files stay for a while.
+    pub(crate) replaced: Vec<(PackId, Time)>,
 }
 
 /// The bytes of a checkpoint.
@@ -98,15 +101,23 @@ pub(crate) fn encode_checkpoint(checkpoint: &Checkpoint) -> Result<Vec<u8>, Form
         out.string(content);
     }
     out.number(checkpoint.graph_commits);
-    let version = if checkpoint.lfs.is_empty() {
-        VERSION_WITHOUT_PARTS
+    let (has_lfs, has_replaced) = (!checkpoint.lfs.is_empty(), !checkpoint.replaced.is_empty());
+    let version = if has_lfs || has_replaced {
+        out.number(u64::from(has_lfs) + u64::from(has_replaced));
+        VERSION
     } else {
-        out.number(1);
+        VERSION_WITHOUT_PARTS
+    };
+    if has_lfs {
         out.number(part::LFS);
         out.byte(part::VERSION);
         out.nested(|out| encode_lfs(out, &checkpoint.lfs));
-        VERSION
-    };
+    }
+    if has_replaced {
+        out.number(part::REPLACED);
+        out.byte(part::VERSION);
+        out.nested(|out| encode_replaced(out, &checkpoint.replaced, format))?;
+    }
 
     let mut file = Vec::with_capacity(HEAD_BYTES + out.bytes.len());
     file.extend_from_slice(MAGIC);
@@ -115,6 +126,33 @@ pub(crate) fn encode_checkpoint(checkpoint: &Checkpoint) -> Result<Vec<u8>, Form
     file.extend_from_slice(&crc32fast::hash(&out.bytes).to_le_bytes());
     file.extend_from_slice(&out.bytes);
     Ok(file)
+}
+
+fn encode_replaced(
+    out: &mut Encoder,
+    replaced: &[(PackId, Time)],
+    format: ObjectFormat,
+) -> Result<(), FormatError> {
+    out.number(replaced.len() as u64);
+    for (pack, since) in replaced {
+        out.id(&pack.0, format)?;
+        out.time(*since);
+    }
+    Ok(())
+}
+
+fn decode_replaced(
+    input: &mut Decoder,
+    format: ObjectFormat,
+) -> Result<Vec<(PackId, Time)>, FormatError> {
+    const WHAT: &str = "replaced packs of a checkpoint";
+    let count = input.count(format.len_in_bytes(), WHAT)?;
+    let mut replaced = Vec::with_capacity(count);
+    for _ in 0..count {
+        replaced.push((PackId(input.id(format)?), input.time(WHAT)?));
+    }
+    input.end(WHAT)?;
+    Ok(replaced)
 }
 
 /// Reads what [`encode_checkpoint`] wrote.
@@ -188,6 +226,7 @@ pub(crate) fn decode_checkpoint(file: Bytes) -> Result<Checkpoint, FormatError> 
     }
     let graph_commits = input.number(WHAT)?;
     let mut lfs = Lfs::default();
+    let mut replaced = Vec::new();
     if version > VERSION_WITHOUT_PARTS {
         const PART_LEAST_BYTES: usize = 3;
         for _ in 0..input.count(PART_LEAST_BYTES, WHAT)? {
@@ -195,6 +234,9 @@ pub(crate) fn decode_checkpoint(file: Bytes) -> Result<Checkpoint, FormatError> 
             let mut content = input.nested(WHAT)?;
             match (number, version) {
                 (part::LFS, part::VERSION) => lfs = decode_lfs(&mut content)?,
+                (part::REPLACED, part::VERSION) => {
+                    replaced = decode_replaced(&mut content, format)?;
+                }
                 _ => {
                     return Err(FormatError::Unknown {
                         what: "part of a checkpoint",
@@ -224,5 +266,6 @@ pub(crate) fn decode_checkpoint(file: Bytes) -> Result<Checkpoint, FormatError> 
         before,
         graph_commits,
         lfs,
+        replaced,
     })
 }

@@ -77,9 +77,14 @@ impl Store {
                 .iter()
                 .map(|file| format!("{file} is no object")),
         );
-        let listed = repo.state().packs.clone();
+        let (listed, replaced) = {
+            let state = repo.state();
+            (state.packs.clone(), state.replaced.clone())
+        };
         let mut new_packs: Vec<PackId> = packs_in(disk, dir)?;
-        new_packs.retain(|pack| !listed.contains(pack));
+        // What was merged into others stays for a while.
+        let is_replaced = |pack: &PackId| replaced.iter().any(|(old, _)| old == pack);
+        new_packs.retain(|pack| !listed.contains(pack) && !is_replaced(pack));
         new_packs.retain(|pack| match open_pack(disk, dir, *pack) {
             Ok(_) => true,
             Err(error) => {
