@@ -2,6 +2,7 @@
 //! documents.
 
 pub mod commits;
+pub mod events;
 pub mod files;
 pub mod history;
 pub mod lfs;
@@ -11,6 +12,7 @@ pub mod refs;
 pub mod repos;
 pub mod rfc3339;
 pub mod text;
+pub mod time_travel;
 
 use govc_git::ObjectId;
 use serde::{Deserialize, Deserializer};

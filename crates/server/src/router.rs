@@ -11,7 +11,10 @@ use crate::app::App;
 use crate::git_http;
 use crate::git_lfs;
 use crate::http::{caller, idempotency, layers};
-use crate::routes::{branches, bundle, commits, files, health, history, pages, refs, repos, tags};
+use crate::routes::{
+    branches, bundle, commits, events, files, health, history, pages, refs, repos, tags,
+    time_travel,
+};
 
 /// The whole service: routes, and what every request passes through.
 pub fn router(app: App) -> Router {
@@ -84,6 +87,31 @@ fn api(app: &App) -> Router<App> {
         .route("/api/v1/repos/{repo}/bundle", get(bundle::show))
         // Time travel
         .route("/api/v1/repos/{repo}/history", get(history::list))
+        .route(
+            "/api/v1/repos/{repo}/time-travel/{at}",
+            get(time_travel::show),
+        )
+        .route(
+            "/api/v1/repos/{repo}/time-travel/{at}/read/{*path}",
+            get(time_travel::read),
+        )
+        .route(
+            "/api/v1/repos/{repo}/time-travel/{at}/tree",
+            get(time_travel::tree),
+        )
+        .route(
+            "/api/v1/repos/{repo}/time-travel/{at}/tree/",
+            get(time_travel::tree),
+        )
+        .route(
+            "/api/v1/repos/{repo}/time-travel/{at}/tree/{*path}",
+            get(time_travel::tree),
+        )
+        .route("/api/v1/repos/{repo}/undo", post(time_travel::undo))
+        .route("/api/v1/repos/{repo}/rewind", post(time_travel::rewind))
+        // What happens
+        .route("/api/v1/repos/{repo}/events", get(events::of_repository))
+        .route("/api/v1/events", get(events::everywhere))
         // Nothing else is there
         .route("/api", any(pages::nothing_here))
         .route("/api/{*rest}", any(pages::nothing_here))

@@ -259,6 +259,8 @@ pub enum CauseKind {
     TagDeleted,
     /// Any other movement of refs.
     Ref,
+    /// A change was undone, or all refs were put as they had been.
+    Undo,
     /// Somebody else changed the repository on disk.
     External,
     /// A large file was uploaded.
@@ -311,6 +313,7 @@ impl CauseKind {
             CauseKind::TagCreated => "tag.created",
             CauseKind::TagDeleted => "tag.deleted",
             CauseKind::Ref => "ref",
+            CauseKind::Undo => "undo",
             CauseKind::External => "external",
             CauseKind::LfsUploaded => "lfs.uploaded",
             CauseKind::LfsLocked => "lfs.locked",

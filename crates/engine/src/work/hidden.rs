@@ -5,6 +5,11 @@ use crate::Settings;
 /// Where the server keeps refs of its own.
 pub const INTERNAL_PREFIX: &[u8] = b"refs/govc/";
 
+/// Whether the ref `name` is one of the server's own.
+pub fn is_internal(name: &[u8]) -> bool {
+    name.starts_with(INTERNAL_PREFIX)
+}
+
 /// Which refs of a repository are hidden: those of the server itself, and what its settings say
 /// as git's `transfer.hideRefs`, `uploadpack.hideRefs` and `receive.hideRefs` (git-config(1)).
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +39,7 @@ impl<'a> HiddenRefs<'a> {
     /// Whether the ref `name` is hidden. A rule hides the ref of its name and what is below it; one
     /// that begins with `!` shows them again, and the last rule that fits decides.
     pub fn hides(&self, name: &[u8]) -> bool {
-        if name.starts_with(INTERNAL_PREFIX) {
+        if is_internal(name) {
             return true;
         }
         for rule in self.rules.iter().chain(self.own).rev() {

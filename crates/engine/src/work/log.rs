@@ -44,7 +44,7 @@ impl LogQuery {
             .refs
             .with_prefix(b"refs/")
             .map(|(name, _)| name.as_bytes());
-        let names = names.filter(|name| !name.starts_with(b"refs/govc/"));
+        let names = names.filter(|name| !crate::work::hidden::is_internal(name));
         for name in names.chain([&b"HEAD"[..]]) {
             let Some(id) = view.refs.resolve(name) else {
                 continue;

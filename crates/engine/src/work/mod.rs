@@ -15,6 +15,7 @@ mod splice;
 pub mod tip_trees;
 pub mod tree;
 pub mod tree_editor;
+pub mod undo;
 pub mod upload;
 pub mod view;
 

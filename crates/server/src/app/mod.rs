@@ -4,6 +4,7 @@ pub mod answers;
 pub mod bundle;
 pub mod commits;
 pub mod error;
+pub mod events;
 pub mod fetch;
 pub mod files;
 pub mod history;
@@ -14,6 +15,7 @@ pub mod refs;
 pub mod repos;
 pub mod residence;
 pub mod state;
+pub mod time_travel;
 
 use std::net::SocketAddr;
 use std::num::NonZero;
@@ -33,6 +35,7 @@ use crate::http::layers::Names;
 use crate::serve::Storage;
 use answers::LoggedAnswers;
 use error::AppError;
+use events::Hub;
 use lfs::LargeFiles;
 use lfs::passes::Passes;
 use memory::Memory;
@@ -59,6 +62,8 @@ struct Inner {
     memory: Memory,
     residence: Residence,
     answers: Answers,
+    /// Tells those who wait of what happens.
+    hub: Arc<Hub>,
     /// Where answers are in the log.
     logged: Arc<LoggedAnswers>,
     /// Set once those of runs before this one are among them.
@@ -109,6 +114,7 @@ impl App {
             http_address: OnceLock::new(),
             draining: AtomicBool::new(false),
             answers,
+            hub: Hub::new(random()),
             logged: Arc::default(),
             logged_read: OnceCell::new(),
             desks: Semaphore::new(DESKS_PER_PROCESSOR * processors),
@@ -133,6 +139,9 @@ impl App {
         storage
             .engine
             .listen(Arc::clone(&self.0.logged) as Arc<dyn Listener>);
+        storage
+            .engine
+            .listen(Arc::clone(&self.0.hub) as Arc<dyn Listener>);
         // Only the first one counts; there is no second.
         let _ = self.0.served.set(served);
     }
@@ -155,6 +164,7 @@ impl App {
     /// From now on `/health/ready` says that the server is about to stop.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::Relaxed);
+        self.0.hub.close();
     }
 
     /// Whether requests are answered.
@@ -259,4 +269,9 @@ impl App {
             None => Err(not_found()),
         }
     }
+}
+
+/// A number that hardly comes twice; where the system has no chance to give, the same.
+fn random() -> u32 {
+    getrandom::u32().unwrap_or_default()
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use govc_api::refs::{Ref, RefOrder, RefUpdate};
 use govc_engine::repository::refs::RefName as Name;
+use govc_engine::work::hidden::is_internal;
 use govc_engine::work::refs::{Annotation, DeleteRef, NewRef, RefError};
 use govc_engine::work::{View, revision};
 use govc_engine::{
@@ -34,9 +35,6 @@ pub enum Namespace {
     /// `refs/`, full names.
     Refs,
 }
-
-/// Where the server keeps refs of its own.
-const INTERNAL: &[u8] = b"refs/govc/";
 
 impl Namespace {
     /// What all names in it begin with.
@@ -94,7 +92,7 @@ impl State {
             .refs
             .iter_from(&start)
             .take_while(|(name, _)| name.as_bytes().starts_with(prefix))
-            .filter(|(name, _)| internal || !name.as_bytes().starts_with(INTERNAL));
+            .filter(|(name, _)| internal || !is_internal(name.as_bytes()));
         let mut items = Vec::new();
         let mut last = None;
         for (name, target) in shown {
@@ -420,7 +418,8 @@ pub struct Updates<'a> {
     pub ref_updates: &'a [RefUpdate],
 }
 
-fn update(now: &Pending<'_>, name: &Name, target: &Target) -> Option<RefUpdate> {
+/// How a ref is about to move; `None`: not at all.
+pub(super) fn update(now: &Pending<'_>, name: &Name, target: &Target) -> Option<RefUpdate> {
     let before = now
         .snapshot
         .refs
@@ -430,7 +429,7 @@ fn update(now: &Pending<'_>, name: &Name, target: &Target) -> Option<RefUpdate> 
 }
 
 fn refuse_internal(name: &Name) -> Result<(), AppError> {
-    if name.as_bytes().starts_with(INTERNAL) {
+    if is_internal(name.as_bytes()) {
         return Err(AppError::RefInvalid {
             name: name.to_text(),
             why: "refs/govc/ is the server's own".to_owned(),

@@ -32,6 +32,8 @@ pub struct Ask {
     /// `http://host:port` as the client sees this server.
     pub origin: String,
     path: ApiPath,
+    /// The moment that was in the path.
+    at: Option<At>,
     query: Query,
     idempotency: Option<Key>,
 }
@@ -90,6 +92,18 @@ impl Ask {
         })
     }
 
+    /// Takes the moment of `/time-travel/{at}/{noun}/{rest}`: what follows is read as of then.
+    ///
+    /// # Errors
+    /// [`AppError::Query`] when it is none.
+    pub fn take_moment(&mut self) -> Result<(), AppError> {
+        let (at, rest) = self.path.take_moment();
+        let at = String::from_utf8(at).map_err(|_| AppError::query("at", "it is not UTF-8"))?;
+        self.at = Some(parse_at(at)?);
+        self.path.rest = rest;
+        Ok(())
+    }
+
     /// The parameters, for those that are a route's own.
     pub fn query(&mut self) -> &mut Query {
         &mut self.query
@@ -100,7 +114,10 @@ impl Ask {
     /// # Errors
     /// [`AppError::Query`] when one of them cannot be read.
     pub fn reading(&mut self) -> Result<Reading, AppError> {
-        let at = self.query.text("at")?.map(parse_at).transpose()?;
+        let at = match self.at.take() {
+            Some(at) => Some(at),
+            None => self.query.text("at")?.map(parse_at).transpose()?,
+        };
         Ok(Reading {
             at,
             min_seq: self.min_seq()?,
@@ -207,6 +224,7 @@ impl FromRequestParts<App> for Ask {
         Ok(Ask {
             caller,
             path: ApiPath::of(parts.uri.path()),
+            at: None,
             query: Query::parse(parts.uri.query())?,
             uri: parts.uri.clone(),
             origin: origin(app, parts),

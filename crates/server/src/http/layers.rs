@@ -272,7 +272,11 @@ pub fn worth_compressing() -> impl Predicate {
         let strong = headers
             .get(header::ETAG)
             .is_some_and(|tag| !tag.as_bytes().starts_with(b"W/"));
-        !strong && !headers.contains_key(header::ACCEPT_RANGES)
+        // A compressor would hold events back until it has enough of them.
+        let stream = headers
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+        !strong && !stream && !headers.contains_key(header::ACCEPT_RANGES)
     };
     SizeAbove::new(BYTES_MIN).and(by_head)
 }

@@ -38,6 +38,14 @@ impl ApiPath {
         RepoId::parse(text).map_err(|_| not_found())
     }
 
+    /// Of `{at}/{noun}/{rest}`, which followed the noun: the moment, and what follows the noun in
+    /// it. A moment has no slash.
+    pub fn take_moment(&self) -> (Vec<u8>, Option<Vec<u8>>) {
+        let mut parts = self.rest().splitn(3, |&byte| byte == b'/');
+        let at = parts.next().unwrap_or_default().to_vec();
+        (at, parts.nth(1).map(<[u8]>::to_vec))
+    }
+
     /// What follows the noun; empty when nothing does.
     pub fn rest(&self) -> &[u8] {
         self.rest.as_deref().unwrap_or_default()
@@ -114,6 +122,14 @@ mod tests {
         check("/api/v1/repos/a/read/%zz%4", "a", Some("%zz%4"));
         check("/health", "", None);
         assert_eq!(ApiPath::of("/api/v1/repos/a/read/%FF").rest(), b"\xff");
+        let then = ApiPath::of("/api/v1/repos/a/time-travel/17/read/src%2Fmain.rs");
+        let rest = Some(b"src/main.rs".to_vec());
+        assert_eq!(then.take_moment(), (b"17".to_vec(), rest));
+        let then = ApiPath::of("/api/v1/repos/a/time-travel/2024-05-01T10:00:00%2B02:00");
+        assert_eq!(
+            then.take_moment(),
+            (b"2024-05-01T10:00:00+02:00".to_vec(), None)
+        );
         assert_eq!(encode(b"a b/\xff", true), "a%20b/%FF");
         assert_eq!(encode(b"a/b", false), "a%2Fb");
     }

@@ -3,6 +3,7 @@
 pub mod branches;
 pub mod bundle;
 pub mod commits;
+pub mod events;
 pub mod files;
 pub mod health;
 pub mod history;
@@ -10,3 +11,4 @@ pub mod pages;
 pub mod refs;
 pub mod repos;
 pub mod tags;
+pub mod time_travel;

@@ -35,6 +35,41 @@ pub(crate) struct Server {
     router: Router,
 }
 
+/// An answer that goes on: Server-Sent Events.
+pub(crate) struct Listening {
+    body: Body,
+    text: String,
+}
+
+impl Listening {
+    /// The next event: id, type and data. Comments are passed over.
+    pub(crate) async fn next(&mut self) -> (String, String, Value) {
+        loop {
+            if let Some((block, rest)) = self.text.split_once("\n\n") {
+                let field = |name: &str| {
+                    let mut lines = block.lines();
+                    let found = lines.find_map(|line| line.strip_prefix(name));
+                    found.map_or_else(String::new, |value| value.trim_start().to_owned())
+                };
+                let (id, kind, data) = (field("id:"), field("event:"), field("data:"));
+                self.text = rest.to_owned();
+                if data.is_empty() {
+                    continue;
+                }
+                return (id, kind, serde_json::from_str(&data).unwrap());
+            }
+            let frame = self
+                .body
+                .frame()
+                .await
+                .expect("the stream goes on")
+                .unwrap();
+            let data = frame.into_data().unwrap();
+            self.text.push_str(std::str::from_utf8(&data).unwrap());
+        }
+    }
+}
+
 /// An answer.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -129,6 +164,23 @@ impl Server {
             headers: parts.headers,
             body: body.collect().await.unwrap().to_bytes().to_vec(),
             shown: Vec::new(),
+        }
+    }
+
+    /// A stream of events that is open.
+    pub(crate) async fn listen(&self, path: &str, headers: &[(&str, &str)]) -> Listening {
+        let mut request = Request::builder().uri(path).header("host", "localhost");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        assert_eq!(parts.status, StatusCode::OK);
+        assert_eq!(parts.headers["content-type"], "text/event-stream");
+        Listening {
+            body,
+            text: String::new(),
         }
     }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod commits;
+mod events;
 mod files;
 mod history;
 mod hostile;
@@ -12,3 +13,4 @@ mod lfs;
 mod manners;
 mod refs;
 mod repos;
+mod time_travel;

@@ -374,6 +374,7 @@ const CAUSES: &[(u8, CauseKind)] = &[
     (13, CauseKind::LfsUploaded),
     (14, CauseKind::LfsLocked),
     (15, CauseKind::LfsUnlocked),
+    (16, CauseKind::Undo),
 ];
 
 fn cause_number(kind: CauseKind) -> Result<u8, FormatError> {

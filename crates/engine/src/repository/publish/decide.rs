@@ -8,8 +8,8 @@ use govc_git::refname;
 use super::{Pending, Proposal, PublishError};
 use crate::pool::Pool;
 use crate::{
-    Change, Edit, Entry, EntryEdit, Expected, RefEdit, RefName, Refs, RepoKey, Seq, Snapshot,
-    Target, Time,
+    CauseKind, Change, Edit, Entry, EntryEdit, Expected, RefEdit, RefName, Refs, RepoKey, Seq,
+    Snapshot, Target, Time,
 };
 
 /// What has been decided of a repository and is perhaps not durable yet.
@@ -57,7 +57,7 @@ impl Door {
             edits,
             cause,
         } = change;
-        let edits = self.decide_edits(edits)?;
+        let edits = self.decide_edits(edits, cause.kind)?;
         if edits.is_empty() {
             return Ok(None);
         }
@@ -92,7 +92,11 @@ impl Door {
 
     /// Each edit with the value before and the value after; those that change nothing are left
     /// out.
-    fn decide_edits(&self, edits: Vec<Edit>) -> Result<Vec<EntryEdit>, PublishError> {
+    fn decide_edits(
+        &self,
+        edits: Vec<Edit>,
+        kind: CauseKind,
+    ) -> Result<Vec<EntryEdit>, PublishError> {
         let to_be_made = self.next == 0;
         let alive = to_be_made || self.pending.record.deleted_at.is_none();
         if !alive && !edits.iter().any(|edit| matches!(edit, Edit::Repository(_))) {
@@ -126,7 +130,7 @@ impl Door {
                 }
             }
         }
-        check_together(&self.pending.refs, &decided)?;
+        check_together(&self.pending.refs, &decided, kind)?;
         Ok(decided)
     }
 }
@@ -185,7 +189,7 @@ fn check_name(name: &RefName) -> Result<(), PublishError> {
 
 /// What no edit can see alone: two edits of one ref, a name that is a folder of another, HEAD's
 /// branch deleted.
-fn check_together(refs: &Refs, decided: &[EntryEdit]) -> Result<(), PublishError> {
+fn check_together(refs: &Refs, decided: &[EntryEdit], kind: CauseKind) -> Result<(), PublishError> {
     let mut made: Vec<&RefName> = Vec::new();
     let mut gone: HashSet<&RefName> = HashSet::new();
     let mut head = refs.head_branch();
@@ -226,7 +230,10 @@ fn check_together(refs: &Refs, decided: &[EntryEdit]) -> Result<(), PublishError
             }
         }
     }
-    if let Some(branch) = head.filter(|branch| gone.contains(branch)) {
+    // Going back may lead to where it was not born yet.
+    if kind != CauseKind::Undo
+        && let Some(branch) = head.filter(|branch| gone.contains(branch))
+    {
         return Err(PublishError::CurrentBranch {
             name: branch.clone(),
         });

@@ -270,7 +270,7 @@ fn header_line(key: &[u8], id: &ObjectId) -> SmallVec<[u8; 96]> {
 /// Whether the repository has no refs but HEAD, and what the server keeps for itself.
 fn is_empty(refs: &Refs) -> bool {
     refs.with_prefix(b"refs/")
-        .all(|(name, _)| name.as_bytes().starts_with(b"refs/govc/"))
+        .all(|(name, _)| crate::work::hidden::is_internal(name.as_bytes()))
 }
 
 /// The tree of a commit.

@@ -1,0 +1,72 @@
+//! Events: what happened, as streams tell it.
+
+use govc_engine::Entry;
+use serde::Serialize;
+
+use crate::history::Change;
+
+/// A change, as an event of its repository.
+#[derive(Debug, Clone, Serialize)]
+pub struct Event {
+    /// The repository's id.
+    pub repo: String,
+    /// The change.
+    #[serde(flatten)]
+    pub change: Change,
+}
+
+impl Event {
+    /// `entry` of the repository that is called `repo`.
+    pub fn new(repo: &str, entry: &Entry) -> Event {
+        Event {
+            repo: repo.to_owned(),
+            change: Change::from(entry),
+        }
+    }
+}
+
+/// Which types of events somebody wants: `branch.created`, or by the part before the dot all of
+/// `branch`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Types(Vec<String>);
+
+impl Types {
+    /// Those that `names` say; without any, all.
+    pub fn new(names: impl IntoIterator<Item = impl Into<String>>) -> Types {
+        Types(names.into_iter().map(Into::into).collect())
+    }
+
+    /// Those that `text` lists, with commas between them.
+    pub fn parse(text: &str) -> Types {
+        let names = text.split(',').map(str::trim);
+        Types::new(names.filter(|name| !name.is_empty()))
+    }
+
+    /// Whether events of `kind` are wanted.
+    pub fn include(&self, kind: &str) -> bool {
+        let family = kind.split('.').next().unwrap_or(kind);
+        let wanted = |name: &String| name == kind || name == family || name == "*";
+        self.0.is_empty() || self.0.iter().any(wanted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_family_is_all_of_its_types() {
+        let types = Types::parse("push, branch,tag.created,");
+        for (kind, wanted) in [
+            ("push", true),
+            ("branch.created", true),
+            ("branch.deleted", true),
+            ("tag.created", true),
+            ("tag.deleted", false),
+            ("commit", false),
+        ] {
+            assert_eq!(types.include(kind), wanted, "{kind}");
+        }
+        assert!(Types::parse("").include("anything"));
+    }
+}

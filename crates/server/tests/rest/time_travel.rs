@@ -1,0 +1,187 @@
+use http::StatusCode;
+use serde_json::json;
+
+use crate::kit::{Server, commit, put};
+
+const REPO: &str = "/api/v1/repos/hello";
+
+#[tokio::test]
+async fn the_past_is_a_path() {
+    let server = Server::with_commit().await;
+    let old = server.get(&format!("{REPO}/branches/main")).await.json()["oid"].clone();
+    server.commit("main", "second", "src/a b", "later\n").await;
+    server
+        .post(&format!("{REPO}/branches"), json!({ "name": "dev" }))
+        .await;
+
+    let then = server.get(&format!("{REPO}/time-travel/1")).await;
+    assert_eq!(then.items("name"), ["refs/heads/main"]);
+    assert_eq!(then.json()["items"][0]["oid"], old);
+    let now = server
+        .get(&format!("{REPO}/time-travel/3?prefix=heads/d"))
+        .await;
+    assert_eq!(now.items("name"), ["refs/heads/dev"]);
+    assert_eq!(
+        server.get(&format!("{REPO}/time-travel/0")).await.json()["items"],
+        json!([])
+    );
+    let time = server.get(&format!("{REPO}/history")).await.json()["items"][1]["time"].clone();
+    let time = time.as_str().unwrap();
+    let file = format!("{REPO}/time-travel/{time}/read/src%2Fa%20b");
+    assert_eq!(server.get(&file).await.json()["content"], "later\n");
+    let file = format!("{REPO}/time-travel/2/tree/src");
+    assert_eq!(server.get(&file).await.items("name"), ["a b"]);
+    for root in ["tree", "tree/"] {
+        let root = server.get(&format!("{REPO}/time-travel/1/{root}")).await;
+        assert_eq!(root.items("path"), ["README"]);
+    }
+    let missing = server
+        .get(&format!("{REPO}/time-travel/1/read/src/a%20b"))
+        .await;
+    assert_eq!(missing.code(), "PATH_NOT_FOUND");
+    for (wrong, code) in [
+        ("99", "SEQ_NOT_FOUND"),
+        ("yesterday", "QUERY_INVALID"),
+        ("1999-01-01", "SEQ_NOT_FOUND"),
+        ("1?at=1", "QUERY_INVALID"),
+    ] {
+        let answer = server.get(&format!("{REPO}/time-travel/{wrong}")).await;
+        assert_eq!(answer.code(), code, "{wrong}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_undone_by_another() {
+    let server = Server::with_commit().await;
+    let first = server.get(&format!("{REPO}/branches/main")).await.json()["oid"].clone();
+    let second = server.commit("main", "second", "a", "2\n").await;
+    server.delete(&format!("{REPO}/branches/none")).await;
+    server
+        .post(&format!("{REPO}/branches"), json!({ "name": "dev" }))
+        .await;
+    server.delete(&format!("{REPO}/branches/dev")).await;
+
+    let rehearsed = server
+        .post(&format!("{REPO}/undo?dry_run"), json!({ "seq": 4 }))
+        .await;
+    assert_eq!(rehearsed.header("govc-dry-run"), "true");
+    assert_eq!(rehearsed.header("govc-seq"), "4");
+    let back = server
+        .post(&format!("{REPO}/undo"), json!({ "seq": 4 }))
+        .await;
+    assert_eq!(back.json(), rehearsed.json());
+    assert_eq!(back.header("govc-seq"), "5");
+    assert_eq!(
+        back.json(),
+        json!({ "ref_updates": [{ "ref": "refs/heads/dev", "old": null, "new": second }] })
+    );
+    let undone = server
+        .post(&format!("{REPO}/undo"), json!({ "seq": 2 }))
+        .await;
+    assert_eq!(undone.json()["ref_updates"][0]["new"], first);
+    // It has another value now, and undoing it twice is not what was asked.
+    let again = server
+        .post(&format!("{REPO}/undo"), json!({ "seq": 2 }))
+        .await;
+    assert_eq!(
+        (again.status, again.code()),
+        (StatusCode::CONFLICT, "REF_MOVED".to_owned())
+    );
+    assert_eq!(again.json()["current"], first);
+    // Undoing the undoing is one more change.
+    let redone = server
+        .post(&format!("{REPO}/undo"), json!({ "seq": 6 }))
+        .await;
+    assert_eq!(redone.json()["ref_updates"][0]["new"], json!(second));
+    let history = server.get(&format!("{REPO}/history?limit=3")).await;
+    assert_eq!(history.items("type"), ["undo", "undo", "undo"]);
+
+    for (body, code) in [
+        (json!({ "seq": 0 }), "NOTHING_TO_UNDO"),
+        (json!({ "seq": 99 }), "SEQ_NOT_FOUND"),
+        (json!({ "seq": -1 }), "BODY_INVALID"),
+        (json!({}), "BODY_INVALID"),
+        (json!({ "seq": 1, "why": "" }), "BODY_INVALID"),
+    ] {
+        let answer = server.post(&format!("{REPO}/undo"), body).await;
+        assert_eq!(answer.code(), code, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn all_refs_go_back_together() {
+    let server = Server::with_commit().await;
+    let first = server.get(&format!("{REPO}/branches/main")).await.json()["oid"].clone();
+    server
+        .post(&format!("{REPO}/tags"), json!({ "name": "v1" }))
+        .await;
+    server.commit("main", "second", "a", "2\n").await;
+    server.delete(&format!("{REPO}/tags/v1")).await;
+    let body = commit("dev", "third", json!([put("b", "3\n")]));
+    let mut body = body;
+    body["create_from"] = json!("main");
+    server.post(&format!("{REPO}/commits"), body).await;
+
+    let back = server
+        .post(&format!("{REPO}/rewind"), json!({ "to": 2 }))
+        .await;
+    let updates = back.json()["ref_updates"].clone();
+    let names: Vec<_> = updates
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["ref"].clone())
+        .collect();
+    assert_eq!(
+        names,
+        ["refs/heads/dev", "refs/heads/main", "refs/tags/v1"],
+        "{back}"
+    );
+    let refs = server.get(&format!("{REPO}/refs")).await;
+    assert_eq!(refs.items("name"), ["refs/heads/main", "refs/tags/v1"]);
+    assert_eq!(
+        refs.items("oid"),
+        [first.as_str().unwrap(), first.as_str().unwrap()]
+    );
+    // It is as it was already.
+    let still = server
+        .post(&format!("{REPO}/rewind"), json!({ "to": 2 }))
+        .await;
+    assert_eq!(
+        (
+            still.header("govc-seq"),
+            still.json()["ref_updates"].clone()
+        ),
+        ("6", json!([]))
+    );
+    // Back to when nothing was there: HEAD's branch is unborn again.
+    let empty = server
+        .post(&format!("{REPO}/rewind"), json!({ "to": 0 }))
+        .await;
+    assert_eq!(empty.status, StatusCode::OK, "{empty}");
+    assert_eq!(
+        server.get(&format!("{REPO}/refs")).await.json()["items"],
+        json!([])
+    );
+    let time = server
+        .get(&format!("{REPO}/history?at=5&limit=1"))
+        .await
+        .json();
+    let time = time["items"][0]["time"].clone();
+    server
+        .post(&format!("{REPO}/rewind"), json!({ "to": time }))
+        .await;
+    assert_eq!(
+        server.get(&format!("{REPO}/refs")).await.items("name"),
+        ["refs/heads/dev", "refs/heads/main"]
+    );
+    for (body, code) in [
+        (json!({ "to": 99 }), "SEQ_NOT_FOUND"),
+        (json!({ "to": "1999-01-01" }), "SEQ_NOT_FOUND"),
+        (json!({ "to": "yesterday" }), "BODY_INVALID"),
+        (json!({ "to": true }), "BODY_INVALID"),
+    ] {
+        let answer = server.post(&format!("{REPO}/rewind"), body).await;
+        assert_eq!(answer.code(), code, "{answer}");
+    }
+}
