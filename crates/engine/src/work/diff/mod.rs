@@ -1,9 +1,14 @@
 //! What differs between two trees: which files, which of them moved, and line by line.
 
+mod binary;
 pub mod changes;
+pub mod patch;
+mod quote;
 pub mod renames;
 
 pub use changes::{
     DiffOptions, FileChange, FileDiff, Status, TreeFilter, changed_files, diff_trees,
 };
+pub use patch::{Patch, PatchMaker, PatchOptions};
+pub use quote::quoted;
 pub use renames::Blobs;
