@@ -14,8 +14,9 @@ pub struct File {
     /// The path exactly, where it is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path_base64: Option<String>,
-    /// The commit that it was read from.
-    pub commit: String,
+    /// The commit that it was read from, or that the working copy was made from; `null` where that
+    /// branch was unborn.
+    pub commit: Option<String>,
     /// The id of its blob; of a submodule, of its commit.
     pub oid: String,
     /// Six octal digits.

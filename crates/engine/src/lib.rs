@@ -19,7 +19,7 @@ pub use repository::edit::{
     Cause, CauseKind, Change, Edit, Entry, EntryEdit, Expected, Idempotency, NewObject, NewObjects,
     ObjectBody, RefEdit, Via,
 };
-pub use repository::key::{RepoKey, Seq};
+pub use repository::key::{Place, RepoKey, Seq};
 pub use repository::lfs::{Lfs, LfsLock, LfsObject, LfsOid};
 pub use repository::publish::{Pending, Proposal, PublishError, Published, Refusal};
 pub use repository::quarantine::{INLINE_BYTES_MAX, QuarantineError, Quarantined};
@@ -28,4 +28,8 @@ pub use repository::record::{
 };
 pub use repository::refs::{RefName, Refs, Target};
 pub use repository::snapshot::Snapshot;
+pub use repository::transactions::{Transaction, TransactionState, Transactions};
+pub use repository::workspaces::{
+    DEFAULT_WORKSPACE, Operation, OperationKind, Unmerged, Workspace, Workspaces,
+};
 pub use repository::{Repository, ToKeep, Unpacked, Usage};

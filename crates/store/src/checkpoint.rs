@@ -13,7 +13,9 @@ use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use govc_engine::journal::{PackBytes, PackId};
-use govc_engine::{Lfs, NewObject, ObjectBody, Refs, RepoKey, RepositoryRecord, Seq, Target, Time};
+use govc_engine::{
+    NewObject, ObjectBody, Place, Refs, RepoKey, RepositoryRecord, Seq, Target, Time,
+};
 use govc_git::pack::commit_graph::{CommitList, write_commit_graph};
 use govc_git::pack::{EntryKind, Pack, PackWriter};
 use govc_git::{ObjectFormat, ObjectId, oid};
@@ -22,6 +24,7 @@ use crate::directory;
 use crate::disk::{self, Disk, DiskFile, FileKind, Open};
 use crate::format::{self, Checkpoint};
 use crate::history;
+use crate::holdings::Holdings;
 use crate::objects::{Objects, pack_path};
 use crate::packs::TEMPORARY;
 use crate::projection::{self, Projection};
@@ -105,11 +108,11 @@ impl Store {
     }
 
     /// Counts a checkpoint, and tells who listens what [`Store::save`] has saved.
-    pub(crate) fn tell_packed(&self, key: RepoKey, saved: Option<(Seq, MadePack)>) {
+    pub(crate) fn tell_packed(&self, key: RepoKey, saved: Option<(Place, MadePack)>) {
         self.counts.lock().checkpoints += 1;
-        if let Some((seq, pack)) = saved {
+        if let Some((place, pack)) = saved {
             for listener in self.listeners() {
-                listener.packed(key, seq, pack.clone());
+                listener.packed(key, place, pack.clone());
             }
         }
     }
@@ -146,8 +149,8 @@ impl Store {
         Ok(())
     }
 
-    /// Steps 1 to 3. Returns the number that was reached and the pack that was made.
-    pub(crate) fn save(&self, repo: &Repo, dir: &Path) -> io::Result<Option<(Seq, MadePack)>> {
+    /// Steps 1 to 3. Returns what was reached and the pack that was made.
+    pub(crate) fn save(&self, repo: &Repo, dir: &Path) -> io::Result<Option<(Place, MadePack)>> {
         // A checkpoint tells what the refs' files were before it: that must be known for certain, or
         // after a power loss they would seem to be somebody else's.
         if repo.state().projection_doubtful {
@@ -195,7 +198,7 @@ impl Store {
                 state.saved = Some(new_saved);
                 state.history_anew = None;
                 state.projection_due = true;
-                Ok(Some((last.0, made)))
+                Ok(Some(((last.0, last.1), made)))
             }
             Err(error) => {
                 // The checkpoint may be there or not. What it may count on is not written again.
@@ -264,8 +267,8 @@ impl Store {
             record.object_format,
             &entries,
         )?;
-        let mut lfs = before.map_or_else(Lfs::default, |before| before.lfs);
-        entries.iter().for_each(|entry| lfs.apply(entry));
+        let mut holdings = before.map_or_else(Holdings::default, |before| before.holdings);
+        entries.iter().for_each(|entry| holdings.apply(entry));
         // 3
         let peeled = peel(&objects, &refs, &old_refs, old_peeled)?;
         let to_come = projection(&refs, &peeled).seen();
@@ -289,7 +292,7 @@ impl Store {
             packed_to_come: to_come.packed,
             before: on_disk.clone(),
             graph_commits,
-            lfs,
+            holdings,
             replaced,
         };
         let bytes = format::encode_checkpoint(&checkpoint)

@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use govc_engine::journal::{PackBytes, PackId, Shelf};
 use govc_engine::pool::{CommitNumber, Graph, GraphSource};
-use govc_engine::{Engine, RepoKey, Seq};
+use govc_engine::{Engine, Place, RepoKey};
 use govc_git::ObjectId;
 use govc_git::object::commit::CommitFacts;
 use govc_git::oid;
@@ -22,7 +22,7 @@ impl Store {
 struct EngineLink(Weak<Engine>);
 
 impl Checkpointed for EngineLink {
-    fn packed(&self, key: RepoKey, seq: Seq, pack: Option<(PackId, PackBytes)>) {
+    fn packed(&self, key: RepoKey, place: Place, pack: Option<(PackId, PackBytes)>) {
         let Some(repository) = self.0.upgrade().and_then(|engine| engine.by_key(key)) else {
             return;
         };
@@ -35,7 +35,7 @@ impl Checkpointed for EngineLink {
                 return;
             }
         }
-        repository.packed(seq, id);
+        repository.packed(place, id);
     }
 
     fn compacted(&self, key: RepoKey, old: &[PackId], new: (PackId, PackBytes)) {

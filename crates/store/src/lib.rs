@@ -11,6 +11,7 @@ pub mod format;
 #[doc(hidden)]
 pub mod fuzzing;
 mod history;
+mod holdings;
 mod lists;
 mod log;
 mod loose;

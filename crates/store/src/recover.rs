@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use govc_engine::journal::PackId;
-use govc_engine::{Entry, Lfs, Refs, RepoId, RepoKey, RepositoryRecord, Seq, Snapshot, Summary};
+use govc_engine::{Entry, Refs, RepoId, RepoKey, RepositoryRecord, Seq, Snapshot, Summary};
 
 use crate::disk::{self, Disk, FileKind};
+use crate::holdings::Holdings;
 use crate::log::{self, Event, Log, ReadError};
 use crate::objects::pack_path;
 use crate::packs::TEMPORARY;
@@ -38,7 +39,7 @@ fn io_error(doing: impl Into<String>) -> impl FnOnce(io::Error) -> OpenError {
 struct Loading {
     state: RepoState,
     refs: Refs,
-    lfs: Lfs,
+    holdings: Holdings,
     dir: Option<PathBuf>,
     /// What the files of refs may be, though nobody else has touched them.
     projected: Option<Projected>,
@@ -99,8 +100,8 @@ impl Store {
             if state.damage.is_some() {
                 continue;
             }
-            let (refs, lfs) = newest.take(repo.key);
-            let snapshot = snapshot_of(&state, refs, lfs);
+            let (refs, holdings) = newest.take(repo.key);
+            let snapshot = snapshot_of(&state, refs, holdings);
             recovered.resting.push((repo.key, Summary::from(&snapshot)));
         }
         let damaged: HashSet<RepoKey> = newest.refs.keys().copied().collect();
@@ -206,13 +207,13 @@ impl Store {
         }
         let repos = BTreeMap::new();
         let store = Arc::new(Store::new(disk, options, log, epoch, pinned, repos, lock));
-        let (mut refs, mut lfs) = (HashMap::new(), HashMap::new());
+        let (mut refs, mut holdings) = (HashMap::new(), HashMap::new());
         let mut outside = Vec::new();
         for (key, loading) in loading {
             let repo = Repo::new(key, loading.state, loading.dir);
             store.add(Arc::clone(&repo));
             refs.insert(key, loading.refs);
-            lfs.insert(key, loading.lfs);
+            holdings.insert(key, loading.holdings);
             if let Some(projected) = loading.projected {
                 outside.push((repo, projected));
             }
@@ -228,7 +229,7 @@ impl Store {
                 recovered.notes.push(note);
             }
         }
-        let newest = Newest { refs, lfs };
+        let newest = Newest { refs, holdings };
         Ok((store, newest, recovered))
     }
 }
@@ -236,25 +237,27 @@ impl Store {
 /// What the newest states of repositories have that the store does not keep in memory.
 struct Newest {
     refs: HashMap<RepoKey, Refs>,
-    lfs: HashMap<RepoKey, Lfs>,
+    holdings: HashMap<RepoKey, Holdings>,
 }
 
 impl Newest {
-    fn take(&mut self, key: RepoKey) -> (Refs, Lfs) {
+    fn take(&mut self, key: RepoKey) -> (Refs, Holdings) {
         let refs = self.refs.remove(&key).unwrap_or_default();
-        (refs, self.lfs.remove(&key).unwrap_or_default())
+        (refs, self.holdings.remove(&key).unwrap_or_default())
     }
 }
 
-/// The newest state of a repository with these refs and large files.
-fn snapshot_of(state: &RepoState, refs: Refs, lfs: Lfs) -> Snapshot {
+/// The newest state of a repository with these refs and holdings.
+fn snapshot_of(state: &RepoState, refs: Refs, holdings: Holdings) -> Snapshot {
     Snapshot {
         record: Arc::clone(&state.record),
         seq: state.seq,
         step: state.step,
         time: state.time,
         refs,
-        lfs,
+        lfs: holdings.lfs,
+        workspaces: holdings.workspaces,
+        transactions: holdings.transactions,
     }
 }
 
@@ -431,7 +434,7 @@ impl Loading {
         Loading {
             state,
             refs: found.refs.clone(),
-            lfs: found.lfs,
+            holdings: found.holdings,
             dir: Some(dir.to_owned()),
             projected: Some(Projected {
                 refs: found.refs,
@@ -446,7 +449,7 @@ impl Loading {
         Loading {
             state: RepoState::new(Arc::new(record)),
             refs: Refs::default(),
-            lfs: Lfs::default(),
+            holdings: Holdings::default(),
             dir,
             projected: None,
             suspicion: None,
@@ -669,7 +672,7 @@ impl Loading {
         }
         self.suspicion = None;
         history::apply(&mut self.refs, &entry);
-        self.lfs.apply(&entry);
+        self.holdings.apply(&entry);
         self.state.push(Arc::new(entry), segment, epoch);
     }
 }

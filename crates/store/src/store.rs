@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use govc_engine::journal::{
     AppendError, Batch, Journal, Moment, PackBytes, PackId, PastRefs, Position,
 };
-use govc_engine::{Entry, RepoId, RepoKey, Seq};
+use govc_engine::{Entry, Place, RepoId, RepoKey, Seq};
 use govc_git::object::commit::CommitFacts;
 use govc_git::{ObjectId, oid};
 
@@ -105,9 +105,9 @@ pub struct StoppedRepository {
 
 /// Is told what a checkpoint has saved.
 pub trait Checkpointed: Send + Sync {
-    /// Changes of `repo` up to `seq` are in its directory. Their inline objects are in `pack`, if
-    /// they had any: it is durable and listed.
-    fn packed(&self, repo: RepoKey, seq: Seq, pack: Option<(PackId, PackBytes)>);
+    /// Entries of `repo` up to `place` are in its directory. Their inline objects are in `pack`,
+    /// if they had any: it is durable and listed.
+    fn packed(&self, repo: RepoKey, place: Place, pack: Option<(PackId, PackBytes)>);
 
     /// The packs `old` of `repo` were merged into `new`, which is durable and listed in their
     /// place. Their files may go when this returns.

@@ -148,7 +148,7 @@ struct Told {
 }
 
 impl Checkpointed for Told {
-    fn packed(&self, _: govc_engine::RepoKey, _: u64, _: Option<(PackId, PackBytes)>) {}
+    fn packed(&self, _: govc_engine::RepoKey, _: (u64, u32), _: Option<(PackId, PackBytes)>) {}
 
     fn compacted(&self, _: govc_engine::RepoKey, old: &[PackId], new: (PackId, PackBytes)) {
         let there = |id: &PackId| {

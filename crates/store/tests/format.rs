@@ -9,8 +9,9 @@ use govc_engine::journal::PackId;
 use govc_engine::repository::record::{Quotas, Retention};
 use govc_engine::{
     Cause, CauseKind, Entry, EntryEdit, ForkedFrom, FsckSeverity, Idempotency, LfsLock, LfsObject,
-    LfsOid, NewObject, NewObjects, ObjectBody, RefName, RepoId, RepoKey, RepositoryRecord,
-    Settings, Storage, Target, Time, Via,
+    LfsOid, NewObject, NewObjects, ObjectBody, Operation, OperationKind, RefName, RepoId, RepoKey,
+    RepositoryRecord, Settings, Storage, Target, Time, Transaction, TransactionState, Unmerged,
+    Via, Workspace,
 };
 use govc_git::{ObjectFormat, ObjectId, ObjectKind};
 use govc_store::format::{Encoder, FormatError, decode_entry, encode_entry, named_repository};
@@ -120,6 +121,95 @@ fn lock() -> impl Strategy<Value = LfsLock> {
     })
 }
 
+fn operation(format: ObjectFormat) -> impl Strategy<Value = Operation> {
+    let kind = prop::sample::select(vec![
+        OperationKind::Merge,
+        OperationKind::CherryPick,
+        OperationKind::Revert,
+        OperationKind::Rebase,
+    ]);
+    let commits = || prop::collection::vec(id(format), 0..3);
+    (
+        kind,
+        prop::option::of(id(format)),
+        prop::option::of(name()),
+        id(format),
+        commits(),
+        commits(),
+        any::<u32>(),
+        prop::collection::vec(any::<u8>(), 0..50),
+    )
+        .prop_map(
+            |(kind, original, branch, commit, todo, done, mainline, message)| Operation {
+                kind,
+                original,
+                branch,
+                commit,
+                todo: todo.into(),
+                done: done.into(),
+                mainline,
+                message: message.into(),
+            },
+        )
+}
+
+fn workspace(format: ObjectFormat) -> impl Strategy<Value = Workspace> {
+    let stage = || prop::option::of((any::<u32>(), id(format)));
+    let path = prop::collection::vec(any::<u8>(), 0..30);
+    let unmerged = (path, stage(), stage(), stage()).prop_map(|(path, a, b, c)| Unmerged {
+        path: path.into(),
+        stages: [a, b, c],
+    });
+    (
+        prop::option::of(name()),
+        prop::option::of(id(format)),
+        id(format),
+        id(format),
+        prop::collection::vec(unmerged, 0..3),
+        prop::option::of(operation(format)),
+        any::<[i64; 2]>(),
+    )
+        .prop_map(
+            |(branch, base, index, files, unmerged, operation, [created, used])| Workspace {
+                branch,
+                base,
+                index,
+                files,
+                unmerged: unmerged.into(),
+                operation: operation.map(Arc::new),
+                created_at: Time(created),
+                used_at: Time(used),
+            },
+        )
+}
+
+fn transaction(format: ObjectFormat) -> impl Strategy<Value = Transaction> {
+    let state = prop_oneof![
+        Just(TransactionState::Open),
+        Just(TransactionState::RolledBack),
+        id(format).prop_map(TransactionState::Committed)
+    ];
+    (
+        name(),
+        prop::option::of(id(format)),
+        id(format),
+        any::<u64>(),
+        any::<[i64; 2]>(),
+        state,
+    )
+        .prop_map(
+            |(branch, base, tree, seq, [created, expires], state)| Transaction {
+                branch,
+                base,
+                tree,
+                seq,
+                created_at: Time(created),
+                expires_at: Time(expires),
+                state,
+            },
+        )
+}
+
 fn edit(format: ObjectFormat) -> impl Strategy<Value = EntryEdit> {
     let moved = (name(), target(format), target(format));
     prop_oneof![
@@ -148,6 +238,28 @@ fn edit(format: ObjectFormat) -> impl Strategy<Value = EntryEdit> {
         )
             .prop_map(|(path, before, after)| EntryEdit::LfsLock {
                 path: path.into(),
+                before: before.map(Arc::new),
+                after: after.map(Arc::new),
+            }),
+        (
+            ".{0,30}",
+            prop::option::of(workspace(format)),
+            prop::option::of(workspace(format)),
+            any::<bool>()
+        )
+            .prop_map(|(name, before, after, is_staging)| EntryEdit::Workspace {
+                name: name.into(),
+                before: before.map(Arc::new),
+                after: after.map(Arc::new),
+                is_staging,
+            }),
+        (
+            ".{0,30}",
+            prop::option::of(transaction(format)),
+            prop::option::of(transaction(format))
+        )
+            .prop_map(|(id, before, after)| EntryEdit::Transaction {
+                id: id.into(),
                 before: before.map(Arc::new),
                 after: after.map(Arc::new),
             }),

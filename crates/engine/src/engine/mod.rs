@@ -19,8 +19,8 @@ use crate::repository::publish::{Committer, Pending, PublishError, Published, Re
 use crate::repository::{Start, ToKeep};
 use crate::{
     Cause, Change, Clock, Edit, Entry, Expected, ForkedFrom, Lfs, LfsObject, NewObject, NewObjects,
-    RefEdit, RefName, Refs, RepoId, RepoKey, Repository, RepositoryRecord, Seq, Settings, Snapshot,
-    Storage, Target, Time,
+    Place, RefEdit, RefName, Refs, RepoId, RepoKey, Repository, RepositoryRecord, Seq, Settings,
+    Snapshot, Storage, Target, Time, Transactions, Workspaces,
 };
 
 use catalogue::{Catalogue, Reservation};
@@ -122,8 +122,8 @@ pub struct Recovered {
     pub commit_graph: Option<Bytes>,
     /// Introduced lists of an earlier run, where there may be some.
     pub lists: Option<ListsToRead>,
-    /// Inline objects of changes that no pack has yet, oldest first, with their changes' numbers.
-    pub unpacked: Vec<(Seq, NewObject)>,
+    /// Inline objects that no pack has yet, oldest first, with where their entries are.
+    pub unpacked: Vec<(Place, NewObject)>,
     /// Why it may be read and not written: what of it is damaged.
     pub damage: Option<String>,
 }
@@ -459,6 +459,8 @@ impl Engine {
             time: record.created_at,
             refs: Refs::default(),
             lfs: Lfs::default(),
+            workspaces: Workspaces::default(),
+            transactions: Transactions::default(),
         };
         let repository = self.start(Start {
             key,
@@ -554,7 +556,7 @@ fn fill(
     pool: &Pool,
     packs: Vec<(PackId, PackBytes)>,
     commit_graph: Option<Bytes>,
-    unpacked: Vec<(Seq, NewObject)>,
+    unpacked: Vec<(Place, NewObject)>,
     refs: &Refs,
 ) -> Result<(), PoolError> {
     // With a commit-graph file no pack is searched for commits: those that the file lacks are

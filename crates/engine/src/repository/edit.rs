@@ -6,7 +6,10 @@ use bytes::Bytes;
 use govc_git::{ObjectId, ObjectKind};
 
 use crate::journal::PackId;
-use crate::{LfsLock, LfsObject, RefName, RepoKey, RepositoryRecord, Seq, Target, Time};
+use crate::{
+    LfsLock, LfsObject, RefName, RepoKey, RepositoryRecord, Seq, Target, Time, Transaction,
+    Workspace,
+};
 
 /// Everything one write proposes, as a value.
 #[derive(Debug, Clone)]
@@ -39,6 +42,24 @@ pub enum Edit {
         path: Arc<str>,
         /// What it is to be.
         after: Option<Arc<LfsLock>>,
+    },
+    /// A workspace; `None` takes it away, or makes the default one untouched. Whoever proposes
+    /// this has looked, in its turn, what is there.
+    Workspace {
+        /// Its name.
+        name: Arc<str>,
+        /// What it is to be.
+        after: Option<Arc<Workspace>>,
+        /// Whether this is staging: durable, and by itself no change with a number. Making,
+        /// deleting, checking out and resetting are changes.
+        is_staging: bool,
+    },
+    /// A transaction; `None` takes it away. By itself it is staging: its commit is the change.
+    Transaction {
+        /// Its id.
+        id: Arc<str>,
+        /// What it is to be.
+        after: Option<Arc<Transaction>>,
     },
 }
 
@@ -139,12 +160,36 @@ pub enum EntryEdit {
         /// What it is.
         after: Option<Arc<LfsLock>>,
     },
+    /// A workspace; `None` where there is none, or the default one is untouched.
+    Workspace {
+        /// Its name.
+        name: Arc<str>,
+        /// What it was.
+        before: Option<Arc<Workspace>>,
+        /// What it is.
+        after: Option<Arc<Workspace>>,
+        /// Whether this was staging.
+        is_staging: bool,
+    },
+    /// A transaction; `None` where there is none.
+    Transaction {
+        /// Its id.
+        id: Arc<str>,
+        /// What it was.
+        before: Option<Arc<Transaction>>,
+        /// What it is.
+        after: Option<Arc<Transaction>>,
+    },
 }
 
 impl EntryEdit {
     /// Whether it is staging: durable, and by itself no change with a number.
     pub fn is_staging(&self) -> bool {
-        matches!(self, EntryEdit::LfsObjects(_))
+        match self {
+            EntryEdit::LfsObjects(_) | EntryEdit::Transaction { .. } => true,
+            EntryEdit::Workspace { is_staging, .. } => *is_staging,
+            _ => false,
+        }
     }
 }
 
@@ -269,6 +314,12 @@ pub enum CauseKind {
     LfsLocked,
     /// A path was unlocked.
     LfsUnlocked,
+    /// A workspace was made, deleted, checked out, reset, or something was staged in it.
+    Workspace,
+    /// A stash was made, applied or dropped.
+    Stash,
+    /// A transaction was committed, or something was staged in it.
+    Transaction,
 }
 
 /// Which way a change came.
@@ -318,6 +369,9 @@ impl CauseKind {
             CauseKind::LfsUploaded => "lfs.uploaded",
             CauseKind::LfsLocked => "lfs.locked",
             CauseKind::LfsUnlocked => "lfs.unlocked",
+            CauseKind::Workspace => "workspace",
+            CauseKind::Stash => "stash",
+            CauseKind::Transaction => "transaction",
         }
     }
 }

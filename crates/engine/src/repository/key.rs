@@ -9,6 +9,9 @@ pub struct RepoKey(pub [u8; 16]);
 /// The number of a change in its repository. The first change, its making, is number 0.
 pub type Seq = u64;
 
+/// A change's number, and the count of staging steps since: where an entry is in its repository.
+pub type Place = (Seq, u32);
+
 impl fmt::Display for RepoKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

@@ -5,12 +5,15 @@ pub mod history;
 pub mod key;
 pub mod lfs;
 pub mod listings;
+pub mod named;
 pub mod publish;
 pub mod quarantine;
 pub mod record;
 pub mod refs;
 pub mod snapshot;
+pub mod transactions;
 mod unpacked;
+pub mod workspaces;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -24,7 +27,7 @@ use tokio::sync::watch;
 
 use crate::journal::{Journal, Moment, PackBytes, PackId, Packs, PastRefs};
 use crate::pool::{GraphSource, Moves, Pool, PoolError, Visibility};
-use crate::{Entry, EntryEdit, NewObject, ObjectBody, RepoKey, Seq, Snapshot, Target};
+use crate::{Entry, EntryEdit, NewObject, ObjectBody, Place, RepoKey, Seq, Snapshot, Target};
 use publish::{Door, Turn, Turns, Visible};
 pub use unpacked::Unpacked;
 
@@ -77,7 +80,7 @@ pub struct ToKeep {
     /// Inline objects that are in no pack of its own yet, with the change that brought them.
     pub unpacked: Unpacked,
     /// How much those are, change by change.
-    weights: VecDeque<(Seq, Usage)>,
+    weights: VecDeque<(Place, Usage)>,
     /// The sum of `weights`.
     weight: Usage,
 }
@@ -95,43 +98,43 @@ pub struct Usage {
 
 impl ToKeep {
     /// What has to be kept of a repository that was found with these packs and objects.
-    pub(crate) fn found(packs: Vec<PackId>, unpacked: &[(Seq, NewObject)]) -> ToKeep {
+    pub(crate) fn found(packs: Vec<PackId>, unpacked: &[(Place, NewObject)]) -> ToKeep {
         let mut found = ToKeep {
             packs,
             ..ToKeep::default()
         };
-        for (seq, object) in unpacked {
-            found.add(*seq, std::slice::from_ref(object));
+        for (place, object) in unpacked {
+            found.add(*place, std::slice::from_ref(object));
         }
         found
     }
 
     /// The same, for a fork that is being made: all of it is of the fork's change 0.
     pub(crate) fn of_making(mut self) -> ToKeep {
-        self.unpacked = self.unpacked.brought_by(0);
-        self.weights = VecDeque::from([(0, self.weight)]);
+        self.unpacked = self.unpacked.brought_by((0, 0));
+        self.weights = VecDeque::from([((0, 0), self.weight)]);
         self
     }
 
-    fn add(&mut self, seq: Seq, objects: &[NewObject]) {
+    fn add(&mut self, place: Place, objects: &[NewObject]) {
         self.unpacked
-            .add(seq, objects.iter().map(|object| object.id));
+            .add(place, objects.iter().map(|object| object.id));
         let weight = Usage::of(objects);
         self.weight.objects += weight.objects;
         self.weight.bytes += weight.bytes;
-        self.weights.push_back((seq, weight));
+        self.weights.push_back((place, weight));
     }
 
-    /// The objects of changes up to `seq`, which are kept otherwise now.
-    fn take_until(&mut self, seq: Seq) -> Vec<ObjectId> {
+    /// The objects of entries up to `place`, which are kept otherwise now.
+    fn take_until(&mut self, place: Place) -> Vec<ObjectId> {
         while let Some((of, weight)) = self.weights.front()
-            && *of <= seq
+            && *of <= place
         {
             self.weight.objects -= weight.objects;
             self.weight.bytes -= weight.bytes;
             self.weights.pop_front();
         }
-        self.unpacked.take_until(seq)
+        self.unpacked.take_until(place)
     }
 }
 
@@ -396,11 +399,11 @@ impl Repository {
         }
     }
 
-    /// The inline objects of changes up to `seq` are in `pack` now, which is durable.
-    pub fn packed(&self, seq: Seq, pack: Option<PackId>) {
+    /// The inline objects of entries up to `place` are in `pack` now, which is durable.
+    pub fn packed(&self, place: Place, pack: Option<PackId>) {
         let mut to_keep = lock(&self.to_keep);
         to_keep.packs.extend(pack);
-        let ids = to_keep.take_until(seq);
+        let ids = to_keep.take_until(place);
         drop(to_keep);
         self.pool.packed(&ids);
     }
@@ -478,7 +481,7 @@ impl Repository {
         for entry in entries {
             to_keep.packs.extend(&entry.objects.packs);
             if !entry.objects.inline.is_empty() {
-                to_keep.add(entry.seq, &entry.objects.inline);
+                to_keep.add((entry.seq, entry.step), &entry.objects.inline);
             }
         }
         drop(to_keep);

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use govc_git::ObjectId;
 
-use crate::{Entry, EntryEdit, Lfs, Refs, RepositoryRecord, Seq, Time};
+use super::{transactions, workspaces};
+use crate::{Entry, EntryEdit, Lfs, Refs, RepositoryRecord, Seq, Time, Transactions, Workspaces};
 
 /// A repository at one moment. It never changes: whoever holds one sees that moment for as long
 /// as they like. A copy costs a few pointers.
@@ -22,6 +23,10 @@ pub struct Snapshot {
     pub refs: Refs,
     /// The large files that it references, and its locks.
     pub lfs: Lfs,
+    /// Its workspaces.
+    pub workspaces: Workspaces,
+    /// Its transactions.
+    pub transactions: Transactions,
 }
 
 impl Snapshot {
@@ -45,10 +50,15 @@ impl Snapshot {
             match edit {
                 EntryEdit::Ref { name, after, .. } => self.refs.set(name.clone(), after.clone()),
                 EntryEdit::Repository { after, .. } => self.record = Arc::from(after.clone()),
-                EntryEdit::LfsObjects(_) | EntryEdit::LfsLock { .. } => {}
+                EntryEdit::LfsObjects(_)
+                | EntryEdit::LfsLock { .. }
+                | EntryEdit::Workspace { .. }
+                | EntryEdit::Transaction { .. } => {}
             }
         }
         self.lfs.apply(entry);
+        workspaces::apply(&mut self.workspaces, entry);
+        transactions::apply(&mut self.transactions, entry);
         self.seq = entry.seq;
         self.step = entry.step;
         self.time = entry.time;

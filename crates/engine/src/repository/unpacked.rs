@@ -2,12 +2,12 @@
 
 use govc_git::ObjectId;
 
-use crate::Seq;
+use crate::Place;
 
 /// A part is not made longer than this: what grows for long is not copied again and again.
 const PART_BYTES_MAX: usize = 16 << 10;
 
-/// Ids of the inline objects that changes brought, with the numbers of the changes.
+/// Ids of the inline objects that entries brought, with where the entries are.
 #[derive(Debug, Clone, Default)]
 pub struct Unpacked {
     parts: Vec<Part>,
@@ -19,12 +19,12 @@ struct Part {
     id_bytes: usize,
     ids: Vec<u8>,
     /// Changes, and where in `ids` the ids of each end.
-    changes: Vec<(Seq, u32)>,
+    changes: Vec<(Place, u32)>,
 }
 
 impl Unpacked {
-    /// Adds what the change `seq` brought.
-    pub fn add(&mut self, seq: Seq, ids: impl IntoIterator<Item = ObjectId>) {
+    /// Adds what the change `place` brought.
+    pub fn add(&mut self, place: Place, ids: impl IntoIterator<Item = ObjectId>) {
         for id in ids {
             let bytes = id.as_slice();
             let part = match self.parts.last_mut() {
@@ -44,19 +44,19 @@ impl Unpacked {
             part.ids.extend_from_slice(bytes);
             let end = part.ids.len() as u32;
             match part.changes.last_mut() {
-                Some((same, there)) if *same == seq => *there = end,
-                _ => part.changes.push((seq, end)),
+                Some((same, there)) if *same == place => *there = end,
+                _ => part.changes.push((place, end)),
             }
         }
     }
 
-    /// Takes out what changes up to `seq` brought.
+    /// Takes out what changes up to `place` brought.
     #[must_use = "they are listed here no more"]
-    pub fn take_until(&mut self, seq: Seq) -> Vec<ObjectId> {
+    pub fn take_until(&mut self, place: Place) -> Vec<ObjectId> {
         let mut taken = Vec::new();
         let mut left = Unpacked::default();
         for (of, id) in std::mem::take(self).iter() {
-            if of <= seq {
+            if of <= place {
                 taken.push(id);
             } else {
                 left.add(of, [id]);
@@ -68,20 +68,20 @@ impl Unpacked {
 
     /// The same objects, all of them brought by one change.
     #[must_use]
-    pub fn brought_by(&self, seq: Seq) -> Unpacked {
+    pub fn brought_by(&self, place: Place) -> Unpacked {
         let mut all = Unpacked::default();
-        all.add(seq, self.iter().map(|(_, id)| id));
+        all.add(place, self.iter().map(|(_, id)| id));
         all
     }
 
     /// Each id, with the number of its change.
-    pub fn iter(&self) -> impl Iterator<Item = (Seq, ObjectId)> + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = (Place, ObjectId)> + '_ {
         self.parts.iter().flat_map(|part| {
             let mut start = 0;
-            part.changes.iter().flat_map(move |(seq, end)| {
+            part.changes.iter().flat_map(move |(place, end)| {
                 let ids = &part.ids[start..*end as usize];
                 start = *end as usize;
-                let id = |bytes| (*seq, ObjectId::from_bytes_or_panic(bytes));
+                let id = |bytes| (*place, ObjectId::from_bytes_or_panic(bytes));
                 ids.chunks_exact(part.id_bytes).map(id)
             })
         })
@@ -93,10 +93,10 @@ impl Unpacked {
     }
 }
 
-impl FromIterator<(Seq, ObjectId)> for Unpacked {
-    fn from_iter<T: IntoIterator<Item = (Seq, ObjectId)>>(ids: T) -> Unpacked {
+impl FromIterator<(Place, ObjectId)> for Unpacked {
+    fn from_iter<T: IntoIterator<Item = (Place, ObjectId)>>(ids: T) -> Unpacked {
         let mut all = Unpacked::default();
-        ids.into_iter().for_each(|(seq, id)| all.add(seq, [id]));
+        ids.into_iter().for_each(|(place, id)| all.add(place, [id]));
         all
     }
 }
@@ -104,6 +104,7 @@ impl FromIterator<(Seq, ObjectId)> for Unpacked {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Seq;
 
     #[test]
     fn what_older_changes_brought_is_taken_out() {
@@ -112,16 +113,23 @@ mod tests {
             bytes[..4].copy_from_slice(&n.to_le_bytes());
             ObjectId::from_bytes_or_panic(&bytes)
         };
-        let all: Vec<(Seq, ObjectId)> = (0..5_000).map(|n| (u64::from(n) / 3, id(n))).collect();
+        // Steps of staging are told apart.
+        let of = |n: u32| (u64::from(n) / 6, n / 3 % 2);
+        let all: Vec<(Place, ObjectId)> = (0..5_000).map(|n| (of(n), id(n))).collect();
         let mut unpacked: Unpacked = all.iter().copied().collect();
         assert!(unpacked.parts.len() > 2);
         assert!(unpacked.iter().eq(all.iter().copied()));
-        let taken = unpacked.take_until(999);
+        let taken = unpacked.take_until((499, 1));
         assert!(taken.iter().eq(all[..3_000].iter().map(|(_, id)| id)));
         assert!(unpacked.iter().eq(all[3_000..].iter().copied()));
-        assert!(unpacked.brought_by(0).iter().all(|(seq, _)| seq == 0));
-        assert_eq!(unpacked.brought_by(0).iter().count(), 2_000);
-        assert_eq!(unpacked.take_until(Seq::MAX).len(), 2_000);
+        assert!(
+            unpacked
+                .brought_by((0, 0))
+                .iter()
+                .all(|(of, _)| of == (0, 0))
+        );
+        assert_eq!(unpacked.brought_by((0, 0)).iter().count(), 2_000);
+        assert_eq!(unpacked.take_until((Seq::MAX, 0)).len(), 2_000);
         assert!(unpacked.is_empty());
     }
 }

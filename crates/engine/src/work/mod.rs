@@ -18,5 +18,6 @@ pub mod tree_editor;
 pub mod undo;
 pub mod upload;
 pub mod view;
+pub mod workspace;
 
 pub use view::View;

@@ -3,9 +3,11 @@
 use std::io;
 use std::sync::{Arc, OnceLock};
 
+use govc_git::ObjectId;
+
 use crate::journal::Moment;
 use crate::pool::{Pool, Visibility};
-use crate::{Refs, Repository, Seq, Snapshot, Time};
+use crate::{RefName, Refs, Repository, Seq, Snapshot, Target, Time};
 
 /// One state of a repository, now or in its past: what every read reads from.
 #[derive(Clone)]
@@ -18,6 +20,8 @@ pub struct View {
     pub seq: Seq,
     /// When that was.
     pub time: Time,
+    /// What a scope holds beyond what the refs reach.
+    beyond: Vec<ObjectId>,
     /// What the state reaches. Most reads never ask: it is made when one does.
     visibility: OnceLock<Arc<Visibility>>,
     /// Whose state of now it is; `None` for the past.
@@ -37,6 +41,7 @@ impl View {
             refs: snapshot.refs.clone(),
             seq: snapshot.seq,
             time: snapshot.time,
+            beyond: Vec::new(),
             visibility: OnceLock::new(),
             now_of: Some(Arc::clone(repository)),
         }
@@ -64,9 +69,20 @@ impl View {
             refs,
             seq,
             time,
+            beyond: Vec::new(),
             visibility: OnceLock::new(),
             now_of: None,
         }
+    }
+
+    /// The same state as a scope sees it: HEAD is `head`, and all that `roots` reach is visible
+    /// too.
+    #[must_use]
+    pub fn within(mut self, head: Target, roots: Vec<ObjectId>) -> View {
+        self.refs.set(RefName::head(), head);
+        self.beyond = roots;
+        self.visibility = OnceLock::new();
+        self
     }
 
     /// What the state reaches.
@@ -74,8 +90,15 @@ impl View {
         self.visibility.get_or_init(|| match &self.now_of {
             // Shared by all readers. It may be that of a later state: then it is what one may
             // see by now.
-            Some(repository) => repository.visibility(),
-            None => Arc::new(Visibility::new(Arc::clone(&self.pool), &self.refs)),
+            Some(repository) if self.beyond.is_empty() => repository.visibility(),
+            _ if self.beyond.is_empty() => {
+                Arc::new(Visibility::new(Arc::clone(&self.pool), &self.refs))
+            }
+            _ => {
+                let mut roots = self.refs.objects();
+                roots.extend(&self.beyond);
+                Arc::new(Visibility::new(Arc::clone(&self.pool), roots))
+            }
         })
     }
 }

@@ -62,7 +62,9 @@ impl App {
         order: CommitOrder,
         terms: &Terms,
     ) -> Result<(Commit, Seq), AppError> {
-        let repository = self.repository(caller, id, Action::Write).await?;
+        let repository = self
+            .repository_in(caller, id, &terms.scope, Action::Write)
+            .await?;
         self.check_sizes(&order.actions)?;
         let request = self.commit_request(caller, &repository, order)?;
         let branch = request.branch.clone();

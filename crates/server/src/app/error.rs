@@ -215,6 +215,28 @@ pub enum AppError {
         /// The setting that has the figure.
         setting: &'static str,
     },
+    /// There is no such workspace, transaction or reality.
+    #[error("there is no {what} {name:?} in this repository")]
+    ScopeNotFound {
+        /// `workspace`, `transaction` or `reality`.
+        what: &'static str,
+        /// As it was asked for.
+        name: String,
+    },
+    /// The transaction's time is over.
+    #[error("the transaction {id:?} has expired")]
+    TransactionExpired {
+        /// Which.
+        id: String,
+    },
+    /// The transaction was committed or rolled back.
+    #[error("the transaction {id:?} is {state}")]
+    TransactionOver {
+        /// Which.
+        id: String,
+        /// What became of it.
+        state: &'static str,
+    },
     /// The body is of a type that the route does not take.
     #[error("send {wanted}, not {found}")]
     MediaType {

@@ -16,8 +16,8 @@ use crate::http::page::{Cursor, Page, PageQuery};
 /// A file as it was found.
 #[derive(Debug, Clone)]
 pub struct FileFound {
-    /// The commit that it was found in.
-    pub commit: ObjectId,
+    /// The commit that it was found in, or that the working copy was made from.
+    pub commit: Option<ObjectId>,
     /// Its path.
     pub path: Vec<u8>,
     /// Its mode.
@@ -27,7 +27,7 @@ pub struct FileFound {
 }
 
 /// The commit that a folder was read from, and the folder's tree.
-pub type Folder = (ObjectId, ObjectId);
+pub type Folder = (Option<ObjectId>, ObjectId);
 
 /// Which part of a folder to list, and what to tell of each entry.
 #[derive(Debug)]
@@ -50,8 +50,7 @@ impl State {
     pub fn file(&self, reference: Option<&str>, path: &[u8]) -> Result<FileFound, AppError> {
         check_path(path)?;
         let not_found = || AppError::PathNotFound { path: text(path).0 };
-        let commit = self.commit(reference)?.ok_or_else(not_found)?;
-        let root = tree_of(&self.view.pool, commit)?;
+        let (commit, root) = self.root(reference)?.ok_or_else(not_found)?;
         let found = tree::lookup(&self.view.pool, &root, path)?.ok_or_else(not_found)?;
         if canonical_mode(found.mode) == MODE_TREE {
             return Err(not_found());
@@ -99,7 +98,7 @@ impl State {
         Ok(File {
             path,
             path_base64,
-            commit: file.commit.to_string(),
+            commit: file.commit.map(|id| id.to_string()),
             oid: file.id.to_string(),
             mode: mode_text(file.mode),
             size: data.map(|data| data.len() as u64),
@@ -127,7 +126,7 @@ impl State {
         }
         let pool = &self.view.pool;
         let not_found = || AppError::PathNotFound { path: text(path).0 };
-        let Some(commit) = self.commit(reference)? else {
+        let Some((commit, root)) = self.root(reference)? else {
             // The root of a repository without commits is there, and empty.
             let empty = Page {
                 items: Vec::new(),
@@ -139,7 +138,6 @@ impl State {
                 Err(not_found())
             };
         };
-        let root = tree_of(pool, commit)?;
         let folder = tree::lookup(pool, &root, path)?.ok_or_else(not_found)?;
         let listed = tree::list(
             pool,
@@ -163,7 +161,7 @@ impl State {
             seq: self.view.seq,
             after: last.path.clone(),
         });
-        let last_commits = if query.last_commit {
+        let last_commits = if let (true, Some(commit)) = (query.last_commit, commit) {
             let names: Vec<&[u8]> = entries.iter().map(|entry| entry.path.as_slice()).collect();
             last_commits(pool, commit, &names)?
         } else {

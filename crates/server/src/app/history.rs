@@ -24,7 +24,9 @@ impl App {
         reading: &Reading,
         page: PageQuery,
     ) -> Result<(Page<Change>, Seq), AppError> {
-        let repository = self.repository(caller, id, Action::Read).await?;
+        let repository = self
+            .repository_in(caller, id, &reading.scope, Action::Read)
+            .await?;
         self.reached(&repository, reading).await?;
         let newest = repository.snapshot().seq;
         let at = reading.at.clone();

@@ -14,6 +14,7 @@ pub mod publish;
 pub mod refs;
 pub mod repos;
 pub mod residence;
+pub mod scope;
 pub mod state;
 pub mod time_travel;
 

@@ -171,7 +171,9 @@ impl App {
         order: RefOrder,
         terms: &Terms,
     ) -> Result<(Ref, Seq), AppError> {
-        let repository = self.repository(caller, id, Action::Write).await?;
+        let repository = self
+            .repository_in(caller, id, &terms.scope, Action::Write)
+            .await?;
         let target = commit(&View::of(&repository), &order.revision)?;
         let cause = cause(caller, CauseKind::BranchCreated, Via::Rest);
         let new = NewRef::new(order.name.clone(), target, cause);
@@ -192,7 +194,9 @@ impl App {
         order: RefOrder,
         terms: &Terms,
     ) -> Result<(Ref, Seq), AppError> {
-        let repository = self.repository(caller, id, Action::Write).await?;
+        let repository = self
+            .repository_in(caller, id, &terms.scope, Action::Write)
+            .await?;
         let view = View::of(&repository);
         let target = revision::resolve(&view, &order.revision)?;
         let cause = cause(caller, CauseKind::TagCreated, Via::Rest);
@@ -263,7 +267,9 @@ impl App {
         expected: Expected,
         terms: &Terms,
     ) -> Result<Seq, AppError> {
-        let repository = self.repository(caller, id, Action::Write).await?;
+        let repository = self
+            .repository_in(caller, id, &terms.scope, Action::Write)
+            .await?;
         refuse_internal(&name)?;
         let kind = match name.as_bytes() {
             bytes if bytes.starts_with(b"refs/heads/") => CauseKind::BranchDeleted,
@@ -295,7 +301,9 @@ impl App {
         edit: RefEdit,
         terms: &Terms,
     ) -> Result<(Ref, bool, Seq), AppError> {
-        let repository = self.repository(caller, id, Action::Write).await?;
+        let repository = self
+            .repository_in(caller, id, &terms.scope, Action::Write)
+            .await?;
         let edits = vec![edit.clone()];
         self.check_edits(&repository, &edits).await?;
         let body = describe(
@@ -350,7 +358,9 @@ impl App {
         edits: Vec<RefEdit>,
         terms: &Terms,
     ) -> Result<(Vec<RefUpdate>, Seq), AppError> {
-        let repository = self.repository(caller, id, Action::Write).await?;
+        let repository = self
+            .repository_in(caller, id, &terms.scope, Action::Write)
+            .await?;
         let limit = self.config().limits.push_refs;
         if edits.len() > limit {
             return Err(AppError::TooLarge {

@@ -258,7 +258,9 @@ impl App {
         id: &RepoId,
         reading: &Reading,
     ) -> Result<RepositoryState, AppError> {
-        let repository = self.repository(caller, id, Action::Read).await?;
+        let repository = self
+            .repository_in(caller, id, &reading.scope, Action::Read)
+            .await?;
         self.reached(&repository, reading).await?;
         Ok(RepositoryState::now(&repository))
     }

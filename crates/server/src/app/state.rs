@@ -11,6 +11,8 @@ use govc_engine::{RepoId, Repository};
 use govc_git::ObjectId;
 
 use super::error::AppError;
+use super::files::tree_of;
+use super::scope::Inside;
 use super::{Action, App};
 use crate::http::ask::Reading;
 use crate::http::caller::Caller;
@@ -25,6 +27,8 @@ pub struct State {
     pub repository: Arc<Repository>,
     /// The state.
     pub view: View,
+    /// What is read where no `ref` is named, inside of a workspace or a transaction.
+    pub inside: Option<Inside>,
 }
 
 impl App {
@@ -40,8 +44,15 @@ impl App {
         reading: &Reading,
         cursor: Option<&Cursor>,
     ) -> Result<State, AppError> {
-        let repository = self.repository(caller, id, Action::Read).await?;
+        let repository = self
+            .repository_in(caller, id, &reading.scope, Action::Read)
+            .await?;
         self.reached(&repository, reading).await?;
+        if let Some(within) = reading.scope.within.clone() {
+            let now = self.engine()?.clock().now();
+            let state = move || State::within(repository, &within, now);
+            return self.offload(state).await?;
+        }
         let newest = repository.snapshot().seq;
         let moment = match (cursor, &reading.at) {
             (Some(cursor), _) if cursor.seq > newest => return Err(PageQuery::not_a_cursor()),
@@ -52,7 +63,7 @@ impl App {
         };
         let Some(moment) = moment else {
             let view = View::of(&repository);
-            return Ok(State { repository, view });
+            return Ok(State::of(repository, view, None));
         };
         let not_found = AppError::SeqNotFound {
             at: reading
@@ -63,7 +74,7 @@ impl App {
         let past = Arc::clone(&repository);
         let view = self.offload(move || View::at(&past, moment)).await?;
         match view.map_err(AppError::internal)? {
-            Some(view) => Ok(State { repository, view }),
+            Some(view) => Ok(State::of(repository, view, None)),
             None => Err(not_found),
         }
     }
@@ -90,6 +101,33 @@ impl App {
 }
 
 impl State {
+    /// The state `view` of `repository`, and what is read in it where no `ref` is named.
+    pub fn of(repository: Arc<Repository>, view: View, inside: Option<Inside>) -> State {
+        State {
+            repository,
+            view,
+            inside,
+        }
+    }
+
+    /// The commit and the tree that a read is from: those that `reference` names, or the scope's
+    /// own files. `None` where there is no commit yet, and nothing was named.
+    ///
+    /// # Errors
+    /// As [`commit`].
+    pub fn root(
+        &self,
+        reference: Option<&str>,
+    ) -> Result<Option<(Option<ObjectId>, ObjectId)>, AppError> {
+        if let (Some(inside), None) = (&self.inside, reference) {
+            return Ok(Some((inside.base, inside.files)));
+        }
+        let commit = self.commit(reference)?;
+        commit
+            .map(|commit| Ok((Some(commit), tree_of(&self.view.pool, commit)?)))
+            .transpose()
+    }
+
     /// The commit that a read is from: what `reference` names, or HEAD's. `None` where HEAD's
     /// branch has no commit yet, and nothing was named.
     ///

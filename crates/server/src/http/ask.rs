@@ -1,5 +1,7 @@
 //! What a request says besides its body: who, where, which state, under which conditions.
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
 use govc_api::rfc3339;
 use govc_engine::journal::Moment;
@@ -16,6 +18,7 @@ use super::problem::ApiError;
 use super::query::Query;
 use crate::app::App;
 use crate::app::error::AppError;
+use crate::app::scope::{Scope, Within};
 
 /// The number that a read waits for.
 pub const GOVC_MIN_SEQ: HeaderName = HeaderName::from_static("govc-min-seq");
@@ -45,6 +48,8 @@ pub struct Reading {
     pub at: Option<At>,
     /// The number that has to be there first.
     pub min_seq: Option<Seq>,
+    /// Inside of what.
+    pub scope: Scope,
 }
 
 /// A moment, and how it was asked for.
@@ -65,6 +70,8 @@ pub struct Terms {
     pub if_match: Option<IfMatch>,
     /// What makes the same request get the same answer.
     pub idempotency: Option<Key>,
+    /// Inside of what: no more than a reality, for what does not work in a workspace.
+    pub scope: Scope,
 }
 
 impl Ask {
@@ -109,7 +116,7 @@ impl Ask {
         &mut self.query
     }
 
-    /// Takes `at` and `Govc-Min-Seq`.
+    /// Takes `at`, `Govc-Min-Seq` and the scope.
     ///
     /// # Errors
     /// [`AppError::Query`] when one of them cannot be read.
@@ -118,13 +125,23 @@ impl Ask {
             Some(at) => Some(at),
             None => self.query.text("at")?.map(parse_at).transpose()?,
         };
+        let scope = Scope::take(&mut self.query)?;
+        if let (Some(_), Some(within)) = (&at, &scope.within) {
+            let name = match within {
+                Within::Workspace(_) => "workspace",
+                Within::Transaction(_) => "transaction",
+            };
+            let detail = format!("either `at` or `{name}`: it is as it is now");
+            return Err(AppError::query("at", detail));
+        }
         Ok(Reading {
             at,
             min_seq: self.min_seq()?,
+            scope,
         })
     }
 
-    /// Takes `Govc-Min-Seq`, for what has no past.
+    /// Takes `Govc-Min-Seq` and `reality`, for what has no past.
     ///
     /// # Errors
     /// [`AppError::Query`] when it cannot be read.
@@ -132,6 +149,7 @@ impl Ask {
         Ok(Reading {
             at: None,
             min_seq: self.min_seq()?,
+            scope: Scope::take_repository(&mut self.query)?,
         })
     }
 
@@ -156,12 +174,36 @@ impl Ask {
             .transpose()
     }
 
-    /// Takes `dry_run`, `If-Match` and the idempotency key.
+    /// Takes `dry_run`, `If-Match`, the idempotency key and `reality`.
     ///
     /// # Errors
     /// [`AppError::Query`] when one of them cannot be read.
     pub fn terms(&mut self) -> Result<Terms, AppError> {
+        let scope = Scope::take_repository(&mut self.query)?;
+        self.terms_in(scope)
+    }
+
+    /// As [`Ask::terms`], for what works in a workspace; its name too, `default` where none is
+    /// given.
+    ///
+    /// # Errors
+    /// As [`Ask::terms`].
+    pub fn terms_in_workspace(&mut self) -> Result<(Terms, Arc<str>), AppError> {
+        let (scope, name) = Scope::take_workspace(&mut self.query)?;
+        Ok((self.terms_in(scope)?, name))
+    }
+
+    /// As [`Ask::terms`], of what is not in any reality: the repository itself.
+    ///
+    /// # Errors
+    /// As [`Ask::terms`].
+    pub fn terms_of_all(&mut self) -> Result<Terms, AppError> {
+        self.terms_in(Scope::default())
+    }
+
+    fn terms_in(&mut self, scope: Scope) -> Result<Terms, AppError> {
         Ok(Terms {
+            scope,
             dry_run: self.query.flag("dry_run")?,
             if_match: if_match(&self.headers)?,
             idempotency: self.idempotency.clone(),

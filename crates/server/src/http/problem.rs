@@ -191,6 +191,22 @@ pub fn problem(error: &AppError) -> Problem {
         AppError::Quota { limit, setting, .. } => new(422, "QUOTA_EXCEEDED", "Over the quota")
             .with("limit", *limit)
             .with("setting", *setting),
+        AppError::ScopeNotFound { what, name } => {
+            let code = match *what {
+                "workspace" => "WORKSPACE_NOT_FOUND",
+                "transaction" => "TRANSACTION_NOT_FOUND",
+                _ => "REALITY_NOT_FOUND",
+            };
+            new(404, code, "Not found").with(what, name.as_str())
+        }
+        AppError::TransactionExpired { id } => {
+            new(410, "TRANSACTION_EXPIRED", "Its time is over").with("transaction", id.as_str())
+        }
+        AppError::TransactionOver { id, state } => {
+            new(409, "TRANSACTION_OVER", "Nothing more can be done in it")
+                .with("transaction", id.as_str())
+                .with("state", *state)
+        }
         AppError::MediaType { found, wanted } => new(
             415,
             "MEDIA_TYPE_UNSUPPORTED",

@@ -99,7 +99,7 @@ impl Query {
         };
         let detail = match name.as_str() {
             "workspace" | "reality" | "transaction" => {
-                format!("`{name}`: this scope is not served yet")
+                format!("`{name}`: what this asks for is the same inside and outside of one")
             }
             _ => {
                 let nearest = self

@@ -38,13 +38,13 @@ pub async fn read(
         let file = state.file(reference.as_deref(), &path)?;
         let seq = state.view.seq;
         if !raw {
-            let tag = ETag::of_state(Some(file.commit), &file.id.to_string());
+            let tag = ETag::of_state(file.commit, &file.id.to_string());
             let body = if tag.is_known_to(&headers) {
                 StatusCode::OK.into_response()
             } else {
                 json::answer(StatusCode::OK, &state.file_body(&file)?)
             };
-            let response = etag::finish(&headers, body, &tag, Some(file.commit));
+            let response = etag::finish(&headers, body, &tag, file.commit);
             return Ok(as_of(response, seq));
         }
         let no_content = || AppError::PathNotFound {
@@ -74,7 +74,7 @@ fn raw_answer(
     let tag = if named_by_id {
         ETag::Strong(file.id.to_string())
     } else {
-        ETag::of_state(Some(file.commit), &file.id.to_string())
+        ETag::of_state(file.commit, &file.id.to_string())
     };
     let range = if tag.allows_range(request) && !tag.is_known_to(request) {
         range::wanted(request, size)?
@@ -121,7 +121,7 @@ fn raw_answer(
     };
     let mut response = (status, body).into_response();
     response.headers_mut().extend(headers);
-    let response = etag::finish(request, response, &tag, Some(file.commit));
+    let response = etag::finish(request, response, &tag, file.commit);
     Ok(as_of(response, seq))
 }
 
@@ -174,6 +174,7 @@ pub async fn tree(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiE
         .offload(move || state.tree(reference.as_deref(), query))
         .await??;
     let (head, tree) = from.unzip();
+    let head = head.flatten();
     let tag = ETag::of_state(head, &tree.map_or_else(String::new, |id| id.to_string()));
     let response = page::answer(&ask.uri, &page);
     Ok(as_of(etag::finish(&ask.headers, response, &tag, head), seq))

@@ -29,7 +29,7 @@ pub async fn create(
     mut ask: Ask,
     Json(body): Json<NewRepository>,
 ) -> Result<Response, ApiError> {
-    let terms = ask.terms()?;
+    let terms = ask.terms_of_all()?;
     ask.finish()?;
     let order = body.try_into()?;
     let (made, seq) = app
@@ -63,7 +63,7 @@ pub async fn patch(
     mut ask: Ask,
     Json(body): Json<PatchRepository>,
 ) -> Result<Response, ApiError> {
-    let terms = ask.terms()?;
+    let terms = ask.terms_of_all()?;
     ask.finish()?;
     let repo = ask.repo()?;
     let patch = body.try_into()?;
@@ -80,7 +80,7 @@ pub async fn patch(
 
 /// `DELETE /api/v1/repos/{repo}`
 pub async fn remove(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
-    let terms = ask.terms()?;
+    let terms = ask.terms_of_all()?;
     ask.finish()?;
     let seq = app
         .delete_repository(&ask.caller, &ask.repo()?, &terms)
@@ -94,7 +94,7 @@ pub async fn restore(
     mut ask: Ask,
     OptionalJson(body): OptionalJson<Restore>,
 ) -> Result<Response, ApiError> {
-    let terms = ask.terms()?;
+    let terms = ask.terms_of_all()?;
     ask.finish()?;
     let repo = ask.repo()?;
     let id = body.id()?;
@@ -115,7 +115,7 @@ pub async fn fork(
     mut ask: Ask,
     Json(body): Json<Fork>,
 ) -> Result<Response, ApiError> {
-    let terms = ask.terms()?;
+    let terms = ask.terms_of_all()?;
     ask.finish()?;
     let repo = ask.repo()?;
     let order = body.try_into()?;

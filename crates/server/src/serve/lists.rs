@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use govc_engine::journal::{PackBytes, PackId};
 use govc_engine::pool::ListBuilder;
-use govc_engine::{Engine, Entry, Found, Listener, RepoKey, Repository, Seq};
+use govc_engine::{Engine, Entry, Found, Listener, Place, RepoKey, Repository};
 use govc_store::{Checkpointed, Store};
 
 /// The least priority that there is: whoever serves goes first.
@@ -126,7 +126,7 @@ impl Listener for Due {
 }
 
 impl Checkpointed for Due {
-    fn packed(&self, repo: RepoKey, _: Seq, _: Option<(PackId, PackBytes)>) {
+    fn packed(&self, repo: RepoKey, _: Place, _: Option<(PackId, PackBytes)>) {
         self.add(repo);
     }
 

@@ -45,7 +45,7 @@ async fn a_file_is_text_when_it_is_text() {
         ("README?ref=none", 404, "REF_NOT_FOUND"),
         ("README?ref=main..dev", 400, "REF_INVALID"),
         ("README?reff=main", 400, "QUERY_INVALID"),
-        ("README?workspace=w", 400, "QUERY_INVALID"),
+        ("README?workspace=w", 404, "WORKSPACE_NOT_FOUND"),
         ("README?at=0", 404, "PATH_NOT_FOUND"),
         ("README?at=99", 404, "SEQ_NOT_FOUND"),
         ("README?at=2001-01-01", 404, "SEQ_NOT_FOUND"),

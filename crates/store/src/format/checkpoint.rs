@@ -2,14 +2,17 @@
 
 use bytes::Bytes;
 use govc_engine::journal::PackId;
-use govc_engine::{Lfs, RefName, Refs, RepoKey, RepositoryRecord, Seq, Time};
+use govc_engine::{RefName, Refs, RepoKey, RepositoryRecord, Seq, Time};
 use govc_git::{ObjectFormat, ObjectId};
 
 use super::codec::{Decoder, Encoder, FormatError, format_byte, format_of};
 use super::lfs::{decode_lfs, encode_lfs};
 use super::record::{decode_record, encode_record};
 use super::refs::{decode_refs, encode_refs};
+use super::transactions::{decode_transactions, encode_transactions};
+use super::workspaces::{decode_workspaces, encode_workspaces};
 use crate::history::{HistoryIndex, Point};
+use crate::holdings::Holdings;
 use crate::projection::Seen;
 
 const MAGIC: &[u8; 8] = b"govcckpt";
@@ -22,6 +25,8 @@ const VERSION_WITHOUT_PARTS: u32 = 1;
 mod part {
     pub(super) const LFS: u64 = 1;
     pub(super) const REPLACED: u64 = 2;
+    pub(super) const WORKSPACES: u64 = 3;
+    pub(super) const TRANSACTIONS: u64 = 4;
     /// The version of each of them.
     pub(super) const VERSION: u8 = 1;
 }
@@ -49,8 +54,8 @@ pub(crate) struct Checkpoint {
     pub(crate) before: Seen,
     /// How many commits `objects/info/commit-graph` has.
     pub(crate) graph_commits: u64,
-    /// The large files that it references, and its locks.
-    pub(crate) lfs: Lfs,
+    /// Large files, workspaces, transactions.
+    pub(crate) holdings: Holdings,
     /// Packs that others have replaced, and since when: their files stay for a while.
     pub(crate) replaced: Vec<(PackId, Time)>,
 }
@@ -101,23 +106,42 @@ pub(crate) fn encode_checkpoint(checkpoint: &Checkpoint) -> Result<Vec<u8>, Form
         out.string(content);
     }
     out.number(checkpoint.graph_commits);
-    let (has_lfs, has_replaced) = (!checkpoint.lfs.is_empty(), !checkpoint.replaced.is_empty());
-    let version = if has_lfs || has_replaced {
-        out.number(u64::from(has_lfs) + u64::from(has_replaced));
-        VERSION
-    } else {
-        VERSION_WITHOUT_PARTS
+    let Holdings {
+        lfs,
+        workspaces,
+        transactions,
+    } = &checkpoint.holdings;
+    let parts = [
+        (part::LFS, !lfs.is_empty()),
+        (part::REPLACED, !checkpoint.replaced.is_empty()),
+        (part::WORKSPACES, !workspaces.is_empty()),
+        (part::TRANSACTIONS, !transactions.is_empty()),
+    ];
+    let parts: Vec<u64> = parts
+        .iter()
+        .filter(|part| part.1)
+        .map(|part| part.0)
+        .collect();
+    if !parts.is_empty() {
+        out.number(parts.len() as u64);
+    }
+    for part in &parts {
+        out.number(*part);
+        out.byte(part::VERSION);
+        out.nested(|out| match *part {
+            part::LFS => {
+                encode_lfs(out, lfs);
+                Ok(())
+            }
+            part::REPLACED => encode_replaced(out, &checkpoint.replaced, format),
+            part::WORKSPACES => encode_workspaces(out, workspaces, format),
+            _ => encode_transactions(out, transactions, format),
+        })?;
+    }
+    let version = match parts.is_empty() {
+        true => VERSION_WITHOUT_PARTS,
+        false => VERSION,
     };
-    if has_lfs {
-        out.number(part::LFS);
-        out.byte(part::VERSION);
-        out.nested(|out| encode_lfs(out, &checkpoint.lfs));
-    }
-    if has_replaced {
-        out.number(part::REPLACED);
-        out.byte(part::VERSION);
-        out.nested(|out| encode_replaced(out, &checkpoint.replaced, format))?;
-    }
 
     let mut file = Vec::with_capacity(HEAD_BYTES + out.bytes.len());
     file.extend_from_slice(MAGIC);
@@ -225,7 +249,7 @@ pub(crate) fn decode_checkpoint(file: Bytes) -> Result<Checkpoint, FormatError> 
         before.loose.insert(name, input.string(WHAT)?.to_vec());
     }
     let graph_commits = input.number(WHAT)?;
-    let mut lfs = Lfs::default();
+    let mut holdings = Holdings::default();
     let mut replaced = Vec::new();
     if version > VERSION_WITHOUT_PARTS {
         const PART_LEAST_BYTES: usize = 3;
@@ -233,9 +257,15 @@ pub(crate) fn decode_checkpoint(file: Bytes) -> Result<Checkpoint, FormatError> 
             let (number, version) = (input.number(WHAT)?, input.byte(WHAT)?);
             let mut content = input.nested(WHAT)?;
             match (number, version) {
-                (part::LFS, part::VERSION) => lfs = decode_lfs(&mut content)?,
+                (part::LFS, part::VERSION) => holdings.lfs = decode_lfs(&mut content)?,
                 (part::REPLACED, part::VERSION) => {
                     replaced = decode_replaced(&mut content, format)?;
+                }
+                (part::WORKSPACES, part::VERSION) => {
+                    holdings.workspaces = decode_workspaces(&mut content, format)?;
+                }
+                (part::TRANSACTIONS, part::VERSION) => {
+                    holdings.transactions = decode_transactions(&mut content, format)?;
                 }
                 _ => {
                     return Err(FormatError::Unknown {
@@ -265,7 +295,7 @@ pub(crate) fn decode_checkpoint(file: Bytes) -> Result<Checkpoint, FormatError> 
         packed_to_come,
         before,
         graph_commits,
-        lfs,
+        holdings,
         replaced,
     })
 }

@@ -14,6 +14,8 @@ use super::codec::{Decoder, Encoder, FormatError, format_byte, format_of};
 use super::lfs::{decode_lock, encode_lock};
 use super::record::{decode_record, encode_record};
 use super::refs::{decode_target, encode_target};
+use super::transactions::{decode_transaction, encode_transaction};
+use super::workspaces::{decode_workspace, encode_workspace};
 
 /// The version of an entry's layout.
 const VERSION: u8 = 1;
@@ -24,6 +26,8 @@ mod edit {
     pub(super) const REPOSITORY: u64 = 2;
     pub(super) const LFS_OBJECTS: u64 = 3;
     pub(super) const LFS_LOCK: u64 = 4;
+    pub(super) const WORKSPACE: u64 = 5;
+    pub(super) const TRANSACTION: u64 = 6;
     /// The version of each of them.
     pub(super) const VERSION: u8 = 1;
 }
@@ -177,6 +181,8 @@ fn encode_edit(
         EntryEdit::Repository { .. } => edit::REPOSITORY,
         EntryEdit::LfsObjects(_) => edit::LFS_OBJECTS,
         EntryEdit::LfsLock { .. } => edit::LFS_LOCK,
+        EntryEdit::Workspace { .. } => edit::WORKSPACE,
+        EntryEdit::Transaction { .. } => edit::TRANSACTION,
         _ => return Err(FormatError::Unwritable("this kind of edit")),
     };
     out.number(number);
@@ -216,6 +222,32 @@ fn encode_edit(
                 out.byte(u8::from(lock.is_some()));
                 if let Some(lock) = lock {
                     out.nested(|out| encode_lock(out, lock));
+                }
+            }
+            Ok(())
+        }
+        EntryEdit::Workspace {
+            name,
+            before,
+            after,
+            is_staging,
+        } => {
+            out.string(name.as_bytes());
+            out.byte(u8::from(*is_staging));
+            for workspace in [before, after] {
+                out.byte(u8::from(workspace.is_some()));
+                if let Some(workspace) = workspace {
+                    out.nested(|out| encode_workspace(out, workspace, format))?;
+                }
+            }
+            Ok(())
+        }
+        EntryEdit::Transaction { id, before, after } => {
+            out.string(id.as_bytes());
+            for transaction in [before, after] {
+                out.byte(u8::from(transaction.is_some()));
+                if let Some(transaction) = transaction {
+                    out.nested(|out| encode_transaction(out, transaction, format))?;
                 }
             }
             Ok(())
@@ -267,6 +299,40 @@ fn decode_edit(input: &mut Decoder, format: ObjectFormat) -> Result<EntryEdit, F
                 path,
                 before: lock()?,
                 after: lock()?,
+            }
+        }
+        (edit::WORKSPACE, edit::VERSION) => {
+            let name = content.text("a workspace's name")?.into();
+            let is_staging = match content.byte(WHAT)? {
+                0 => false,
+                1 => true,
+                _ => return Err(FormatError::Invalid(WHAT)),
+            };
+            let mut workspace = || match content.byte(WHAT)? {
+                0 => Ok(None),
+                1 => decode_workspace(&mut content.nested(WHAT)?, format)
+                    .map(|workspace| Some(Arc::new(workspace))),
+                _ => Err(FormatError::Invalid(WHAT)),
+            };
+            EntryEdit::Workspace {
+                name,
+                before: workspace()?,
+                after: workspace()?,
+                is_staging,
+            }
+        }
+        (edit::TRANSACTION, edit::VERSION) => {
+            let id = content.text("a transaction's id")?.into();
+            let mut transaction = || match content.byte(WHAT)? {
+                0 => Ok(None),
+                1 => decode_transaction(&mut content.nested(WHAT)?, format)
+                    .map(|transaction| Some(Arc::new(transaction))),
+                _ => Err(FormatError::Invalid(WHAT)),
+            };
+            EntryEdit::Transaction {
+                id,
+                before: transaction()?,
+                after: transaction()?,
             }
         }
         _ => {
@@ -375,6 +441,9 @@ const CAUSES: &[(u8, CauseKind)] = &[
     (14, CauseKind::LfsLocked),
     (15, CauseKind::LfsUnlocked),
     (16, CauseKind::Undo),
+    (17, CauseKind::Workspace),
+    (18, CauseKind::Stash),
+    (19, CauseKind::Transaction),
 ];
 
 fn cause_number(kind: CauseKind) -> Result<u8, FormatError> {
@@ -404,6 +473,14 @@ fn format_in(entry: &Entry) -> ObjectFormat {
             })
         }
         EntryEdit::Repository { after, .. } => Some(after.object_format),
+        EntryEdit::Workspace { before, after, .. } => {
+            let workspace = before.as_ref().or(after.as_ref())?;
+            Some(workspace.index.kind())
+        }
+        EntryEdit::Transaction { before, after, .. } => {
+            let transaction = before.as_ref().or(after.as_ref())?;
+            Some(transaction.tree.kind())
+        }
         _ => None,
     };
     let of_id = |id: &ObjectId| id.kind();

@@ -11,6 +11,8 @@ mod lfs;
 mod lists;
 mod record;
 mod refs;
+mod transactions;
+mod workspaces;
 
 pub(crate) use checkpoint::{Checkpoint, decode_checkpoint, encode_checkpoint};
 pub use codec::{Decoder, Encoder, FormatError};

@@ -5,10 +5,11 @@ use std::io;
 use std::sync::{Arc, PoisonError};
 
 use govc_engine::journal::{PackBytes, PackId, Packs, Shelf};
-use govc_engine::{Lfs, Recovered, Refs, RepoKey, Usage};
+use govc_engine::{Recovered, Refs, RepoKey, Usage};
 
 use super::{Newest, next_number, snapshot_of};
 use crate::disk::Open;
+use crate::holdings::Holdings;
 use crate::objects::pack_path;
 use crate::repo::{Recent, Repo};
 use crate::store::Store;
@@ -40,24 +41,24 @@ impl Store {
         }
     }
 
-    /// A repository with these refs and large files, as it is now; and what one of its packs cannot
+    /// A repository with these refs and holdings, as it is now; and what one of its packs cannot
     /// be read for.
     fn recovered(
         &self,
         repo: &Arc<Repo>,
-        (refs, lfs): (Refs, Lfs),
+        (refs, holdings): (Refs, Holdings),
     ) -> (Recovered, Option<io::Error>) {
         let (snapshot, packs, unpacked, damage, next) = {
             let state = repo.state();
             let inline = |r: &Recent| {
-                let seq = r.entry.seq;
+                let position = (r.entry.seq, r.entry.step);
                 let objects = r.entry.objects.inline.clone();
-                objects.into_iter().map(move |object| (seq, object))
+                objects.into_iter().map(move |object| (position, object))
             };
             let unpacked: Vec<_> = state.recent.iter().flat_map(inline).collect();
             let next = next_number(&state, self.epoch);
             let packs = state.packs.clone();
-            let snapshot = snapshot_of(&state, refs, lfs);
+            let snapshot = snapshot_of(&state, refs, holdings);
             (snapshot, packs, unpacked, state.damage.clone(), next)
         };
         let mut opened = Vec::new();
@@ -127,24 +128,24 @@ impl Store {
         depth
     }
 
-    /// Refs and large files of a repository, which does not change meanwhile.
-    fn newest(&self, repo: &Repo) -> io::Result<(Refs, Lfs)> {
+    /// Refs and holdings of a repository, which does not change meanwhile.
+    fn newest(&self, repo: &Repo) -> io::Result<(Refs, Holdings)> {
         let (is_saved, recent) = {
             let state = repo.state();
             let recent: Vec<Recent> = state.recent.iter().cloned().collect();
             (state.saved.is_some(), recent)
         };
-        let (mut refs, mut lfs) = (Refs::default(), Lfs::default());
+        let (mut refs, mut holdings) = (Refs::default(), Holdings::default());
         if is_saved {
             let there = self.in_directory(repo, |dir| checkpoint::read(&*self.disk, dir))?;
-            (refs, lfs) = (there.refs, there.lfs);
+            (refs, holdings) = (there.refs, there.holdings);
         }
         // Those that the checkpoint has are no longer among the recent ones.
         for recent in &recent {
             history::apply(&mut refs, &recent.entry);
-            lfs.apply(&recent.entry);
+            holdings.apply(&recent.entry);
         }
-        Ok((refs, lfs))
+        Ok((refs, holdings))
     }
 }
 

@@ -122,6 +122,27 @@ impl Door {
                         });
                     }
                 }
+                Edit::Workspace {
+                    name,
+                    after,
+                    is_staging,
+                } => {
+                    let before = self.pending.workspaces.get(&name).cloned();
+                    if before != after {
+                        decided.push(EntryEdit::Workspace {
+                            name,
+                            before,
+                            after,
+                            is_staging,
+                        });
+                    }
+                }
+                Edit::Transaction { id, after } => {
+                    let before = self.pending.transactions.get(&id).cloned();
+                    if before != after {
+                        decided.push(EntryEdit::Transaction { id, before, after });
+                    }
+                }
                 Edit::Repository(after) => {
                     let before = (!to_be_made).then(|| Box::new((*self.pending.record).clone()));
                     if before.as_ref() != Some(&after) {

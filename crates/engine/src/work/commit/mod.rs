@@ -274,7 +274,7 @@ fn is_empty(refs: &Refs) -> bool {
 }
 
 /// The tree of a commit.
-pub(super) fn tree_of(pool: &Pool, id: ObjectId) -> Result<ObjectId, PoolError> {
+pub(in crate::work) fn tree_of(pool: &Pool, id: ObjectId) -> Result<ObjectId, PoolError> {
     let graph = pool.graph();
     if let Some(number) = graph.number(&id) {
         return Ok(graph.tree(number));
