@@ -2,6 +2,7 @@
 //! documents.
 
 pub mod commits;
+pub mod diff;
 pub mod events;
 pub mod files;
 pub mod history;

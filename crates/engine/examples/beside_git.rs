@@ -88,10 +88,10 @@ fn main() {
     let mut patches = Vec::new();
     let start = cpu();
     for files in &ours {
-        let mut maker = PatchMaker::new(&*pool, PatchOptions::default());
+        let mut maker = PatchMaker::new(PatchOptions::default());
         let mut text = Vec::new();
         for file in files {
-            text.extend_from_slice(&maker.patch(file).unwrap().text);
+            text.extend_from_slice(&maker.patch(&*pool, file).unwrap().text);
         }
         patches.push(text);
     }

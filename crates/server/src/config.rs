@@ -173,6 +173,8 @@ section! {
         request_head: Bytes,
         /// Bytes of a JSON body.
         json_body: Bytes,
+        /// Patches in one answer that is JSON, in bytes.
+        diff: Bytes,
         /// Bytes of a file written by REST.
         file: Bytes,
         /// Bytes of a pushed pack.

@@ -12,8 +12,8 @@ use crate::git_http;
 use crate::git_lfs;
 use crate::http::{caller, idempotency, layers};
 use crate::routes::{
-    branches, bundle, commits, events, files, health, history, pages, refs, repos, tags,
-    time_travel,
+    branches, bundle, commits, compare, diff, events, files, health, history, pages, refs, repos,
+    tags, time_travel,
 };
 
 /// The whole service: routes, and what every request passes through.
@@ -54,10 +54,12 @@ fn api(app: &App) -> Router<App> {
         .route("/api/v1/repos/{repo}/tree", get(files::tree))
         .route("/api/v1/repos/{repo}/tree/", get(files::tree))
         .route("/api/v1/repos/{repo}/tree/{*path}", get(files::tree))
+        .route("/api/v1/repos/{repo}/diff", get(diff::show))
         // Commits
         .route("/api/v1/repos/{repo}/commits", post(commits::create))
         .route("/api/v1/repos/{repo}/commits/{*rev}", get(commits::show))
         .route("/api/v1/repos/{repo}/log", get(commits::list))
+        .route("/api/v1/repos/{repo}/compare/{*revs}", get(compare::show))
         // Branches, tags, refs
         .route(
             "/api/v1/repos/{repo}/branches",

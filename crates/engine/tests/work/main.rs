@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
 mod commits;
+mod diffs;
 mod git_repo;
 mod logs;
 mod revisions;

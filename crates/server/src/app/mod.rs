@@ -3,6 +3,8 @@
 pub mod answers;
 pub mod bundle;
 pub mod commits;
+pub mod compare;
+pub mod diff;
 pub mod error;
 pub mod events;
 pub mod fetch;

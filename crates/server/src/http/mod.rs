@@ -1,6 +1,7 @@
 //! The manners that every route shares: problem documents, bodies, queries, paths, who is asking,
 //! conditions, pages, limits.
 
+pub mod accept;
 pub mod ask;
 pub mod caller;
 pub mod etag;

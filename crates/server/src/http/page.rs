@@ -86,18 +86,27 @@ impl PageQuery {
     /// # Errors
     /// [`AppError::Query`] when the limit is not 1 to 1000, or the cursor is none of this list.
     pub fn take(query: &mut Query, list: List) -> Result<PageQuery, AppError> {
-        let limit = query.number("limit")?.unwrap_or(LIMIT_DEFAULT);
-        if !(1..=LIMIT_MAX).contains(&limit) {
-            return Err(AppError::query(
-                "limit",
-                format!("`limit` is 1 to {LIMIT_MAX}"),
-            ));
-        }
+        let limit = PageQuery::take_limit(query)?;
         let cursor = query
             .text("cursor")?
             .map(|text| Cursor::decode(&text, list).ok_or_else(PageQuery::not_a_cursor))
             .transpose()?;
         Ok(PageQuery { limit, cursor })
+    }
+
+    /// Takes `limit` alone, for a list that does not go on.
+    ///
+    /// # Errors
+    /// [`AppError::Query`].
+    pub fn take_limit(query: &mut Query) -> Result<usize, AppError> {
+        let limit = query.number("limit")?.unwrap_or(LIMIT_DEFAULT);
+        match (1..=LIMIT_MAX).contains(&limit) {
+            true => Ok(limit),
+            false => Err(AppError::query(
+                "limit",
+                format!("`limit` is 1 to {LIMIT_MAX}"),
+            )),
+        }
     }
 
     /// The error for a cursor that leads nowhere.

@@ -89,6 +89,20 @@ impl Query {
         }
     }
 
+    /// As [`Query::flag`], for one that is true unless it is said to be false.
+    ///
+    /// # Errors
+    /// As [`Query::flag`].
+    pub fn flag_unless_false(&mut self, name: &'static str) -> Result<bool, AppError> {
+        match self.given.iter().any(|(given, _)| given == name) {
+            true => self.flag(name),
+            false => {
+                self.known.push(name);
+                Ok(true)
+            }
+        }
+    }
+
     /// Says that nobody knows anything more.
     ///
     /// # Errors

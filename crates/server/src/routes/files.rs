@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use crate::app::App;
 use crate::app::error::AppError;
 use crate::app::files::{FileFound, TreeQuery};
+use crate::http::accept;
 use crate::http::ask::Ask;
 use crate::http::etag::{self, ETag};
 use crate::http::problem::ApiError;
@@ -31,7 +32,7 @@ pub async fn read(
     let repo = ask.repo()?;
     let state = app.state(&ask.caller, &repo, &reading, None).await?;
     let path = ask.rest().to_vec();
-    let raw = wants_raw(&ask.headers);
+    let raw = accept::prefers(&ask.headers, "application/octet-stream");
     let named_by_id = reference.as_deref().is_some_and(is_full_id);
     let headers = ask.headers.clone();
     let answer = app.offload(move || -> Result<Response, AppError> {
@@ -125,27 +126,6 @@ fn raw_answer(
     Ok(as_of(response, seq))
 }
 
-/// Whether the client would rather have bytes than JSON.
-fn wants_raw(headers: &HeaderMap) -> bool {
-    let mut raw = 0.0;
-    let mut json = 0.0;
-    for value in headers.get_all(header::ACCEPT) {
-        for item in value.to_str().unwrap_or_default().split(',') {
-            let mut parts = item.split(';').map(str::trim);
-            let media = parts.next().unwrap_or_default().to_ascii_lowercase();
-            let weight = parts
-                .find_map(|part| part.strip_prefix("q=")?.trim().parse::<f32>().ok())
-                .unwrap_or(1.0);
-            match media.as_str() {
-                "application/octet-stream" => raw = weight,
-                "application/json" => json = weight,
-                _ => {}
-            }
-        }
-    }
-    raw > 0.0 && raw >= json
-}
-
 /// Whether `text` is an object's full id, which names the same for ever.
 fn is_full_id(text: &str) -> bool {
     ObjectId::from_hex(text.as_bytes()).is_ok()
@@ -178,27 +158,4 @@ pub async fn tree(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiE
     let tag = ETag::of_state(head, &tree.map_or_else(String::new, |id| id.to_string()));
     let response = page::answer(&ask.uri, &page);
     Ok(as_of(etag::finish(&ask.headers, response, &tag, head), seq))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bytes_are_sent_to_who_asks_for_them() {
-        let check = |accept: &str| {
-            wants_raw(&HeaderMap::from_iter([(
-                header::ACCEPT,
-                accept.parse().unwrap(),
-            )]))
-        };
-        assert!(check("application/octet-stream"));
-        assert!(check("Application/Octet-Stream; q=0.5, text/plain"));
-        assert!(check("application/octet-stream, application/json;q=0.9"));
-        assert!(!check("*/*"));
-        assert!(!check("application/json"));
-        assert!(!check("application/json, application/octet-stream;q=0.1"));
-        assert!(!check("application/octet-stream;q=0"));
-        assert!(!wants_raw(&HeaderMap::new()));
-    }
 }

@@ -3,6 +3,8 @@
 pub mod branches;
 pub mod bundle;
 pub mod commits;
+pub mod compare;
+pub mod diff;
 pub mod events;
 pub mod files;
 pub mod health;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod commits;
+mod diff;
 mod events;
 mod files;
 mod history;

@@ -60,17 +60,16 @@ const EXPENSIVE_MAX: u32 = 2;
 const LARGE_BYTES: usize = 256 << 10;
 
 /// Makes the patches of one comparison.
-pub struct PatchMaker<'b> {
-    blobs: &'b dyn Blobs,
+#[derive(Debug)]
+pub struct PatchMaker {
     options: PatchOptions,
     expensive: u32,
 }
 
-impl<'b> PatchMaker<'b> {
-    /// One that reads `blobs`.
-    pub fn new(blobs: &'b dyn Blobs, options: PatchOptions) -> PatchMaker<'b> {
+impl PatchMaker {
+    /// One that compares lines as `options` say.
+    pub fn new(options: PatchOptions) -> PatchMaker {
         PatchMaker {
-            blobs,
             options,
             expensive: 0,
         }
@@ -81,14 +80,15 @@ impl<'b> PatchMaker<'b> {
     ///
     /// # Errors
     /// When a blob cannot be read.
-    pub fn patch(&mut self, file: &FileDiff) -> Result<Patch, PoolError> {
-        let old = self.content(file.old.as_ref())?;
+    pub fn patch(&mut self, blobs: &dyn Blobs, file: &FileDiff) -> Result<Patch, PoolError> {
+        let null = blobs.format().null();
+        let old = content(blobs, file.old.as_ref())?;
         let new = match file.old.map(|old| old.id) == file.new.map(|new| new.id) {
             true => old.clone(),
-            false => self.content(file.new.as_ref())?,
+            false => content(blobs, file.new.as_ref())?,
         };
         if file.status != Status::TypeChanged {
-            return Ok(self.one(file, &old, &new));
+            return Ok(self.one(null, file, &old, &new));
         }
         // Two kinds of things are not compared: the one goes, the other comes.
         let gone = FileDiff {
@@ -101,8 +101,8 @@ impl<'b> PatchMaker<'b> {
             old: None,
             ..file.clone()
         };
-        let mut both = self.one(&gone, &old, &Bytes::new());
-        let come = self.one(&come, &Bytes::new(), &new);
+        let mut both = self.one(null, &gone, &old, &Bytes::new());
+        let come = self.one(null, &come, &Bytes::new(), &new);
         both.text.extend_from_slice(&come.text);
         both.is_binary |= come.is_binary;
         (both.additions, both.deletions) = (0, 0);
@@ -113,19 +113,8 @@ impl<'b> PatchMaker<'b> {
         Ok(both)
     }
 
-    /// What git takes for a file's content: of a submodule it is a line of text.
-    fn content(&self, found: Option<&Found>) -> Result<Bytes, PoolError> {
-        match found {
-            None => Ok(Bytes::new()),
-            Some(found) if found.mode == MODE_SUBMODULE => {
-                Ok(format!("Subproject commit {}\n", found.id).into())
-            }
-            Some(found) => self.blobs.content(&found.id),
-        }
-    }
-
-    fn one(&mut self, file: &FileDiff, old: &[u8], new: &[u8]) -> Patch {
-        let (mut text, is_always_shown) = self.header(file);
+    fn one(&mut self, null: ObjectId, file: &FileDiff, old: &[u8], new: &[u8]) -> Patch {
+        let (mut text, is_always_shown) = header(null, file);
         let is_binary = is_binary(old) || is_binary(new);
         let mut patch = Patch {
             is_binary,
@@ -167,58 +156,6 @@ impl<'b> PatchMaker<'b> {
         patch
     }
 
-    /// The lines in front of the hunks, and whether they are shown without any.
-    fn header(&self, file: &FileDiff) -> (Vec<u8>, bool) {
-        let null = self.blobs.format().null();
-        let id = |found: Option<Found>| found.map_or(null, |found: Found| found.id);
-        let (old_id, new_id): (ObjectId, ObjectId) = (id(file.old), id(file.new));
-        let old_path = file.old_path.as_ref().unwrap_or(&file.path);
-        let mut text = b"diff --git ".to_vec();
-        text.extend_from_slice(&quoted_behind(b"a/", old_path));
-        text.push(b' ');
-        text.extend_from_slice(&quoted_behind(b"b/", &file.path));
-        text.push(b'\n');
-        let mut is_always_shown = true;
-        match (file.old, file.new) {
-            (None, Some(new)) => {
-                text.extend_from_slice(format!("new file mode {:06o}\n", new.mode).as_bytes());
-            }
-            (Some(old), None) => {
-                text.extend_from_slice(format!("deleted file mode {:06o}\n", old.mode).as_bytes());
-            }
-            (Some(old), Some(new)) if old.mode != new.mode => {
-                let modes = format!("old mode {:06o}\nnew mode {:06o}\n", old.mode, new.mode);
-                text.extend_from_slice(modes.as_bytes());
-            }
-            _ => is_always_shown = false,
-        }
-        let word = match file.status {
-            Status::Renamed => Some("rename"),
-            Status::Copied => Some("copy"),
-            _ => None,
-        };
-        if let Some(word) = word {
-            is_always_shown = true;
-            let similarity = format!("similarity index {}%\n", file.similarity());
-            text.extend_from_slice(similarity.as_bytes());
-            for (end, path) in [("from", old_path), ("to", &file.path)] {
-                text.extend_from_slice(format!("{word} {end} ").as_bytes());
-                text.extend_from_slice(&quoted(path));
-                text.push(b'\n');
-            }
-        }
-        if old_id != new_id {
-            text.extend_from_slice(format!("index {old_id}..{new_id}").as_bytes());
-            if let (Some(old), Some(new)) = (file.old, file.new)
-                && old.mode == new.mode
-            {
-                text.extend_from_slice(format!(" {:06o}", new.mode).as_bytes());
-            }
-            text.push(b'\n');
-        }
-        (text, is_always_shown)
-    }
-
     /// The hunks.
     fn body(&mut self, old: &[u8], new: &[u8]) -> Vec<u8> {
         if old == new {
@@ -242,6 +179,68 @@ impl<'b> PatchMaker<'b> {
             }
         }
     }
+}
+
+/// What git takes for a file's content: of a submodule it is a line of text.
+fn content(blobs: &dyn Blobs, found: Option<&Found>) -> Result<Bytes, PoolError> {
+    match found {
+        None => Ok(Bytes::new()),
+        Some(found) if found.mode == MODE_SUBMODULE => {
+            Ok(format!("Subproject commit {}\n", found.id).into())
+        }
+        Some(found) => blobs.content(&found.id),
+    }
+}
+
+/// The lines in front of the hunks, and whether they are shown without any.
+fn header(null: ObjectId, file: &FileDiff) -> (Vec<u8>, bool) {
+    let id = |found: Option<Found>| found.map_or(null, |found: Found| found.id);
+    let (old_id, new_id): (ObjectId, ObjectId) = (id(file.old), id(file.new));
+    let old_path = file.old_path.as_ref().unwrap_or(&file.path);
+    let mut text = b"diff --git ".to_vec();
+    text.extend_from_slice(&quoted_behind(b"a/", old_path));
+    text.push(b' ');
+    text.extend_from_slice(&quoted_behind(b"b/", &file.path));
+    text.push(b'\n');
+    let mut is_always_shown = true;
+    match (file.old, file.new) {
+        (None, Some(new)) => {
+            text.extend_from_slice(format!("new file mode {:06o}\n", new.mode).as_bytes());
+        }
+        (Some(old), None) => {
+            text.extend_from_slice(format!("deleted file mode {:06o}\n", old.mode).as_bytes());
+        }
+        (Some(old), Some(new)) if old.mode != new.mode => {
+            let modes = format!("old mode {:06o}\nnew mode {:06o}\n", old.mode, new.mode);
+            text.extend_from_slice(modes.as_bytes());
+        }
+        _ => is_always_shown = false,
+    }
+    let word = match file.status {
+        Status::Renamed => Some("rename"),
+        Status::Copied => Some("copy"),
+        _ => None,
+    };
+    if let Some(word) = word {
+        is_always_shown = true;
+        let similarity = format!("similarity index {}%\n", file.similarity());
+        text.extend_from_slice(similarity.as_bytes());
+        for (end, path) in [("from", old_path), ("to", &file.path)] {
+            text.extend_from_slice(format!("{word} {end} ").as_bytes());
+            text.extend_from_slice(&quoted(path));
+            text.push(b'\n');
+        }
+    }
+    if old_id != new_id {
+        text.extend_from_slice(format!("index {old_id}..{new_id}").as_bytes());
+        if let (Some(old), Some(new)) = (file.old, file.new)
+            && old.mode == new.mode
+        {
+            text.extend_from_slice(format!(" {:06o}", new.mode).as_bytes());
+        }
+        text.push(b'\n');
+    }
+    (text, is_always_shown)
 }
 
 /// Lines that came and went in the hunks of `body`.
