@@ -4,6 +4,7 @@
 pub mod commits;
 pub mod diff;
 pub mod events;
+mod fetch_rules;
 pub mod files;
 pub mod history;
 pub mod lfs;

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use govc_engine::journal::Moment;
 use govc_engine::repository::record::{Quotas, RepoIdError, Retention};
 use govc_engine::{FsckSeverity, RefName, RepoId, RepositoryRecord, Seq, Settings, Storage, Time};
+use govc_git::object::check;
 use govc_git::{ObjectFormat, ObjectId, refname};
 use serde::{Deserialize, Serialize};
 
+use crate::fetch_rules::{FetchRulesBody, PatchFetchRules};
 use crate::rfc3339::{self, server_time};
 use crate::{Invalid, present, ref_name};
 
@@ -133,8 +135,13 @@ fn format_name(format: ObjectFormat) -> &'static str {
 pub struct SettingsBody {
     deny_non_fast_forwards: bool,
     deny_deletes: bool,
+    deny_delete_current: bool,
+    atomic_pushes: bool,
+    push_options: bool,
     fsck_objects: bool,
     fsck_severities: BTreeMap<String, &'static str>,
+    fsck_skip: Vec<String>,
+    fetch: FetchRulesBody,
     hide_refs: Vec<String>,
     hide_refs_from_fetches: Vec<String>,
     hide_refs_from_pushes: Vec<String>,
@@ -160,7 +167,12 @@ impl From<&Settings> for SettingsBody {
         SettingsBody {
             deny_non_fast_forwards: settings.deny_non_fast_forwards,
             deny_deletes: settings.deny_deletes,
+            deny_delete_current: settings.deny_delete_current,
+            atomic_pushes: settings.atomic_pushes,
+            push_options: settings.push_options,
             fsck_objects: settings.fsck_objects,
+            fsck_skip: settings.fsck_skip.iter().map(ToString::to_string).collect(),
+            fetch: FetchRulesBody::from(&settings.fetch),
             fsck_severities: settings
                 .fsck_severities
                 .iter()
@@ -308,8 +320,13 @@ pub struct PatchRepository {
 pub struct PatchSettings {
     deny_non_fast_forwards: Option<bool>,
     deny_deletes: Option<bool>,
+    deny_delete_current: Option<bool>,
+    atomic_pushes: Option<bool>,
+    push_options: Option<bool>,
     fsck_objects: Option<bool>,
     fsck_severities: Option<BTreeMap<String, String>>,
+    fsck_skip: Option<Vec<String>>,
+    fetch: Option<PatchFetchRules>,
     hide_refs: Option<Vec<String>>,
     hide_refs_from_fetches: Option<Vec<String>>,
     hide_refs_from_pushes: Option<Vec<String>>,
@@ -380,6 +397,10 @@ impl TryFrom<PatchRepository> for RepositoryPatch {
             }
         }
         settings.check_severities()?;
+        settings.check_skip()?;
+        if let Some(fetch) = &settings.fetch {
+            fetch.check()?;
+        }
         Ok(RepositoryPatch {
             id: patch.id.map(|text| repo_id("id", &text)).transpose()?,
             description: patch.description.map(description).transpose()?,
@@ -423,6 +444,21 @@ impl PatchSettings {
             if FsckSeverity::from_name(severity).is_none() {
                 return Err(Invalid::field(field(), "\"ignore\", \"warn\" or \"error\""));
             }
+            if check::is_fatal(&finding.to_ascii_lowercase()) && severity != "error" {
+                return Err(Invalid::field(field(), "is always an error"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_skip(&self) -> Result<(), Invalid> {
+        const IDS_MAX: usize = 10_000;
+        let ids = self.fsck_skip.iter().flatten();
+        for (number, id) in ids.enumerate() {
+            if number >= IDS_MAX || ObjectId::from_hex(id.as_bytes()).is_err() {
+                let why = "full object ids, at most 10,000";
+                return Err(Invalid::field("settings.fsck_skip", why));
+            }
         }
         Ok(())
     }
@@ -438,7 +474,18 @@ impl PatchSettings {
             self.deny_non_fast_forwards,
         );
         set(&mut settings.deny_deletes, self.deny_deletes);
+        set(&mut settings.deny_delete_current, self.deny_delete_current);
+        set(&mut settings.atomic_pushes, self.atomic_pushes);
+        set(&mut settings.push_options, self.push_options);
         set(&mut settings.fsck_objects, self.fsck_objects);
+        if let Some(ids) = &self.fsck_skip {
+            let ids = ids.iter();
+            let ids = ids.filter_map(|id| ObjectId::from_hex(id.as_bytes()).ok());
+            settings.fsck_skip = ids.collect();
+        }
+        if let Some(fetch) = &self.fetch {
+            fetch.apply(&mut settings.fetch);
+        }
         if let Some(severities) = &self.fsck_severities {
             let severities = severities.iter().filter_map(|(finding, severity)| {
                 Some((

@@ -19,6 +19,7 @@ pub use repository::edit::{
     Cause, CauseKind, Change, Edit, Entry, EntryEdit, Expected, Idempotency, NewObject, NewObjects,
     ObjectBody, RefEdit, Via,
 };
+pub use repository::fetch_rules::FetchRules;
 pub use repository::key::{Place, RepoKey, Seq};
 pub use repository::lfs::{Lfs, LfsLock, LfsObject, LfsOid};
 pub use repository::publish::{Pending, Proposal, PublishError, Published, Refusal};

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use govc_engine::Storage;
+use govc_git::wire::filter;
 use serde::Deserialize;
 
 pub use crate::git_ssh::keys::SshKeys;
@@ -215,6 +216,12 @@ section! {
         sideband_all: bool,
         /// Clients are told what their request is called in the log.
         session_id: bool,
+        /// Clients are told of a HEAD whose branch does not exist yet.
+        unborn_head: bool,
+        /// Clients of versions 0 and 1 may want what hidden refs name.
+        tip_wants: bool,
+        /// Clients of versions 0 and 1 may want all that refs reach.
+        reachable_wants: bool,
         /// Clones are told of this server's own bundle.
         own_bundle: bool,
         /// Bundles elsewhere, that they are told of.
@@ -533,14 +540,7 @@ impl Config {
         if !url.is_empty() && !is_url {
             return refuse("server.public_url is like https://git.example.org");
         }
-        let known = [
-            "blob:none",
-            "blob:limit",
-            "tree",
-            "sparse:oid",
-            "object:type",
-            "combine",
-        ];
+        let known = filter::NAMES;
         let mut refused = self.fetch.refused_filters.iter();
         if let Some(name) = refused.find(|name| !known.contains(&name.as_str())) {
             return Err(ConfigError::Contradiction(format!(

@@ -1,7 +1,11 @@
 //! As much of git's config as tells whether a repository is one that we can take in.
 
+use std::io;
+use std::path::Path;
+
 use govc_engine::{FsckSeverity, Settings};
-use govc_git::{ObjectFormat, config};
+use govc_git::wire::filter;
+use govc_git::{ObjectFormat, ObjectId, config};
 
 /// The hash that a repository's config names.
 ///
@@ -53,26 +57,56 @@ pub(crate) fn object_format(config: &str) -> Result<ObjectFormat, String> {
 }
 
 /// What a repository's config asks of its server, as settings; what it does not speak of has its
-/// default, which is not always git's. Gives also what is not taken over, as sentences.
-pub(crate) fn settings(config: &[u8]) -> (Settings, Vec<String>) {
+/// default, which is not always git's. A list of objects that it names is read by `read_list`.
+/// Gives also what is not taken over, as sentences.
+pub(crate) fn settings(
+    config: &[u8],
+    read_list: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+) -> (Settings, Vec<String>) {
     let mut taken = Taken::default();
     let read = config::read(config, &mut |name, value| taken.variable(name, value));
-    let mut notes = taken.notes;
     if read.is_err() {
-        notes.push("its config ends in what is no configuration".to_owned());
+        let what = "its config ends in what is no configuration";
+        taken.notes.push(what.to_owned());
     }
-    let mut settings = taken.settings;
-    if let Some(check) = taken.receive_fsck.or(taken.transfer_fsck) {
-        settings.fsck_objects = check;
+    for list in std::mem::take(&mut taken.skip_lists) {
+        let ids = read_list(Path::new(&list)).map_err(|error| error.to_string());
+        match ids.and_then(|text| ids_of(&text)) {
+            Ok(ids) => taken.settings.fsck_skip.extend(ids),
+            Err(why) => taken.notes.push(format!(
+                "its config's receive.fsck.skiplist = {list} is not taken over: {why}"
+            )),
+        }
     }
-    (settings, notes)
+    taken.whole()
 }
 
+/// The ids of a list as git's `fsck.skipList`: one a line, comments behind `#`.
+fn ids_of(text: &[u8]) -> Result<Vec<ObjectId>, String> {
+    let lines = text.split(|byte| *byte == b'\n');
+    let lines = lines.map(|line| line.split(|byte| *byte == b'#').next().unwrap_or_default());
+    let lines = lines
+        .map(<[u8]>::trim_ascii)
+        .filter(|line| !line.is_empty());
+    let id = |line: &[u8]| {
+        ObjectId::from_hex(line).map_err(|_| format!("\"{}\" is no object id", line.escape_ascii()))
+    };
+    lines.map(id).collect()
+}
+
+/// What was read of a config so far.
 #[derive(Default)]
 struct Taken {
     settings: Settings,
     receive_fsck: Option<bool>,
     transfer_fsck: Option<bool>,
+    /// A depth was named, which lets the filter be used.
+    tree_filter: bool,
+    skip_lists: Vec<String>,
+    /// All rules about what fetches and pushes are not shown, in their order: of `uploadpack` or
+    /// `receive` those that are marked, of `transfer` the others.
+    hidden_from_fetches: Vec<(bool, String)>,
+    hidden_from_pushes: Vec<(bool, String)>,
     notes: Vec<String>,
 }
 
@@ -82,30 +116,59 @@ impl Taken {
             return;
         };
         let text = value.map(String::from_utf8_lossy);
+        let text = text.as_deref();
+        let understood = match name.split_once('.') {
+            Some(("receive", key)) => self.receive(key, text),
+            Some(("uploadpack", key)) => self.upload_pack(key, text),
+            Some(("uploadpackfilter", key)) => self.filter(key, text),
+            Some(("transfer", key)) => self.transfer(key, text),
+            Some(("lsrefs", "unborn")) => {
+                let known = matches!(text, Some("advertise" | "allow" | "ignore"));
+                self.settings.fetch.unborn_head = Some(text != Some("ignore"));
+                known
+            }
+            Some(("include", "path")) => false,
+            _ => true,
+        };
+        if !understood {
+            let value = text.unwrap_or_default();
+            self.notes
+                .push(format!("its config's {name} = {value} is not taken over"));
+        }
+    }
+
+    /// A variable of the section `receive`. Gives whether it was understood, as the others.
+    fn receive(&mut self, key: &str, text: Option<&str>) -> bool {
         let settings = &mut self.settings;
-        let flag = || boolean(text.as_deref());
-        let understood = match name {
-            "receive.denynonfastforwards" => set(&mut settings.deny_non_fast_forwards, flag()),
-            "receive.denydeletes" => set(&mut settings.deny_deletes, flag()),
-            "receive.fsckobjects" => set(&mut self.receive_fsck, flag().map(Some)),
-            "transfer.fsckobjects" => set(&mut self.transfer_fsck, flag().map(Some)),
-            "receive.maxinputsize" => {
-                let bytes = text.as_deref().and_then(bytes);
+        let flag = || boolean(text);
+        match key {
+            "denynonfastforwards" => set(&mut settings.deny_non_fast_forwards, flag()),
+            "denydeletes" => set(&mut settings.deny_deletes, flag()),
+            "denydeletecurrent" => {
+                let refuses = match text {
+                    Some("refuse") => Some(true),
+                    Some("warn" | "ignore") => Some(false),
+                    _ => flag(),
+                };
+                set(&mut settings.deny_delete_current, refuses)
+            }
+            "advertiseatomic" => set(&mut settings.atomic_pushes, flag()),
+            "advertisepushoptions" => set(&mut settings.push_options, flag()),
+            "fsckobjects" => set(&mut self.receive_fsck, flag().map(Some)),
+            "maxinputsize" => {
+                let bytes = text.and_then(bytes);
                 // Git's 0 is no limit.
                 let limit = bytes.map(|bytes| Some(bytes).filter(|bytes| *bytes > 0));
                 set(&mut settings.quotas.push_bytes, limit)
             }
-            "transfer.hiderefs" => hide(&mut settings.hide_refs, text.as_deref()),
-            "uploadpack.hiderefs" => hide(&mut settings.hide_refs_from_fetches, text.as_deref()),
-            "receive.hiderefs" => hide(&mut settings.hide_refs_from_pushes, text.as_deref()),
-            "receive.fsck.skiplist" | "include.path" => false,
-            "receive.denydeletecurrent" => {
-                // The branch that HEAD names is never deleted by a push.
-                text.as_deref().is_none_or(|text| text == "refuse") || flag() == Some(true)
-            }
-            name => match name.strip_prefix("receive.fsck.") {
+            "hiderefs" => hide(&mut self.hidden_from_pushes, true, text),
+            "fsck.skiplist" => text.is_some_and(|text| {
+                self.skip_lists.push(text.to_owned());
+                true
+            }),
+            key => match key.strip_prefix("fsck.") {
                 Some(finding) => {
-                    let severity = text.as_deref().and_then(FsckSeverity::from_name);
+                    let severity = text.and_then(FsckSeverity::from_name);
                     if let Some(severity) = severity {
                         let finding = finding.to_owned();
                         settings.fsck_severities.insert(finding, severity);
@@ -114,13 +177,88 @@ impl Taken {
                 }
                 None => true,
             },
-        };
-        if !understood {
-            let value = text.unwrap_or_default();
-            self.notes
-                .push(format!("its config's {name} = {value} is not taken over"));
         }
     }
+
+    fn upload_pack(&mut self, key: &str, text: Option<&str>) -> bool {
+        let rules = &mut self.settings.fetch;
+        let flag = boolean(text).map(Some);
+        match key {
+            "hiderefs" => hide(&mut self.hidden_from_fetches, true, text),
+            "allowfilter" => set(&mut rules.filter, flag),
+            "allowrefinwant" => set(&mut rules.ref_in_want, flag),
+            "allowsidebandall" => set(&mut rules.sideband_all, flag),
+            "allowtipsha1inwant" => set(&mut rules.tip_wants, flag),
+            "allowreachablesha1inwant" => set(&mut rules.reachable_wants, flag),
+            "allowanysha1inwant" => {
+                // What no ref reaches is wanted by nobody here, whatever the config says.
+                set(&mut rules.tip_wants, flag)
+                    && set(&mut rules.reachable_wants, flag)
+                    && flag == Some(Some(false))
+            }
+            "packobjectshook" => false,
+            _ => true,
+        }
+    }
+
+    fn filter(&mut self, key: &str, text: Option<&str>) -> bool {
+        let rules = &mut self.settings.fetch;
+        match key.rsplit_once('.') {
+            None if key == "allow" => set(&mut rules.other_filters, boolean(text).map(Some)),
+            Some((kind, "allow")) if filter::NAMES.contains(&kind) => {
+                let taken = boolean(text);
+                rules
+                    .filters
+                    .extend(taken.map(|taken| (kind.to_owned(), taken)));
+                taken.is_some()
+            }
+            Some(("tree", "maxdepth")) => {
+                set(&mut rules.tree_filter_depth, text.and_then(bytes).map(Some))
+                    && set(&mut self.tree_filter, Some(true))
+            }
+            _ => false,
+        }
+    }
+
+    fn transfer(&mut self, key: &str, text: Option<&str>) -> bool {
+        let flag = boolean(text).map(Some);
+        match key {
+            "fsckobjects" => set(&mut self.transfer_fsck, flag),
+            "advertisesid" => set(&mut self.settings.fetch.session_id, flag),
+            "hiderefs" => {
+                hide(&mut self.hidden_from_fetches, false, text)
+                    && hide(&mut self.hidden_from_pushes, false, text)
+                    && hide_from_all(&mut self.settings.hide_refs, text)
+            }
+            _ => true,
+        }
+    }
+
+    fn whole(self) -> (Settings, Vec<String>) {
+        let mut settings = self.settings;
+        if let Some(check) = self.receive_fsck.or(self.transfer_fsck) {
+            settings.fsck_objects = check;
+        }
+        if self.tree_filter {
+            let tree = settings.fetch.filters.entry("tree".to_owned());
+            tree.or_insert(true);
+        }
+        settings.hide_refs_from_fetches = own_rules(self.hidden_from_fetches);
+        settings.hide_refs_from_pushes = own_rules(self.hidden_from_pushes);
+        (settings, self.notes)
+    }
+}
+
+/// The rules of one service: its own, which decide before those of both. In git the last one
+/// decides, so that where one of both follows, all of them are the service's own.
+fn own_rules(rules: Vec<(bool, String)>) -> Vec<String> {
+    let first = rules
+        .iter()
+        .position(|(own, _)| *own)
+        .unwrap_or(rules.len());
+    let are_last = rules[first..].iter().all(|(own, _)| *own);
+    let taken = rules.into_iter().filter(|(own, _)| *own || !are_last);
+    taken.map(|(_, rule)| rule).collect()
 }
 
 fn set<T>(place: &mut T, value: Option<T>) -> bool {
@@ -130,11 +268,16 @@ fn set<T>(place: &mut T, value: Option<T>) -> bool {
     })
 }
 
-fn hide(rules: &mut Vec<String>, rule: Option<&str>) -> bool {
+fn hide(rules: &mut Vec<(bool, String)>, own: bool, rule: Option<&str>) -> bool {
     rule.is_some_and(|rule| {
-        rules.push(rule.to_owned());
+        rules.push((own, rule.to_owned()));
         true
     })
+}
+
+fn hide_from_all(rules: &mut Vec<String>, rule: Option<&str>) -> bool {
+    rules.extend(rule.map(str::to_owned));
+    rule.is_some()
 }
 
 /// As git reads a truth; one without a value is true.
@@ -164,6 +307,8 @@ fn bytes(value: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use govc_engine::FetchRules;
+
     use super::*;
 
     #[test]
@@ -212,12 +357,27 @@ mod tests {
             ("receive.fsck.zeroPaddedFilemode", "ignore"),
             ("receive.fsck.skipList", "/etc/skip"),
             ("receive.denyDeleteCurrent", "ignore"),
+            ("receive.advertiseAtomic", "0"),
+            ("receive.advertisePushOptions", "no"),
+            ("uploadpack.allowFilter", "true"),
+            ("uploadpack.allowAnySHA1InWant", "true"),
+            ("uploadpackfilter.allow", "false"),
+            ("uploadpackfilter.blob:none.allow", "true"),
+            ("uploadpackfilter.tree.maxDepth", "2"),
+            ("lsrefs.unborn", "ignore"),
+            ("transfer.advertiseSID", "true"),
             ("receive.denyCurrentBranch", "refuse"),
             ("user.name", "Ada"),
         ] {
             git(name, value);
         }
-        let (settings, notes) = super::settings(&std::fs::read(&file).unwrap());
+        let skipped = ObjectFormat::Sha1.empty_tree();
+        let read_list = |path: &Path| match path.to_str() {
+            Some("/etc/skip") => Ok(format!("# ours\n\n{skipped} # this\n").into_bytes()),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        };
+        let config = std::fs::read(&file).unwrap();
+        let (settings, notes) = super::settings(&config, &read_list);
         let mut expected = Settings {
             deny_non_fast_forwards: true,
             deny_deletes: true,
@@ -227,22 +387,56 @@ mod tests {
                 "!refs/hidden/not # this".to_owned(),
             ],
             hide_refs_from_fetches: vec!["refs/fetch".to_owned()],
-            hide_refs_from_pushes: vec!["refs/push".to_owned()],
+            // Git writes these before those of `transfer`, whose section is younger.
+            hide_refs_from_pushes: ["refs/push", "refs/hidden", "!refs/hidden/not # this"]
+                .map(str::to_owned)
+                .into(),
             ..Settings::default()
         };
         expected.quotas.push_bytes = Some(3 << 20);
         let ignored = ("zeropaddedfilemode".to_owned(), FsckSeverity::Ignore);
         expected.fsck_severities.extend([ignored]);
+        expected.fsck_skip.insert(skipped);
+        expected.deny_delete_current = false;
+        expected.atomic_pushes = false;
+        expected.push_options = false;
+        let filters = [("blob:none", true), ("tree", true)];
+        expected.fetch = FetchRules {
+            filter: Some(true),
+            filters: filters.map(|(kind, taken)| (kind.to_owned(), taken)).into(),
+            other_filters: Some(false),
+            tree_filter_depth: Some(2),
+            unborn_head: Some(false),
+            session_id: Some(true),
+            tip_wants: Some(true),
+            reachable_wants: Some(true),
+            ..FetchRules::default()
+        };
         assert_eq!(settings, expected);
         assert_eq!(
             notes,
+            ["its config's uploadpack.allowanysha1inwant = true is not taken over"]
+        );
+        let nothing = |_: &Path| Ok(b"rubbish".to_vec());
+        let settings = |text: &str| super::settings(text.as_bytes(), &nothing);
+        assert!(settings("[receive]\ndenyDeletes").0.deny_deletes);
+        assert_eq!(settings("").0, Settings::default());
+        assert_eq!(settings("[rubbish").1.len(), 1);
+        assert_eq!(
+            settings("[receive \"fsck\"]\nskipList = x").1,
             [
-                "its config's receive.denydeletecurrent = ignore is not taken over",
-                "its config's receive.fsck.skiplist = /etc/skip is not taken over",
+                "its config's receive.fsck.skiplist = x is not taken over: \"rubbish\" is no object id"
             ]
         );
-        assert!(super::settings(b"[receive]\ndenyDeletes").0.deny_deletes);
-        assert_eq!(super::settings(b"").0, Settings::default());
-        assert_eq!(super::settings(b"[rubbish").1.len(), 1);
+    }
+
+    #[test]
+    fn the_last_rule_about_a_hidden_ref_decides_as_in_git() {
+        let text = b"[uploadpack]\nhideRefs = refs/tags\n[transfer]\nhideRefs = !refs/tags/shown\n";
+        let (settings, _) = super::settings(text, &|_| Ok(Vec::new()));
+        let hidden = govc_engine::work::hidden::HiddenRefs::of(&settings);
+        assert!(hidden.hides(b"refs/tags/a") && !hidden.hides(b"refs/tags/shown"));
+        let pushes = govc_engine::work::hidden::HiddenRefs::from_pushes(&settings);
+        assert!(!pushes.hides(b"refs/tags/a"));
     }
 }

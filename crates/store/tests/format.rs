@@ -8,10 +8,10 @@ use bytes::Bytes;
 use govc_engine::journal::PackId;
 use govc_engine::repository::record::{Quotas, Retention};
 use govc_engine::{
-    Cause, CauseKind, Entry, EntryEdit, ForkedFrom, FsckSeverity, Idempotency, LfsLock, LfsObject,
-    LfsOid, NewObject, NewObjects, ObjectBody, Operation, OperationKind, RefName, RepoId, RepoKey,
-    RepositoryRecord, Settings, Storage, Target, Time, Transaction, TransactionState, Unmerged,
-    Via, Workspace,
+    Cause, CauseKind, Entry, EntryEdit, FetchRules, ForkedFrom, FsckSeverity, Idempotency, LfsLock,
+    LfsObject, LfsOid, NewObject, NewObjects, ObjectBody, Operation, OperationKind, RefName,
+    RepoId, RepoKey, RepositoryRecord, Settings, Storage, Target, Time, Transaction,
+    TransactionState, Unmerged, Via, Workspace,
 };
 use govc_git::{ObjectFormat, ObjectId, ObjectKind};
 use govc_store::format::{Encoder, FormatError, decode_entry, encode_entry, named_repository};
@@ -38,6 +38,24 @@ fn repo_id() -> impl Strategy<Value = RepoId> {
     "z[a-z0-9_-]{0,20}(/z[a-z0-9]{0,9}){0,2}".prop_map(|text| RepoId::parse(&text).unwrap())
 }
 
+fn fetch_rules() -> impl Strategy<Value = FetchRules> {
+    let flags = prop::collection::vec(prop::option::of(any::<bool>()), 8);
+    let filters = prop::collection::btree_map("[a-z:]{1,9}", any::<bool>(), 0..3);
+    let depth = prop::option::of(any::<u64>());
+    (flags, filters, depth).prop_map(|(flags, filters, depth)| FetchRules {
+        filter: flags[0],
+        filters,
+        other_filters: flags[1],
+        tree_filter_depth: depth,
+        ref_in_want: flags[2],
+        sideband_all: flags[3],
+        session_id: flags[4],
+        unborn_head: flags[5],
+        tip_wants: flags[6],
+        reachable_wants: flags[7],
+    })
+}
+
 fn record(format: ObjectFormat) -> impl Strategy<Value = RepositoryRecord> {
     let storage = prop_oneof![
         Just(Storage::Memory),
@@ -57,29 +75,39 @@ fn record(format: ObjectFormat) -> impl Strategy<Value = RepositoryRecord> {
         FsckSeverity::Error,
     ]);
     let settings = (
-        any::<[bool; 3]>(),
+        any::<[bool; 6]>(),
         prop::collection::vec(prop::collection::vec(".{0,9}", 0..3), 3),
         prop::collection::btree_map("[a-z]{1,9}", severity, 0..3),
         (limit(), limit(), limit(), limit(), limit()),
+        prop::collection::btree_set(any::<[u8; 20]>().prop_map(ObjectId::Sha1), 0..3),
+        fetch_rules(),
     );
-    let settings = settings.prop_map(|(flags, hidden, fsck_severities, limits)| Settings {
-        deny_non_fast_forwards: flags[0],
-        deny_deletes: flags[1],
-        fsck_objects: flags[2],
-        fsck_severities,
-        hide_refs: hidden[0].clone(),
-        hide_refs_from_fetches: hidden[1].clone(),
-        hide_refs_from_pushes: hidden[2].clone(),
-        quotas: Quotas {
-            bytes: limits.0,
-            objects: limits.1,
-            refs: limits.2,
-            push_bytes: limits.3,
-        },
-        retention: Retention {
-            refs_seconds: limits.4,
-        },
-    });
+    let settings =
+        settings.prop_map(
+            |(flags, hidden, fsck_severities, limits, skip, fetch)| Settings {
+                deny_non_fast_forwards: flags[0],
+                deny_deletes: flags[1],
+                fsck_objects: flags[2],
+                deny_delete_current: flags[3],
+                atomic_pushes: flags[4],
+                push_options: flags[5],
+                fsck_severities,
+                fsck_skip: skip,
+                fetch,
+                hide_refs: hidden[0].clone(),
+                hide_refs_from_fetches: hidden[1].clone(),
+                hide_refs_from_pushes: hidden[2].clone(),
+                quotas: Quotas {
+                    bytes: limits.0,
+                    objects: limits.1,
+                    refs: limits.2,
+                    push_bytes: limits.3,
+                },
+                retention: Retention {
+                    refs_seconds: limits.4,
+                },
+            },
+        );
     let times = (
         any::<i64>(),
         prop::option::of(any::<i64>()),

@@ -1,6 +1,7 @@
 //! A repository: one versioned map of refs over a pool of objects, and the door that changes it.
 
 pub mod edit;
+pub mod fetch_rules;
 pub mod history;
 pub mod key;
 pub mod lfs;

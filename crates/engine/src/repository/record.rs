@@ -1,12 +1,12 @@
 //! What the catalogue knows of a repository.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use govc_git::ObjectFormat;
+use govc_git::{ObjectFormat, ObjectId};
 
-use crate::{RepoKey, Seq, Time};
+use crate::{FetchRules, RepoKey, Seq, Time};
 
 /// The id that users give a repository: one to three segments joined by `/`, valid by construction.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,12 +42,25 @@ pub struct Settings {
     pub deny_non_fast_forwards: bool,
     /// Refuse deleting refs.
     pub deny_deletes: bool,
+    /// Refuse pushes that delete the branch which HEAD names, as git's
+    /// `receive.denyDeleteCurrent`. On by default.
+    pub deny_delete_current: bool,
+    /// Say that a push may be atomic, as git's `receive.advertiseAtomic`. On by default.
+    pub atomic_pushes: bool,
+    /// Say that a push may come with options, as git's `receive.advertisePushOptions`. On by
+    /// default.
+    pub push_options: bool,
     /// Check pushed objects as git's `receive.fsckObjects`. On by default.
     pub fsck_objects: bool,
     /// What becomes of an object with a finding, by git's name for it, where that differs from
     /// what [`Severity`](govc_git::object::check::Severity) says, as git's `receive.fsck.<msg-id>`.
     /// Names are in lower case: git does not look at theirs.
     pub fsck_severities: FsckSeverities,
+    /// Objects that are taken whatever is found wrong with them, as git's
+    /// `receive.fsck.skipList`.
+    pub fsck_skip: BTreeSet<ObjectId>,
+    /// What fetches may do.
+    pub fetch: FetchRules,
     /// Ref prefixes that are not advertised, as git's `transfer.hideRefs`.
     pub hide_refs: Vec<String>,
     /// The same for fetches alone, as git's `uploadpack.hideRefs`; what stands here decides first.
@@ -252,8 +265,13 @@ impl Default for Settings {
         Settings {
             deny_non_fast_forwards: false,
             deny_deletes: false,
+            deny_delete_current: true,
+            atomic_pushes: true,
+            push_options: true,
             fsck_objects: true,
             fsck_severities: FsckSeverities::new(),
+            fsck_skip: BTreeSet::new(),
+            fetch: FetchRules::default(),
             hide_refs: Vec::new(),
             hide_refs_from_fetches: Vec::new(),
             hide_refs_from_pushes: Vec::new(),

@@ -39,6 +39,78 @@ pub struct Finding {
     pub text: String,
 }
 
+/// Git's names for what can be wrong with an object, in lower case, as git 2.39 has them.
+const KNOWN: &[&str] = &[
+    "badtagname",
+    "baddate",
+    "baddateoverflow",
+    "bademail",
+    "badfilemode",
+    "badname",
+    "badobjectsha1",
+    "badparentsha1",
+    "badtimezone",
+    "badtree",
+    "badtreesha1",
+    "badtype",
+    "duplicateentries",
+    "emptyname",
+    "extraheaderentry",
+    "fullpathname",
+    "gitattributesblob",
+    "gitattributeslarge",
+    "gitattributeslinelength",
+    "gitattributesmissing",
+    "gitattributessymlink",
+    "gitignoresymlink",
+    "gitmodulesblob",
+    "gitmoduleslarge",
+    "gitmodulesmissing",
+    "gitmodulesname",
+    "gitmodulesparse",
+    "gitmodulespath",
+    "gitmodulessymlink",
+    "gitmodulesupdate",
+    "gitmodulesurl",
+    "hasdot",
+    "hasdotdot",
+    "hasdotgit",
+    "mailmapsymlink",
+    "missingauthor",
+    "missingcommitter",
+    "missingemail",
+    "missingnamebeforeemail",
+    "missingobject",
+    "missingspacebeforedate",
+    "missingspacebeforeemail",
+    "missingtag",
+    "missingtagentry",
+    "missingtaggerentry",
+    "missingtree",
+    "missingtype",
+    "missingtypeentry",
+    "multipleauthors",
+    "nulincommit",
+    "nulinheader",
+    "nullsha1",
+    "treenotsorted",
+    "unknowntype",
+    "unterminatedheader",
+    "zeropaddeddate",
+    "zeropaddedfilemode",
+];
+
+/// Whether git has a finding of this name, in lower case.
+pub fn is_known(name: &str) -> bool {
+    KNOWN.contains(&name)
+}
+
+/// Whether an object with the finding of this name, in lower case, is always refused: git lets
+/// nobody make it a warning.
+pub fn is_fatal(name: &str) -> bool {
+    matches!(name, "nulinheader" | "unterminatedheader")
+}
+
 /// A file that Git itself reads, and whose content is therefore checked too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SpecialFile {

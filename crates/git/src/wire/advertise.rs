@@ -1,7 +1,7 @@
 //! The first words of a server: what it can do, and in versions 0 and 1 every ref
 //! (gitprotocol-pack(5), gitprotocol-v2(5), gitprotocol-capabilities(5)).
 
-use super::offers::Offers;
+use super::offers::{Offers, PushOffers};
 use super::{AdvertisedRef, ProtocolVersion, Service, push_hex};
 use crate::{ObjectFormat, pktline};
 
@@ -18,7 +18,13 @@ pub fn write_http_banner(out: &mut Vec<u8>, service: Service) {
 pub fn write_v2(out: &mut Vec<u8>, format: ObjectFormat, offers: &Offers) {
     pktline::write(out, &[b"version 2\n"]);
     pktline::write(out, &[b"agent=", AGENT.as_bytes(), b"\n"]);
-    pktline::write(out, &[b"ls-refs=unborn\n"]);
+    pktline::write(
+        out,
+        &[match offers.unborn_head {
+            true => &b"ls-refs=unborn\n"[..],
+            false => b"ls-refs\n",
+        }],
+    );
     let mut fetch = b"fetch=shallow wait-for-done".to_vec();
     for (word, offered) in [
         (&b" filter"[..], offers.filter),
@@ -56,10 +62,15 @@ pub fn format_name(format: ObjectFormat) -> &'static str {
 }
 
 /// What receive-pack can do, as it stands behind the first ref.
-pub fn receive_pack_capabilities(format: ObjectFormat) -> String {
+pub fn receive_pack_capabilities(format: ObjectFormat, offers: PushOffers) -> String {
+    let atomic = if offers.atomic { " atomic" } else { "" };
+    let options = match offers.push_options {
+        true => " push-options",
+        false => "",
+    };
     format!(
-        "report-status report-status-v2 delete-refs side-band-64k quiet atomic ofs-delta \
-         object-format={} push-options agent={AGENT}",
+        "report-status report-status-v2 delete-refs side-band-64k quiet{atomic} ofs-delta \
+         object-format={}{options} agent={AGENT}",
         format_name(format)
     )
 }
@@ -156,6 +167,7 @@ mod tests {
             ref_in_want: false,
             sideband_all: false,
             object_info: false,
+            unborn_head: false,
             ..Offers::default()
         });
         for word in [
@@ -165,6 +177,7 @@ mod tests {
             "session-id=me",
             "object-info",
             "bundle-uri",
+            "unborn",
         ] {
             assert!(all.contains(word), "{word}");
             assert!(!nothing.contains(word), "{word}");

@@ -83,6 +83,16 @@ impl FilterSpec {
     }
 }
 
+/// The names of all filters, as settings have them.
+pub const NAMES: &[&str] = &[
+    "blob:none",
+    "blob:limit",
+    "tree",
+    "sparse:oid",
+    "object:type",
+    "combine",
+];
+
 fn parse(text: &[u8], depth: usize, parts: &mut usize) -> Result<FilterSpec, FilterError> {
     *parts += 1;
     if *parts > PARTS_MAX {

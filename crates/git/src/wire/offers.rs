@@ -1,4 +1,4 @@
-//! What upload-pack offers beyond what every server does.
+//! What upload-pack and receive-pack offer beyond what every server does.
 
 /// What upload-pack offers. What it does not offer it does not advertise, and refuses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,23 @@ pub struct Offers {
     /// What this conversation is called in our log (`transfer.advertiseSID`), where clients are to
     /// know it: printable, without spaces.
     pub session_id: Option<String>,
+    /// Clients of version 2 hear of a HEAD whose branch does not exist yet (`lsrefs.unborn`).
+    pub unborn_head: bool,
+    /// Clients of versions 0 and 1 may want what hidden refs name
+    /// (`uploadpack.allowTipSHA1InWant`).
+    pub tip_wants: bool,
+    /// Clients of versions 0 and 1 may want all that refs reach
+    /// (`uploadpack.allowReachableSHA1InWant`).
+    pub reachable_wants: bool,
+}
+
+/// What receive-pack offers. What it does not offer it does not advertise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PushOffers {
+    /// Pushes of which all refs are moved, or none (`receive.advertiseAtomic`).
+    pub atomic: bool,
+    /// Pushes that come with options (`receive.advertisePushOptions`).
+    pub push_options: bool,
 }
 
 impl Default for Offers {
@@ -29,6 +46,9 @@ impl Default for Offers {
             object_info: true,
             bundle_uri: false,
             session_id: None,
+            unborn_head: true,
+            tip_wants: true,
+            reachable_wants: true,
         }
     }
 }

@@ -13,9 +13,14 @@ use crate::{ObjectFormat, ObjectId, oid};
 /// branch that HEAD names, where there is one.
 pub fn capabilities(format: ObjectFormat, head: Option<&[u8]>, offers: &Offers) -> Vec<u8> {
     let mut list = b"multi_ack multi_ack_detailed no-done thin-pack side-band side-band-64k \
-        ofs-delta no-progress include-tag shallow deepen-since deepen-not deepen-relative \
-        allow-tip-sha1-in-want allow-reachable-sha1-in-want"
+        ofs-delta no-progress include-tag shallow deepen-since deepen-not deepen-relative"
         .to_vec();
+    if offers.tip_wants {
+        list.extend_from_slice(b" allow-tip-sha1-in-want");
+    }
+    if offers.reachable_wants {
+        list.extend_from_slice(b" allow-reachable-sha1-in-want");
+    }
     if let Some(branch) = head {
         list.extend_from_slice(b" symref=HEAD:");
         list.extend_from_slice(branch);

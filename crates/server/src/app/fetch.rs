@@ -1,6 +1,8 @@
 //! What a fetch may ask for.
 
-use govc_engine::Repository;
+use std::sync::Arc;
+
+use govc_engine::{FetchRules, Repository};
 use govc_git::wire::bundle_uri::BundleUri;
 use govc_git::wire::filter::FilterSpec;
 use govc_git::wire::offers::Offers;
@@ -24,35 +26,51 @@ pub enum FilterRefused {
 }
 
 impl App {
-    /// What upload-pack offers in the conversation that is called `session_id` in the log.
-    pub fn offers(&self, session_id: &str) -> Offers {
+    /// What upload-pack offers of `repository` in the conversation that is called `session_id` in
+    /// the log.
+    pub fn offers(&self, repository: &Repository, session_id: &str) -> Offers {
         let fetch = &self.config().fetch;
+        let record = Arc::clone(&repository.snapshot().record);
+        let own = &record.settings.fetch;
         let is_name = !session_id.is_empty() && session_id.bytes().all(|b| b.is_ascii_graphic());
         Offers {
-            filter: fetch.filter,
-            ref_in_want: fetch.ref_in_want,
-            sideband_all: fetch.sideband_all,
+            filter: own.filter.unwrap_or(fetch.filter),
+            ref_in_want: own.ref_in_want.unwrap_or(fetch.ref_in_want),
+            sideband_all: own.sideband_all.unwrap_or(fetch.sideband_all),
             object_info: true,
             bundle_uri: fetch.own_bundle || !fetch.bundle_uris.is_empty(),
-            session_id: (fetch.session_id && is_name).then(|| session_id.to_owned()),
+            session_id: (own.session_id.unwrap_or(fetch.session_id) && is_name)
+                .then(|| session_id.to_owned()),
+            unborn_head: own.unborn_head.unwrap_or(fetch.unborn_head),
+            tip_wants: own.tip_wants.unwrap_or(fetch.tip_wants),
+            reachable_wants: own.reachable_wants.unwrap_or(fetch.reachable_wants),
         }
     }
 
-    /// Whether the operator lets clients use this filter, and all parts of it.
+    /// Whether the operator and the owner of a repository, by its `own` rules, let clients use
+    /// this filter, and all parts of it.
     ///
     /// # Errors
     /// [`FilterRefused`].
-    pub fn check_filter(&self, spec: &FilterSpec) -> Result<(), FilterRefused> {
+    pub fn check_filter(&self, own: &FetchRules, spec: &FilterSpec) -> Result<(), FilterRefused> {
         let fetch = &self.config().fetch;
-        if fetch.refused_filters.iter().any(|name| name == spec.name()) {
-            return Err(FilterRefused::Kind(spec.name()));
+        let name = spec.name();
+        let taken = own.filters.get(name).copied().or(own.other_filters);
+        if !taken.unwrap_or_else(|| !fetch.refused_filters.iter().any(|refused| refused == name)) {
+            return Err(FilterRefused::Kind(name));
         }
         match spec {
-            FilterSpec::TreeDepth(depth) => match u64::try_from(fetch.tree_filter_depth) {
-                Ok(max) if *depth > max => Err(FilterRefused::Depth { max, depth: *depth }),
-                _ => Ok(()),
-            },
-            FilterSpec::Combine(parts) => parts.iter().try_for_each(|part| self.check_filter(part)),
+            FilterSpec::TreeDepth(depth) => {
+                let server = u64::try_from(fetch.tree_filter_depth).ok();
+                match own.tree_filter_depth.or(server) {
+                    Some(max) if *depth > max => Err(FilterRefused::Depth { max, depth: *depth }),
+                    _ => Ok(()),
+                }
+            }
+            FilterSpec::Combine(parts) => {
+                let mut parts = parts.iter();
+                parts.try_for_each(|part| self.check_filter(own, part))
+            }
             _ => Ok(()),
         }
     }

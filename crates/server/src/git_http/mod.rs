@@ -38,7 +38,6 @@ async fn serve(app: &App, place: Place, request: Request) -> Result<Response, Re
     let caller = parts.extensions.get::<Caller>().cloned();
     let caller = caller.ok_or(Refused::NotFound)?;
     let version = protocol_version(&parts.headers);
-    let offers = app.offers(&caller.request_id);
     match place {
         Place::InfoRefs(id) => {
             if !matches!(parts.method, Method::GET | Method::HEAD) {
@@ -46,6 +45,7 @@ async fn serve(app: &App, place: Place, request: Request) -> Result<Response, Re
             }
             let service = info_refs::service(parts.uri.query())?;
             let repository = app.repository(&caller, &id, action(service)).await?;
+            let offers = app.offers(&repository, &caller.request_id);
             info_refs::answer(&repository, service, version, offers).await
         }
         Place::Service(id, service) => {
@@ -57,6 +57,7 @@ async fn serve(app: &App, place: Place, request: Request) -> Result<Response, Re
             let (content_type, reply) = match service {
                 Service::UploadPack => {
                     let origin = origin(app, &parts);
+                    let offers = app.offers(&repository, &caller.request_id);
                     let asked = upload_pack::Asked {
                         app,
                         caller: &caller,

@@ -10,7 +10,7 @@ use govc_engine::work::hidden::HiddenRefs;
 use govc_engine::work::upload::shown_refs;
 use govc_engine::{RefName, Repository, Snapshot};
 use govc_git::wire::advertise::{self, RefAdvertisement};
-use govc_git::wire::offers::Offers;
+use govc_git::wire::offers::{Offers, PushOffers};
 use govc_git::wire::upload;
 use govc_git::wire::{ProtocolVersion, Service};
 
@@ -71,9 +71,14 @@ fn receive_pack(
     version: ProtocolVersion,
 ) -> Result<(), PoolError> {
     let format = view.pool.format();
-    let capabilities = advertise::receive_pack_capabilities(format);
+    let settings = &snapshot.record.settings;
+    let offers = PushOffers {
+        atomic: settings.atomic_pushes,
+        push_options: settings.push_options,
+    };
+    let capabilities = advertise::receive_pack_capabilities(format, offers);
     let mut refs = RefAdvertisement::begin(out, version, format, capabilities);
-    let hidden = HiddenRefs::from_pushes(&snapshot.record.settings);
+    let hidden = HiddenRefs::from_pushes(settings);
     shown_refs(view, hidden, &[b"refs/"], false, |shown| {
         refs.write(out, shown);
     })?;

@@ -7,7 +7,7 @@ use govc_engine::Repository;
 use govc_engine::pool::PoolError;
 use govc_engine::repository::listings::Listing;
 use govc_engine::work::hidden::HiddenRefs;
-use govc_engine::work::upload::{self, Conversation, Turn, UploadError};
+use govc_engine::work::upload::{self, Conversation, Turn, UnshownWants, UploadError};
 use govc_engine::work::{View, objects};
 use govc_git::wire::bundle_uri;
 use govc_git::wire::command::{Command, Request, RequestDecoder};
@@ -102,7 +102,10 @@ async fn obey(
         &request.server_options,
     );
     match request.command {
-        Command::LsRefs(wanted) => list_refs(repository, wanted).await,
+        Command::LsRefs(mut wanted) => {
+            wanted.unborn &= asked.offers.unborn_head;
+            list_refs(repository, wanted).await
+        }
         Command::Fetch(wanted) => fetch(asked, repository, wanted).await,
         Command::ObjectInfo(wanted) => object_info(repository, wanted).await,
         Command::BundleUri => {
@@ -114,9 +117,14 @@ async fn obey(
 }
 
 /// What the operator says about the filter of a request; its line where that is no.
-fn refused_filter(asked: &Asked<'_>, wanted: &FetchRequest) -> Option<String> {
+fn refused_filter(
+    asked: &Asked<'_>,
+    repository: &Repository,
+    wanted: &FetchRequest,
+) -> Option<String> {
     let spec = wanted.filter.as_ref()?;
-    let refused = asked.app.check_filter(spec).err()?;
+    let record = Arc::clone(&repository.snapshot().record);
+    let refused = asked.app.check_filter(&record.settings.fetch, spec).err()?;
     Some(refused.to_string())
 }
 
@@ -207,7 +215,7 @@ async fn fetch(
         return Ok(Reply::nothing());
     }
     let voice = Voice::of(&wanted);
-    if let Some(refused) = refused_filter(asked, &wanted) {
+    if let Some(refused) = refused_filter(asked, repository, &wanted) {
         return Ok(voice.refuse(&refused));
     }
     let view = View::of(repository);
@@ -276,21 +284,27 @@ struct Negotiation {
 type Step = Result<(Negotiation, Turn, Vec<u8>), String>;
 
 impl Negotiation {
-    /// Begins with what the client wants.
+    /// Begins with what the client wants. One that `comes_again` for each round may have been shown
+    /// refs that have moved on.
     async fn begin(
         asked: &Asked<'_>,
         repository: &Arc<Repository>,
         wants: Box<WantRequest>,
+        comes_again: bool,
     ) -> Result<Step, Failure> {
         asked.note(wants.agent.as_deref(), wants.session_id.as_deref(), &[]);
-        if let Some(refused) = refused_filter(asked, &wants.fetch) {
+        if let Some(refused) = refused_filter(asked, repository, &wants.fetch) {
             return Ok(Err(refused));
         }
         let view = View::of(repository);
         let record = Arc::clone(&repository.snapshot().record);
+        let unshown = UnshownWants {
+            hidden_tips: asked.offers.tip_wants,
+            reachable: asked.offers.reachable_wants || comes_again,
+        };
         let begun = aside::run(true, move || {
             let (hidden, mut out) = (HiddenRefs::of(&record.settings), Vec::new());
-            let conversation = Conversation::begin(&view, hidden, wants, &mut out)?;
+            let conversation = Conversation::begin(&view, hidden, unshown, wants, &mut out)?;
             Ok((Negotiation { view, conversation }, Turn::Theirs, out))
         });
         Ok(begun.await?.map_err(explain))
@@ -345,7 +359,7 @@ async fn negotiate_once(
         Ok(None) => return Ok(Reply::nothing()),
         Err(error) => return Ok(Reply::error_line(&error)),
     };
-    let (begun, out) = match Negotiation::begin(asked, repository, wants).await? {
+    let (begun, out) = match Negotiation::begin(asked, repository, wants, true).await? {
         Ok((begun, _, out)) => (begun, out),
         Err(why) => return Ok(Reply::error_line(&why)),
     };
@@ -373,7 +387,7 @@ async fn negotiate(
             match decoder.next(&mut bytes) {
                 Ok(Some(Said::Wants(wants))) if wants.fetch.wants.is_empty() => return Ok(()),
                 Ok(Some(Said::Wants(wants))) => {
-                    match Negotiation::begin(asked, repository, wants).await? {
+                    match Negotiation::begin(asked, repository, wants, false).await? {
                         Ok((begun, _, out)) => {
                             negotiation = Some(begun);
                             talk.reply(out.into()).await?;

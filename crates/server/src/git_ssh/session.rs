@@ -97,7 +97,7 @@ async fn serve(
     talk: &mut Talk,
 ) -> Result<(), Failure> {
     let repository: Arc<Repository> = app.repository(caller, id, action(service)).await?;
-    let offers = app.offers(&caller.request_id);
+    let offers = app.offers(&repository, &caller.request_id);
     // Bundles are fetched over HTTP.
     let origin = app.http_origin();
     let advertised =

@@ -377,3 +377,39 @@ fn what_is_not_there_or_not_allowed_is_told_by_status() {
     let with_token = server.url().replace("http://", "http://x:s3cret@");
     git.run(&["ls-remote", &with_token]);
 }
+
+#[test]
+fn what_older_versions_may_want_is_the_owners_to_say() {
+    let server = Server::start();
+    let git = server.working("w");
+    git.write("f", "one\n");
+    let first = git.commit("first");
+    git.write("f", "two\n");
+    git.commit("second");
+    git.run(&["push", "-q", &server.url(), "main"]);
+    let other = server.working("other");
+    let url = server.url();
+    let fetch = ["-c", "protocol.version=0", "fetch", "-q", &url, &first];
+    other.run(&fetch);
+    server.set(|settings| {
+        settings.fetch.tip_wants = Some(false);
+        settings.fetch.reachable_wants = Some(false);
+    });
+    let another = server.working("another");
+    let refused = another.fails(&fetch);
+    assert!(refused.contains("unadvertised object"), "{refused}");
+}
+
+#[test]
+fn an_unborn_head_is_told_unless_the_owner_says_no() {
+    let server = Server::start();
+    let git = server.working("w");
+    let clone = |name: &str| {
+        let (url, at) = (server.url(), format!("../{name}"));
+        git.run(&["-c", "init.defaultBranch=mine", "clone", "-q", &url, &at]);
+        Git::at(&server.folder.path().join(name)).run(&["symbolic-ref", "HEAD"])
+    };
+    assert_eq!(clone("told"), "refs/heads/main\n");
+    server.set(|settings| settings.fetch.unborn_head = Some(false));
+    assert_eq!(clone("not-told"), "refs/heads/mine\n");
+}

@@ -11,8 +11,9 @@ use govc_engine::journal::memory::{MemoryJournal, MemoryPacks};
 use govc_engine::pool::PoolLimits;
 use govc_engine::repository::record::Settings;
 use govc_engine::{
-    Cause, CauseKind, Change, Clock, Edit, Engine, EngineParts, NewObjects, NewRepository, RefName,
-    RepoId, RepoKey, Repository, RepositoryRecord, Storage, Time, Via,
+    Cause, CauseKind, Change, Clock, Edit, Engine, EngineParts, Expected, NewObjects,
+    NewRepository, RefEdit, RefName, RepoId, RepoKey, Repository, RepositoryRecord, Storage,
+    Target, Time, Via,
 };
 use govc_git::{ObjectFormat, pktline};
 use govc_server::router::router;
@@ -119,6 +120,22 @@ impl Server {
         let change = Change {
             objects: NewObjects::default(),
             edits: vec![Edit::Repository(Box::new(record))],
+            cause: cause(),
+        };
+        let published = self.repository.publish(change);
+        self.runtime.block_on(published).unwrap();
+    }
+
+    /// Makes the ref `name` a name for `to`.
+    pub(crate) fn symbolic(&self, name: &str, to: &str) {
+        let edit = Edit::Ref(RefEdit {
+            name: RefName::new(name),
+            expected: Expected::Absent,
+            target: Target::Symbolic(RefName::new(to)),
+        });
+        let change = Change {
+            objects: NewObjects::default(),
+            edits: vec![edit],
             cause: cause(),
         };
         let published = self.repository.publish(change);

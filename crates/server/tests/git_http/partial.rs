@@ -305,3 +305,32 @@ fn filters_can_be_refused_by_the_operator() {
     ]);
     assert!(fine && said.contains("filtering not recognized"), "{said}");
 }
+
+#[test]
+fn filters_can_be_refused_by_the_owner() {
+    let (server, git) = served(ObjectFormat::Sha1, Config::default());
+    server.set(|settings| {
+        settings.fetch.other_filters = Some(false);
+        settings.fetch.filters.insert("tree".to_owned(), true);
+        settings.fetch.tree_filter_depth = Some(1);
+    });
+    assert!(refused(&server, &git, "blob:none").contains("filter 'blob:none' not supported"));
+    let deep = refused(&server, &git, "tree:2");
+    assert!(
+        deep.contains("tree filter allows max depth 1, but got 2"),
+        "{deep}"
+    );
+    server.clone_to("shallow-trees", &["--bare", "--filter=tree:1"]);
+    server.set(|settings| settings.fetch.filter = Some(false));
+    let (_, _, told) = git.try_run(&[
+        "clone",
+        "--bare",
+        "--filter=tree:1",
+        &server.url(),
+        "../unfiltered",
+    ]);
+    assert!(
+        told.contains("filtering not recognized by server"),
+        "{told}"
+    );
+}

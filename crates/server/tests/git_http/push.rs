@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use govc_engine::FsckSeverity;
+use govc_engine::{FsckSeverity, Settings};
 use govc_git::pack::{EntryKind, PackWriter, delta};
 use govc_git::{ObjectFormat, ObjectId, ObjectKind};
 use govc_server::Config;
@@ -42,6 +42,50 @@ fn a_branch_is_made_moved_forced_and_deleted() {
         refused.contains("refusing to delete the current branch: refs/heads/main"),
         "{refused}"
     );
+    server.set(|settings| settings.deny_delete_current = false);
+    git.run(&["push", &url, ":main"]);
+    assert_eq!(server.ref_at("refs/heads/main"), "");
+}
+
+#[test]
+fn a_symbolic_ref_and_what_it_names_are_pushed_as_one() {
+    let server = Server::start();
+    let git = server.working("w");
+    let url = server.url();
+    git.write("f", "one\n");
+    git.commit("first");
+    git.run(&["push", "-q", &url, "main", "main:foo"]);
+    server.symbolic("refs/heads/bar", "refs/heads/foo");
+    git.write("f", "two\n");
+    let second = git.commit("second");
+    git.run(&["push", "-q", &url, "main:foo", "main:bar"]);
+    assert_eq!(server.ref_at("refs/heads/foo"), second);
+    assert_eq!(server.ref_at("refs/heads/bar"), second);
+    git.write("f", "three\n");
+    git.commit("third");
+    let refused = git.fails(&["push", &url, "main:foo", "main~2:bar", "-f"]);
+    let why = "refusing inconsistent update between symref 'refs/heads/bar'";
+    assert!(refused.contains(why), "{refused}");
+    assert!(refused.contains("inconsistent aliased update"), "{refused}");
+    assert_eq!(server.ref_at("refs/heads/foo"), second);
+}
+
+#[test]
+fn what_is_not_offered_to_pushes_is_not_used() {
+    let server = Server::start();
+    let git = server.working("w");
+    let url = server.url();
+    git.write("f", "one\n");
+    git.commit("first");
+    git.run(&["push", "-q", "--atomic", "-o", "x", &url, "main"]);
+    server.set(|settings| {
+        settings.atomic_pushes = false;
+        settings.push_options = false;
+    });
+    let refused = git.fails(&["push", "--atomic", &url, "main:a"]);
+    assert!(refused.contains("--atomic"), "{refused}");
+    let refused = git.fails(&["push", "-o", "x", &url, "main:a"]);
+    assert!(refused.contains("push options"), "{refused}");
 }
 
 #[test]
@@ -274,6 +318,28 @@ fn malformed_objects_are_refused_in_gits_words_and_leave_nothing() {
     let (taken, _, warned) = git.try_run(&["push", &server.url(), &refspec]);
     let expected = format!("warning: object {}: missingEmail: ", bad.trim());
     assert!(taken && warned.contains(&expected), "{warned}");
+    git.run(&["push", &server.url(), ":refs/heads/bad"]);
+    let skip = |settings: &mut Settings| {
+        settings.fsck_severities.clear();
+        settings.fsck_skip.insert(id);
+    };
+    server.set(skip);
+    let (taken, _, told) = git.try_run(&["push", &server.url(), &refspec]);
+    assert!(taken && !told.contains("missingEmail"), "{told}");
+    server.set(|settings| {
+        let rules = ["unterminatedheader", "whatever"].map(str::to_owned);
+        let rules = rules.map(|finding| (finding, FsckSeverity::Warn));
+        settings.fsck_severities.extend(rules);
+    });
+    let refused = git.fails(&["push", &server.url(), "HEAD:refs/heads/x"]);
+    let why = "Cannot demote unterminatedheader to warn";
+    assert!(refused.contains(why), "{refused}");
+    server.set(|settings| {
+        settings.fsck_severities.remove("unterminatedheader");
+    });
+    let (taken, _, told) = git.try_run(&["push", &server.url(), "HEAD:refs/heads/x"]);
+    let why = "skipping unknown msg id 'whatever'";
+    assert!(taken && told.contains(why), "{told}");
 }
 
 #[test]
@@ -293,6 +359,18 @@ fn what_refers_to_nothing_is_refused() {
         &[("0".repeat(40), commit.trim().to_owned(), "refs/heads/bad")],
         &pack,
     );
+    let (_, answer) = server.post("git-receive-pack", body.clone());
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    assert!(
+        answer.contains("ng refs/heads/bad unpacker error"),
+        "{answer}"
+    );
+    assert!(
+        answer.contains("unpack missing necessary objects"),
+        "{answer}"
+    );
+    // Where objects are not checked it is that ref alone, as with git.
+    server.set(|settings| settings.fsck_objects = false);
     let (_, answer) = server.post("git-receive-pack", body);
     let answer = String::from_utf8_lossy(&answer).into_owned();
     assert!(
@@ -356,7 +434,7 @@ fn a_siblings_private_object_cannot_be_named() {
     let (_, answer) = server.post("git-receive-pack", body);
     let answer = String::from_utf8_lossy(&answer).into_owned();
     assert!(
-        answer.contains("ng refs/heads/theft missing necessary objects"),
+        answer.contains("ng refs/heads/theft unpacker error"),
         "{answer}"
     );
 
@@ -371,7 +449,7 @@ fn a_siblings_private_object_cannot_be_named() {
     let (_, answer) = server.post("git-receive-pack", body);
     let answer = String::from_utf8_lossy(&answer).into_owned();
     assert!(
-        answer.contains("ng refs/heads/theft missing necessary objects"),
+        answer.contains("ng refs/heads/theft unpacker error"),
         "{answer}"
     );
 
@@ -436,7 +514,7 @@ fn commits_of_one_push_cannot_vouch_for_each_other() {
     let command = ("0".repeat(40), tip, "refs/heads/theft");
     let answer = answer_to(&server, &[command], &pack);
     assert!(
-        answer.contains("ng refs/heads/theft missing necessary objects"),
+        answer.contains("ng refs/heads/theft unpacker error"),
         "{answer}"
     );
 }

@@ -1,7 +1,11 @@
 //! A repository's record: fields with numbers, so that later versions can add some.
 
 use govc_engine::repository::record::{Quotas, Retention};
-use govc_engine::{ForkedFrom, FsckSeverity, RepoId, RepositoryRecord, Settings, Storage, Time};
+use govc_engine::{
+    FetchRules, ForkedFrom, FsckSeverity, RepoId, RepositoryRecord, Settings, Storage, Time,
+};
+
+use govc_git::ObjectId;
 
 use super::codec::{Decoder, Encoder, FormatError, format_byte, format_of};
 
@@ -27,6 +31,20 @@ mod field {
     pub(super) const HIDE_REF_FROM_FETCHES: u64 = 29;
     pub(super) const HIDE_REF_FROM_PUSHES: u64 = 30;
     pub(super) const FSCK_SEVERITY: u64 = 31;
+    pub(super) const FSCK_SKIP: u64 = 32;
+    pub(super) const DENY_DELETE_CURRENT: u64 = 33;
+    pub(super) const ATOMIC_PUSHES: u64 = 34;
+    pub(super) const PUSH_OPTIONS: u64 = 35;
+    pub(super) const FETCH_FILTER: u64 = 40;
+    pub(super) const FETCH_FILTER_KIND: u64 = 41;
+    pub(super) const FETCH_OTHER_FILTERS: u64 = 42;
+    pub(super) const FETCH_TREE_FILTER_DEPTH: u64 = 43;
+    pub(super) const FETCH_REF_IN_WANT: u64 = 44;
+    pub(super) const FETCH_SIDEBAND_ALL: u64 = 45;
+    pub(super) const FETCH_SESSION_ID: u64 = 46;
+    pub(super) const FETCH_UNBORN_HEAD: u64 = 47;
+    pub(super) const FETCH_TIP_WANTS: u64 = 48;
+    pub(super) const FETCH_REACHABLE_WANTS: u64 = 49;
 }
 
 /// Fields as number, length, content. What is the default is left out.
@@ -88,6 +106,21 @@ pub(crate) fn encode_record(
             settings.fsck_objects,
             defaults.fsck_objects,
         ),
+        (
+            field::DENY_DELETE_CURRENT,
+            settings.deny_delete_current,
+            defaults.deny_delete_current,
+        ),
+        (
+            field::ATOMIC_PUSHES,
+            settings.atomic_pushes,
+            defaults.atomic_pushes,
+        ),
+        (
+            field::PUSH_OPTIONS,
+            settings.push_options,
+            defaults.push_options,
+        ),
     ] {
         if value != default {
             write(number, &|o| o.byte(u8::from(value)));
@@ -115,7 +148,35 @@ pub(crate) fn encode_record(
             o.string(finding.as_bytes());
         });
     }
+    for id in &settings.fsck_skip {
+        write(field::FSCK_SKIP, &|o| o.raw(id.as_bytes()));
+    }
+    let rules = &settings.fetch;
     for (number, value) in [
+        (field::FETCH_FILTER, rules.filter),
+        (field::FETCH_OTHER_FILTERS, rules.other_filters),
+        (field::FETCH_REF_IN_WANT, rules.ref_in_want),
+        (field::FETCH_SIDEBAND_ALL, rules.sideband_all),
+        (field::FETCH_SESSION_ID, rules.session_id),
+        (field::FETCH_UNBORN_HEAD, rules.unborn_head),
+        (field::FETCH_TIP_WANTS, rules.tip_wants),
+        (field::FETCH_REACHABLE_WANTS, rules.reachable_wants),
+    ] {
+        if let Some(value) = value {
+            write(number, &|o| o.byte(u8::from(value)));
+        }
+    }
+    for (kind, taken) in &settings.fetch.filters {
+        write(field::FETCH_FILTER_KIND, &|o| {
+            o.byte(u8::from(*taken));
+            o.string(kind.as_bytes());
+        });
+    }
+    for (number, value) in [
+        (
+            field::FETCH_TREE_FILTER_DEPTH,
+            settings.fetch.tree_filter_depth,
+        ),
         (field::QUOTA_BYTES, settings.quotas.bytes),
         (field::QUOTA_OBJECTS, settings.quotas.objects),
         (field::QUOTA_REFS, settings.quotas.refs),
@@ -146,6 +207,7 @@ pub(crate) fn decode_record(input: &mut Decoder) -> Result<RepositoryRecord, For
     let (mut deleted_at, mut expires_at) = (None, None);
     let mut settings = Settings::default();
     let (mut quotas, mut retention) = (Quotas::default(), Retention::default());
+    let mut rules = FetchRules::default();
 
     while !input.is_empty() {
         let number = input.number(WHAT)?;
@@ -186,6 +248,29 @@ pub(crate) fn decode_record(input: &mut Decoder) -> Result<RepositoryRecord, For
             field::DENY_NON_FAST_FORWARDS => settings.deny_non_fast_forwards = flag(&mut content)?,
             field::DENY_DELETES => settings.deny_deletes = flag(&mut content)?,
             field::FSCK_OBJECTS => settings.fsck_objects = flag(&mut content)?,
+            field::DENY_DELETE_CURRENT => settings.deny_delete_current = flag(&mut content)?,
+            field::ATOMIC_PUSHES => settings.atomic_pushes = flag(&mut content)?,
+            field::PUSH_OPTIONS => settings.push_options = flag(&mut content)?,
+            field::FSCK_SKIP => {
+                let id = ObjectId::try_from(&content.raw(all, WHAT)?[..]);
+                settings.fsck_skip.insert(id.map_err(|_| invalid.clone())?);
+            }
+            field::FETCH_FILTER => rules.filter = Some(flag(&mut content)?),
+            field::FETCH_OTHER_FILTERS => rules.other_filters = Some(flag(&mut content)?),
+            field::FETCH_REF_IN_WANT => rules.ref_in_want = Some(flag(&mut content)?),
+            field::FETCH_SIDEBAND_ALL => rules.sideband_all = Some(flag(&mut content)?),
+            field::FETCH_SESSION_ID => rules.session_id = Some(flag(&mut content)?),
+            field::FETCH_UNBORN_HEAD => rules.unborn_head = Some(flag(&mut content)?),
+            field::FETCH_TIP_WANTS => rules.tip_wants = Some(flag(&mut content)?),
+            field::FETCH_REACHABLE_WANTS => rules.reachable_wants = Some(flag(&mut content)?),
+            field::FETCH_FILTER_KIND => {
+                let taken = flag(&mut content)?;
+                let kind = content.text(WHAT)?;
+                rules.filters.insert(kind, taken);
+            }
+            field::FETCH_TREE_FILTER_DEPTH => {
+                rules.tree_filter_depth = Some(content.number(WHAT)?);
+            }
             field::HIDE_REF => settings.hide_refs.push(text(&mut content)?),
             field::HIDE_REF_FROM_FETCHES => {
                 settings.hide_refs_from_fetches.push(text(&mut content)?);
@@ -222,6 +307,7 @@ pub(crate) fn decode_record(input: &mut Decoder) -> Result<RepositoryRecord, For
     }
     settings.quotas = quotas;
     settings.retention = retention;
+    settings.fetch = rules;
     Ok(RepositoryRecord {
         id: id.ok_or(invalid.clone())?,
         description,

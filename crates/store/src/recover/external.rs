@@ -207,7 +207,9 @@ impl Store {
         let config = disk::read_if_any(disk, &config_path, 1 << 20)?.unwrap_or_default();
         let config = String::from_utf8(config).map_err(|_| refused("its config is not UTF-8"))?;
         let format = config::object_format(&config).map_err(refused)?;
-        let (settings, left) = config::settings(config.as_bytes());
+        // As git reads it, which stands in the repository then.
+        let read_list = |path: &Path| disk::read(disk, &dir.join(path), 1 << 20);
+        let (settings, left) = config::settings(config.as_bytes(), &read_list);
         notes.extend(
             left.iter()
                 .map(|what| format!("in {}: {what}", dir.display())),

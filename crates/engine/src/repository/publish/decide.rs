@@ -151,7 +151,7 @@ impl Door {
                 }
             }
         }
-        check_together(&self.pending.refs, &decided, kind)?;
+        check_together(&self.pending, &decided, kind)?;
         Ok(decided)
     }
 }
@@ -209,8 +209,13 @@ fn check_name(name: &RefName) -> Result<(), PublishError> {
 }
 
 /// What no edit can see alone: two edits of one ref, a name that is a folder of another, HEAD's
-/// branch deleted.
-fn check_together(refs: &Refs, decided: &[EntryEdit], kind: CauseKind) -> Result<(), PublishError> {
+/// branch deleted, unless its owner lets it be.
+fn check_together(
+    now: &Snapshot,
+    decided: &[EntryEdit],
+    kind: CauseKind,
+) -> Result<(), PublishError> {
+    let refs = &now.refs;
     let mut made: Vec<&RefName> = Vec::new();
     let mut gone: HashSet<&RefName> = HashSet::new();
     let mut head = refs.head_branch();
@@ -252,9 +257,8 @@ fn check_together(refs: &Refs, decided: &[EntryEdit], kind: CauseKind) -> Result
         }
     }
     // Going back may lead to where it was not born yet.
-    if kind != CauseKind::Undo
-        && let Some(branch) = head.filter(|branch| gone.contains(branch))
-    {
+    let may_go = kind == CauseKind::Undo || !now.record.settings.deny_delete_current;
+    if !may_go && let Some(branch) = head.filter(|branch| gone.contains(branch)) {
         return Err(PublishError::CurrentBranch {
             name: branch.clone(),
         });

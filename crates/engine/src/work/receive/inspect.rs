@@ -1,7 +1,7 @@
 //! Looking at every object of a push once: what git's `receive.fsckObjects` would say, and what
 //! the commit graph needs to know.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write;
 
 use govc_git::object::check::{self, Finding, Severity, SpecialFile};
@@ -13,16 +13,52 @@ use super::Progress;
 use super::links::Links;
 use super::sound_trees::SoundTrees;
 use crate::pool::CommitFacts;
-use crate::{FsckSeverities, FsckSeverity};
+use crate::{FsckSeverities, FsckSeverity, Settings};
 
 /// Text about a push that is said at most: an error for each of a million objects helps nobody.
 const MESSAGE_BYTES_MAX: usize = 16 << 10;
 
+/// How objects are checked.
+#[derive(Clone, Copy)]
+pub(super) struct Fsck<'a> {
+    /// What becomes of findings, where that is not what git's default says.
+    severities: &'a FsckSeverities,
+    /// Objects that are taken as they are.
+    skip: &'a BTreeSet<ObjectId>,
+}
+
+impl<'a> Fsck<'a> {
+    /// As `settings` ask for; `None`: not at all.
+    pub(super) fn of(settings: &'a Settings) -> Option<Fsck<'a>> {
+        settings.fsck_objects.then_some(Fsck {
+            severities: &settings.fsck_severities,
+            skip: &settings.fsck_skip,
+        })
+    }
+
+    /// What becomes of a finding; `None`: nothing.
+    fn severity(self, id: &oid, finding: &Finding) -> Option<Severity> {
+        if !self.skip.is_empty() && self.skip.contains(id) {
+            return None;
+        }
+        let own = match self.severities.is_empty() {
+            true => None,
+            false => self.severities.get(&finding.id.to_ascii_lowercase()),
+        };
+        match own {
+            Some(FsckSeverity::Ignore) => None,
+            Some(FsckSeverity::Warn) => Some(Severity::Warn),
+            Some(FsckSeverity::Error) => Some(Severity::Error),
+            None => Some(finding.severity),
+        }
+    }
+}
+
 /// What was found out about the objects of a push.
 pub(super) struct Inspector<'a> {
     format: ObjectFormat,
-    /// Objects are checked as git's fsck does, but for what becomes of these findings.
-    fsck: Option<FsckSeverities>,
+    /// How objects are checked; `None`: not.
+    fsck: Option<Fsck<'a>>,
     /// Commits, in the order of the pack.
     pub(super) commits: Vec<(ObjectId, CommitFacts)>,
     /// What the objects name; `None` where that is not asked.
@@ -46,7 +82,7 @@ pub(super) struct Inspector<'a> {
 impl<'a> Inspector<'a> {
     pub(super) fn new(
         format: ObjectFormat,
-        fsck: Option<FsckSeverities>,
+        fsck: Option<Fsck<'a>>,
         links: bool,
         progress: &'a dyn Fn(Progress),
     ) -> Inspector<'a> {
@@ -78,7 +114,7 @@ impl<'a> Inspector<'a> {
         if kind == ObjectKind::Blob {
             return Ok(());
         }
-        if let Some(severities) = &self.fsck {
+        if let Some(fsck) = self.fsck {
             let (messages, refused) = (&mut self.messages, &mut self.refused);
             let (special, tree_findings) = (&mut self.special, &mut self.tree_findings);
             check::check_object(
@@ -87,7 +123,7 @@ impl<'a> Inspector<'a> {
                 self.format,
                 &mut |finding| {
                     *tree_findings += u64::from(kind == ObjectKind::Tree);
-                    say(messages, refused, severities, id, &finding);
+                    say(messages, refused, fsck, id, &finding);
                 },
                 &mut |file, blob| {
                     let trees = special.entry((blob.to_owned(), file)).or_default();
@@ -157,11 +193,12 @@ impl<'a> Inspector<'a> {
         &mut self,
         mut find: impl FnMut(&oid, &[ObjectId]) -> Result<Option<Object>, E>,
     ) -> Result<(), E> {
-        let none = FsckSeverities::new();
-        let severities = self.fsck.as_ref().unwrap_or(&none);
+        let Some(fsck) = self.fsck else {
+            return Ok(());
+        };
         for ((id, file), trees) in std::mem::take(&mut self.special) {
             let (messages, refused) = (&mut self.messages, &mut self.refused);
-            let mut say = |finding| say(messages, refused, severities, &id, &finding);
+            let mut say = |finding| say(messages, refused, fsck, &id, &finding);
             match find(&id, &trees)? {
                 Some(object) if object.kind == ObjectKind::Blob => {
                     check::check_special(file, &object.data, &mut say);
@@ -193,24 +230,14 @@ impl PackVisitor for Inspector<'_> {
 }
 
 /// Notes a finding in git's words.
-fn say(
-    messages: &mut String,
-    refused: &mut bool,
-    severities: &FsckSeverities,
-    id: &oid,
-    finding: &Finding,
-) {
-    let own = match severities.is_empty() {
-        true => None,
-        false => severities.get(&finding.id.to_ascii_lowercase()),
-    };
-    let word = match (own, finding.severity) {
-        (Some(FsckSeverity::Ignore), _) => return,
-        (Some(FsckSeverity::Error), _) | (None, Severity::Error) => {
+fn say(messages: &mut String, refused: &mut bool, fsck: Fsck<'_>, id: &oid, finding: &Finding) {
+    let word = match fsck.severity(id, finding) {
+        None => return,
+        Some(Severity::Error) => {
             *refused = true;
             "error"
         }
-        (Some(FsckSeverity::Warn), _) | (None, Severity::Warn) => "warning",
+        Some(Severity::Warn) => "warning",
     };
     if messages.len() < MESSAGE_BYTES_MAX {
         let Finding { id: name, text, .. } = finding;

@@ -16,7 +16,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use govc_git::object::commit;
+use govc_git::object::{check, commit};
 use govc_git::pack::{
     self, DeltaBaseCache, IndexLimits, Pack, PackError, PackIndex, PackSpool as CompletedSpool,
     ParsedObject, Stage,
@@ -30,11 +30,11 @@ use super::hidden::HiddenRefs;
 use crate::journal::{PackId, PackSpool};
 use crate::pool::{GraphSource, PoolError};
 use crate::{
-    Cause, FsckSeverities, NewObject, NewObjects, ObjectBody, QuarantineError, Quarantined,
-    Repository,
+    Cause, FsckSeverity, NewObject, NewObjects, ObjectBody, QuarantineError, Quarantined,
+    Repository, RepositoryRecord,
 };
 use connectivity::{Arrived, Broken, Seen, Walk};
-use inspect::Inspector;
+use inspect::{Fsck, Inspector};
 
 /// What a push may bring.
 #[derive(Debug, Clone)]
@@ -108,6 +108,7 @@ pub fn prepare(
 ) -> Prepared {
     let mut push = Push {
         repository,
+        record: Arc::clone(&repository.snapshot().record),
         request,
         limits,
         progress,
@@ -115,7 +116,7 @@ pub fn prepare(
         messages: String::new(),
     };
     push.refuse_names();
-    let taken = push.take(incoming);
+    let taken = push.look_at_rules().and_then(|()| push.take(incoming));
     let (objects, quarantined) = match taken {
         Ok(taken) => taken,
         Err(error) => {
@@ -133,7 +134,7 @@ pub fn prepare(
     let proposal = any.then(|| {
         PushProposal::new(
             request.commands.clone(),
-            request.capabilities.atomic,
+            request.capabilities.atomic && push.record.settings.atomic_pushes,
             push.refusals.clone(),
             objects,
             quarantined,
@@ -156,6 +157,14 @@ enum TakeError {
     Fsck(String),
     /// A delta starts from something that is not there, or not for this repository.
     Base(ObjectId),
+    /// Objects are to be checked by a rule that there cannot be.
+    Rule {
+        finding: String,
+        severity: FsckSeverity,
+    },
+    /// It names what is neither in it nor there. Only where objects are checked the whole push is
+    /// refused for that, as git does.
+    Missing(String),
     /// It has more bytes than is allowed.
     TooLarge(u64),
     /// It could not be written.
@@ -171,6 +180,10 @@ impl TakeError {
             TakeError::Pack(error) => error.to_string(),
             TakeError::Fsck(_) => "fsck error in packed object".to_owned(),
             TakeError::Base(_) => "unresolved deltas".to_owned(),
+            TakeError::Rule { finding, severity } => {
+                format!("Cannot demote {finding} to {}", severity.name())
+            }
+            TakeError::Missing(_) => "missing necessary objects".to_owned(),
             TakeError::TooLarge(limit) => {
                 format!("the pack exceeds the maximum allowed size of {limit} bytes")
             }
@@ -199,7 +212,10 @@ impl TakeError {
                 tracing::error!(%error, "what a push builds on could not be read");
                 format!("fatal: {}\n", self.report())
             }
-            TakeError::Pack(_) | TakeError::TooLarge(_) => format!("fatal: {}\n", self.report()),
+            TakeError::Missing(what) => format!("{what}fatal: {}\n", self.report()),
+            TakeError::Pack(_) | TakeError::TooLarge(_) | TakeError::Rule { .. } => {
+                format!("fatal: {}\n", self.report())
+            }
         }
     }
 }
@@ -242,6 +258,8 @@ const SOURCES_MAX: usize = 4096;
 /// A push while it is worked on.
 struct Push<'a> {
     repository: &'a Arc<Repository>,
+    /// What its owner set, as it was when the push was looked at first.
+    record: Arc<RepositoryRecord>,
     request: &'a PushRequest,
     limits: &'a ReceiveLimits,
     progress: &'a dyn Fn(Progress),
@@ -264,8 +282,7 @@ impl Push<'_> {
 
     /// Refuses what can be refused by its name.
     fn refuse_names(&mut self) {
-        let snapshot = self.repository.snapshot();
-        let hidden = HiddenRefs::from_pushes(&snapshot.record.settings);
+        let hidden = HiddenRefs::from_pushes(&self.record.settings);
         let mut names = HashSet::with_capacity(self.request.commands.len());
         for (command, refusal) in self.request.commands.iter().zip(&mut self.refusals) {
             let name = String::from_utf8_lossy(&command.name);
@@ -288,6 +305,27 @@ impl Push<'_> {
                 *refusal = Some("failed to update ref".to_owned());
             }
         }
+    }
+
+    /// Whether the rules by which objects are checked are ones that git knows.
+    fn look_at_rules(&mut self) -> Result<(), TakeError> {
+        let settings = &self.record.settings;
+        if !settings.fsck_objects || !self.request.has_pack() {
+            return Ok(());
+        }
+        for (finding, severity) in &settings.fsck_severities {
+            if check::is_fatal(finding) && *severity != FsckSeverity::Error {
+                return Err(TakeError::Rule {
+                    finding: finding.clone(),
+                    severity: *severity,
+                });
+            }
+            if !check::is_known(finding) {
+                let text = format!("warning: skipping unknown msg id '{finding}'\n");
+                self.messages.push_str(&text);
+            }
+        }
+        Ok(())
     }
 
     /// Takes what came with the push.
@@ -319,14 +357,6 @@ impl Push<'_> {
         }
     }
 
-    /// How objects are checked; `None`: not.
-    fn fsck(&self) -> Option<FsckSeverities> {
-        let snapshot = self.repository.snapshot();
-        let settings = &snapshot.record.settings;
-        let severities = || settings.fsck_severities.clone();
-        settings.fsck_objects.then(severities)
-    }
-
     /// Takes a pack whose objects travel in the entry.
     fn take_small(&mut self, pack: &Bytes) -> Result<Taken, TakeError> {
         let limits = IndexLimits {
@@ -338,7 +368,9 @@ impl Push<'_> {
         let external = |id: &oid| pool.find(id).ok().flatten();
         let objects = pack::parse_small(pack, self.format(), &limits, &external)?;
         let nothing = |_| {};
-        let mut inspector = Inspector::new(self.format(), self.fsck(), false, &nothing);
+        let record = Arc::clone(&self.record);
+        let fsck = Fsck::of(&record.settings);
+        let mut inspector = Inspector::new(self.format(), fsck, false, &nothing);
         for object in &objects {
             inspector
                 .look_at(&object.id, object.kind, &object.data)
@@ -365,7 +397,9 @@ impl Push<'_> {
         let format = self.format();
         let pool = self.repository.pool();
         let external = |id: &oid| pool.find(id).ok().flatten();
-        let mut inspector = Inspector::new(format, self.fsck(), true, self.progress);
+        let record = Arc::clone(&self.record);
+        let fsck = Fsck::of(&record.settings);
+        let mut inspector = Inspector::new(format, fsck, true, self.progress);
         let limits = self.index_limits();
         let bytes = spool.bytes()?;
         let mut indexed = pack::index_pack(&bytes, format, &limits, &external, &mut inspector)?;
@@ -476,9 +510,11 @@ impl Push<'_> {
                         return Err(TakeError::Base(*base));
                     }
                 }
+                let (mut told, mut refusals) = (String::new(), Vec::new());
+                let mut incomplete = false;
                 for (at, error) in broken {
                     let name = String::from_utf8_lossy(&self.request.commands[at].name);
-                    self.messages.push_str(&format!("error: {name}: {error}\n"));
+                    told.push_str(&format!("error: {name}: {error}\n"));
                     // Where the client's history is cut, and ours would have to be.
                     let at_cut = match error {
                         Broken::Missing { of, .. } => self.request.shallow.contains(&of),
@@ -489,6 +525,14 @@ impl Push<'_> {
                     } else {
                         "missing necessary objects"
                     };
+                    incomplete |= !at_cut && self.came_incomplete(arrived, &error);
+                    refusals.push((at, why));
+                }
+                if incomplete {
+                    return Err(TakeError::Missing(told));
+                }
+                self.messages.push_str(&told);
+                for (at, why) in refusals {
                     self.refusals[at] = Some(why.to_owned());
                 }
             }
@@ -545,6 +589,17 @@ impl Push<'_> {
         Ok(broken)
     }
 
+    /// Whether objects are checked, and one of the pack names what is not there: git's `index-pack
+    /// --strict` refuses the pack then, and with it every ref of the push.
+    fn came_incomplete(&self, arrived: &dyn Arrived, error: &Broken) -> bool {
+        match error {
+            Broken::Missing { id, of } if id != of => {
+                self.record.settings.fsck_objects && arrived.kind(of).is_some()
+            }
+            _ => false,
+        }
+    }
+
     /// All that the pack refers to is in it: only the tips themselves may be elsewhere.
     fn connect_whole(&mut self, arrived: &dyn Arrived) -> Result<(), TakeError> {
         let repository = Arc::clone(self.repository);
@@ -561,12 +616,7 @@ impl Push<'_> {
     /// A branch points at a commit, as git has it; and perhaps only moves forwards.
     fn refuse_targets(&mut self, arrived: &dyn Arrived) -> Result<(), TakeError> {
         let pool = self.repository.pool();
-        let forwards_only = self
-            .repository
-            .snapshot()
-            .record
-            .settings
-            .deny_non_fast_forwards;
+        let forwards_only = self.record.settings.deny_non_fast_forwards;
         for at in self.open() {
             let Command { old, new, name } = &self.request.commands[at];
             if !name.starts_with(b"refs/heads/") {

@@ -1,5 +1,6 @@
 //! A push in its turn: what still holds of what the client saw.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use govc_git::ObjectId;
@@ -76,10 +77,12 @@ impl Proposal for PushProposal {
         let mut refusals = self.refusals.clone();
         let may_go_on =
             |refusals: &[Option<String>]| !self.atomic || refusals.iter().all(Option::is_none);
+        let told = turn.refuse_contradictions(&self.commands, &mut refusals);
         // What goes makes room for what comes, whatever the order in which they were named.
         for deletes in [true, false] {
             for (command, refusal) in self.commands.iter().zip(&mut refusals) {
-                if refusal.is_none() && command.is_delete() == deletes {
+                let is_told = told.contains(&command.name);
+                if refusal.is_none() && command.is_delete() == deletes && !is_told {
                     *refusal = turn.run(command).err();
                 }
             }
@@ -117,6 +120,52 @@ struct TurnOfPush<'a> {
 }
 
 impl TurnOfPush<'_> {
+    /// A push that names a symbolic ref and the ref behind it has to say the same of both. Refuses
+    /// both where it does not, and gives the names that need no command of their own.
+    fn refuse_contradictions(
+        &mut self,
+        commands: &[Command],
+        refusals: &mut [Option<String>],
+    ) -> HashSet<Vec<u8>> {
+        let mut told = HashSet::new();
+        let mut places = None;
+        for (at, command) in commands.iter().enumerate() {
+            if refusals[at].is_some() || !self.is_symbolic(&command.name) {
+                continue;
+            }
+            let places = places.get_or_insert_with(|| {
+                let names = commands.iter().map(|command| &command.name[..]);
+                names.zip(0..).collect::<HashMap<&[u8], usize>>()
+            });
+            let target = self.through_symbolic(&command.name);
+            let Some(&other) = places.get(target.as_bytes()) else {
+                continue;
+            };
+            let behind = &commands[other];
+            if (command.old, command.new) == (behind.old, behind.new) {
+                told.insert(command.name.clone());
+                continue;
+            }
+            let name = RefName::new(&command.name[..]);
+            self.error(&format!(
+                "refusing inconsistent update between symref '{name}' ({}..{}) and its target \
+                 '{target}' ({}..{})",
+                command.old.to_hex_with_len(7),
+                command.new.to_hex_with_len(7),
+                behind.old.to_hex_with_len(7),
+                behind.new.to_hex_with_len(7),
+            ));
+            for place in [at, other] {
+                refusals[place].get_or_insert_with(|| "inconsistent aliased update".to_owned());
+            }
+        }
+        told
+    }
+
+    fn is_symbolic(&self, name: &[u8]) -> bool {
+        matches!(self.refs.get(name), Some(Target::Symbolic(_)))
+    }
+
     /// Accepts one command, or says why not, in git's words.
     fn run(&mut self, command: &Command) -> Result<(), String> {
         let name = self.through_symbolic(&command.name);
@@ -167,7 +216,7 @@ impl TurnOfPush<'_> {
             self.error(&format!("denying ref deletion for {name}"));
             return Err("deletion prohibited".to_owned());
         }
-        if self.head.as_ref() == Some(name) {
+        if self.settings.deny_delete_current && self.head.as_ref() == Some(name) {
             self.error(&format!(
                 "refusing to delete the current branch: {name}\n\
                  HEAD names this branch. Make another one the default branch first."

@@ -11,7 +11,7 @@ use govc_git::ObjectId;
 use super::filter::FilterProblem;
 use crate::pool::PoolError;
 
-pub use negotiate::{Conversation, Plan, Turn, answer};
+pub use negotiate::{Conversation, Plan, Turn, UnshownWants, answer};
 pub use pack::pack;
 pub use peel::peel;
 pub use refs::{list_refs, shown_refs, wanted_refs};

@@ -64,6 +64,37 @@ pub fn answer(
     Ok(Some(Plan { haves, shallow }))
 }
 
+/// What a client of versions 0 and 1 may want that it was not shown. In version 2 a client may want
+/// all that refs reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnshownWants {
+    /// What hidden refs name.
+    pub hidden_tips: bool,
+    /// All that refs reach.
+    pub reachable: bool,
+}
+
+impl UnshownWants {
+    /// Whether a client may want all of `wants`, if it may see them at all.
+    fn check(
+        self,
+        view: &View,
+        hidden: HiddenRefs<'_>,
+        wants: &[ObjectId],
+    ) -> Result<(), UploadError> {
+        if self.reachable {
+            return Ok(());
+        }
+        let names = view.refs.iter().map(|(name, _)| name.as_bytes());
+        let names = names.filter(|name| self.hidden_tips || !hidden.hides(name));
+        let tips: HashSet<ObjectId> = names.filter_map(|name| view.refs.resolve(name)).collect();
+        match wants.iter().find(|want| !tips.contains(*want)) {
+            Some(want) => Err(UploadError::NotOurRef(*want)),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Whether all wants may be seen, and the filter can be applied: to be told before anything else.
 fn check(view: &View, request: &FetchRequest) -> Result<(), UploadError> {
     for want in &request.wants {
@@ -110,9 +141,11 @@ impl Conversation {
     pub fn begin(
         view: &View,
         hidden: HiddenRefs<'_>,
+        unshown: UnshownWants,
         request: Box<WantRequest>,
         out: &mut Vec<u8>,
     ) -> Result<Conversation, UploadError> {
+        unshown.check(view, hidden, &request.fetch.wants)?;
         check(view, &request.fetch)?;
         let shallow = shallow(view, hidden, &request.fetch)?;
         if let Some(shallow) = &shallow
