@@ -371,16 +371,16 @@ impl Store {
 
     /// Step 4. Where it fails git sees an older state until it succeeds; nothing else is lost.
     pub(crate) fn project(&self, repo: &Repo, dir: &Path) {
-        let is_due = {
+        let (is_due, is_doubtful) = {
             let state = repo.state();
-            state.projection_due || state.projection_doubtful
+            (state.projection_due, state.projection_doubtful)
         };
-        if !is_due {
+        if !is_due && !is_doubtful {
             return;
         }
         let projected = read(&*self.disk, dir).and_then(|checkpoint| {
             let projection = projection(&checkpoint.refs, &checkpoint.peeled);
-            projection::write(&*self.disk, dir, &projection)?;
+            projection::write(&*self.disk, dir, &projection, is_doubtful)?;
             Ok(projection.seen())
         });
         let mut state = repo.state();

@@ -257,19 +257,27 @@ fn parse_loose(content: &[u8], format: ObjectFormat) -> Option<Target> {
 }
 
 /// Writes the files of `wanted` where they differ from what is there, each as git does: into a
-/// lock, synced, renamed. Loose refs that `wanted` does not have go, and with them the folders
-/// that they leave empty stay: git does not mind.
+/// lock, synced, renamed. Loose refs that `wanted` does not have go; the folders that they leave
+/// empty stay: git does not mind.
+///
+/// With `anew` what does not differ is written too: writing it failed before, and what is there to
+/// be read need not be durable.
 ///
 /// # Errors
 /// [`io::ErrorKind::AlreadyExists`] when another process holds a lock; whatever the disk met.
-pub(crate) fn write(disk: &dyn Disk, dir: &Path, wanted: &Projection) -> io::Result<()> {
+pub(crate) fn write(
+    disk: &dyn Disk,
+    dir: &Path,
+    wanted: &Projection,
+    anew: bool,
+) -> io::Result<()> {
     let there = OnDisk::read(disk, dir)?;
-    if there.packed.as_deref() != Some(&wanted.packed) {
+    if anew || there.packed.as_deref() != Some(&wanted.packed) {
         write_locked(disk, &dir.join(PACKED_REFS), &wanted.packed)?;
         disk.sync_dir(dir)?;
     }
     for (name, content) in &wanted.loose {
-        if there.loose.get(name) != Some(content) {
+        if anew || there.loose.get(name) != Some(content) {
             let path = dir.join(path_of(name));
             let above = path.parent().unwrap_or(dir);
             disk::create_dirs(disk, above)?;
@@ -288,7 +296,20 @@ pub(crate) fn write(disk: &dyn Disk, dir: &Path, wanted: &Projection) -> io::Res
             disk.sync_dir(path.parent().unwrap_or(dir))?;
         }
     }
+    if anew {
+        // A loose ref may have gone, and not durably.
+        sync_folders(disk, &dir.join("refs"), 0)?;
+    }
     Ok(())
+}
+
+fn sync_folders(disk: &dyn Disk, folder: &Path, depth: usize) -> io::Result<()> {
+    for entry in disk.list(folder)? {
+        if entry.kind == FileKind::Dir && depth < DEPTH_MAX {
+            sync_folders(disk, &folder.join(&entry.name), depth + 1)?;
+        }
+    }
+    disk.sync_dir(folder)
 }
 
 fn path_of(name: &RefName) -> PathBuf {

@@ -164,6 +164,11 @@ impl Store {
             ));
         }
 
+        if !summary.clean && !summary.segments.is_empty() {
+            // Who was killed may have left what we read, and build upon, in the system's cache alone.
+            disk.sync_all()
+                .map_err(io_error("syncing what was there"))?;
+        }
         let early = matches!(options.durability, Durability::Async { .. });
         let lost = summary.acknowledged_early && !summary.clean && !summary.segments.is_empty();
         let epoch = summary.epoch + u64::from(lost);

@@ -7,14 +7,16 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use govc_engine::journal::contents::Contents;
 use govc_engine::journal::{AppendError, Journal, Moment, PackId, Packs};
 use govc_engine::{
-    CauseKind, Entry, EntryEdit, Lfs, LfsLock, LfsObject, LfsOid, NewObject, NewObjects,
+    CauseKind, Clock, Entry, EntryEdit, Lfs, LfsLock, LfsObject, LfsOid, NewObject, NewObjects,
     ObjectBody, RefName, RepoId, RepoKey, Target, Time,
 };
 use govc_git::ObjectId;
@@ -276,8 +278,29 @@ fn push(
     }))
 }
 
-fn run(seed: u64) -> (usize, usize, usize) {
+/// A clock that is set by hand.
+struct Hand(AtomicI64);
+
+impl Clock for Hand {
+    fn now(&self) -> Time {
+        Time(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// What happened.
+#[derive(Default)]
+struct Counts {
+    acknowledged: usize,
+    /// Power losses.
+    crashes: usize,
+    /// Ends of the process alone.
+    kills: usize,
+    compactions: usize,
+}
+
+fn run(seed: u64, counts: &mut Counts) {
     let mut random = Random(seed);
+    let clock = Arc::new(Hand(AtomicI64::new(2_000_000)));
     let disk = SimDisk::new(random.below(u64::MAX));
     let is_async = random.one_in(4);
     let options = StoreOptions {
@@ -289,14 +312,14 @@ fn run(seed: u64) -> (usize, usize, usize) {
             false => Durability::Sync,
         },
         compaction: CompactionOptions {
-            grace: Duration::ZERO,
+            grace: Duration::from_secs([0, 100][random.below(2) as usize]),
             ..CompactionOptions::default()
         },
+        clock: Arc::clone(&clock) as Arc<dyn Clock>,
         ..StoreOptions::default()
     };
     let mut world = World::default();
     let mut content = 0u64;
-    let (mut acknowledged, mut crashes, mut compactions) = (0, 0, 0);
 
     for _life in 0..4 {
         if random.one_in(5) {
@@ -344,7 +367,12 @@ fn run(seed: u64) -> (usize, usize, usize) {
             let before = world.repos.clone();
             let mut entries = Vec::new();
             let live = |key: RepoKey, world: &World| world.repos[&key].record.deleted_at.is_none();
-            match random.below(21) {
+            match random.below(22) {
+                21 => {
+                    let seconds = random.below(100) as i64;
+                    clock.0.fetch_add(seconds * 1_000_000, Ordering::Relaxed);
+                    store.remove_replaced();
+                }
                 0 | 1 if keys.len() < 5 => {
                     let n = 1 + keys.len() as u8;
                     let n = (n..).find(|n| {
@@ -389,7 +417,8 @@ fn run(seed: u64) -> (usize, usize, usize) {
                     let Some(key) = pick(&mut random) else {
                         continue;
                     };
-                    compactions += usize::from(matches!(store.compact(key), Ok(Some(_))));
+                    let done = matches!(store.compact(key), Ok(Some(_)));
+                    counts.compactions += usize::from(done);
                 }
                 6 => {
                     if store.sync().is_ok() {
@@ -483,7 +512,7 @@ fn run(seed: u64) -> (usize, usize, usize) {
             }
             match append(&store, entries.clone()) {
                 Ok(_) => {
-                    acknowledged += 1;
+                    counts.acknowledged += 1;
                     for entry in &entries {
                         let used = world.used.entry(entry.repo).or_default();
                         *used = entry.seq.max(*used);
@@ -511,13 +540,17 @@ fn run(seed: u64) -> (usize, usize, usize) {
             }
         }
         drop(store);
-        disk.crash();
-        crashes += 1;
+        if !disk.is_off() && random.one_in(3) {
+            counts.kills += 1;
+            disk.kill();
+        } else {
+            counts.crashes += 1;
+            disk.crash();
+        }
     }
     let (store, recovered) = Store::open(Arc::new(disk) as Arc<dyn Disk>, options).unwrap();
     world.settle_on(&recovered);
     world.check_contents(&store, &recovered, &mut random);
-    (acknowledged, crashes, compactions)
 }
 
 #[test]
@@ -532,21 +565,17 @@ fn no_acknowledged_write_is_lost_and_none_is_invented() {
         None => (0..number("GOVC_SIM_SEEDS").unwrap_or(300)).collect(),
     };
     let count = seeds.len();
-    let (mut acknowledged, mut crashes, mut compactions) = (0, 0, 0);
+    let mut counts = Counts::default();
     for seed in seeds {
-        let ran = std::panic::catch_unwind(|| run(seed));
-        match ran {
-            Ok((more, power, merged)) => {
-                acknowledged += more;
-                compactions += merged;
-                crashes += power;
-            }
-            Err(_) => panic!("GOVC_SIM_SEED={seed} brings it back"),
-        }
+        let ran = std::panic::catch_unwind(AssertUnwindSafe(|| run(seed, &mut counts)));
+        assert!(ran.is_ok(), "GOVC_SIM_SEED={seed} brings it back");
     }
-    assert!(count < 100 || compactions > 0, "nothing was compacted");
+    assert!(
+        count < 100 || counts.compactions > 0,
+        "nothing was compacted"
+    );
     eprintln!(
-        "{count} seeds: {acknowledged} appends acknowledged, {crashes} power losses, {compactions} \
-         compactions, none lost"
+        "{count} seeds: {} appends acknowledged, {} power losses, {} kills, {} compactions, none lost",
+        counts.acknowledged, counts.crashes, counts.kills, counts.compactions
     );
 }

@@ -71,6 +71,12 @@ pub trait Disk: Send + Sync {
     /// As the system's.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 
+    /// Makes everything durable that anybody has written, names too: also those who are gone.
+    ///
+    /// # Errors
+    /// As the system's.
+    fn sync_all(&self) -> io::Result<()>;
+
     /// Lets go of the memory of everything that is mapped. What is read again is faulted in again,
     /// mostly from the system's cache.
     fn release_pages(&self) {}

@@ -163,6 +163,17 @@ impl Disk for RealDisk {
         File::open(self.at(path)?)?.sync_all()
     }
 
+    #[cfg(target_os = "linux")]
+    fn sync_all(&self) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(File::open(&self.root)?)?)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn sync_all(&self) -> io::Result<()> {
+        rustix::fs::sync();
+        Ok(())
+    }
+
     #[allow(unsafe_code)]
     fn release_pages(&self) {
         let maps: Vec<Arc<Mmap>> = self

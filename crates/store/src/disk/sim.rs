@@ -138,6 +138,15 @@ impl SimDisk {
         self.inner().crash();
     }
 
+    /// The process that uses it is killed, and another one comes: nothing is lost, and what was not
+    /// synced still is not.
+    pub fn kill(&self) {
+        let mut inner = self.inner();
+        inner.life += 1;
+        inner.locked = false;
+        inner.crash_at = None;
+    }
+
     /// Overwrites bytes behind everybody's back, durably: a bad disk.
     ///
     /// # Errors
@@ -533,6 +542,24 @@ impl Disk for SimDisk {
         later.reverse();
         inner.names = later;
         for change in now {
+            inner.make_durable(change);
+        }
+        Ok(())
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        let mut guard = self.inner();
+        let inner = &mut *guard;
+        inner.change()?;
+        if inner.random.per_mille(inner.faults.sync) {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        for node in &mut inner.nodes {
+            if let Node::File(file) = node {
+                file.sync();
+            }
+        }
+        for change in std::mem::take(&mut inner.names) {
             inner.make_durable(change);
         }
         Ok(())

@@ -153,6 +153,9 @@ impl Log {
             closed: false,
             spare: Vec::new(),
         };
+        if !summary.clean && !summary.segments.is_empty() {
+            log.write_again(newest, summary.durable_end, summary.end)?;
+        }
         log.roll(0)?;
         if summary.torn.is_none() {
             log.give_back(newest, summary.end);
@@ -161,6 +164,28 @@ impl Log {
             log.disk.remove(&log.path(*number))?;
         }
         Ok(log)
+    }
+
+    /// Makes durable what was read of the segment `number` and was perhaps never synced: its header,
+    /// and what is between two places. Where the server before us met an error when it synced, the
+    /// system takes the bytes for durable, though they may be in its cache alone: they are written
+    /// once more.
+    fn write_again(&self, number: u64, from: u64, to: u64) -> io::Result<()> {
+        const PIECE_BYTES: u64 = 1 << 20;
+        let file = self.disk.open(&self.path(number), Open::Write)?;
+        let mut buffer = Vec::new();
+        for (mut at, end) in [(0, HEADER_AREA_BYTES), (from.max(HEADER_AREA_BYTES), to)] {
+            while at < end {
+                buffer.resize((end - at).min(PIECE_BYTES) as usize, 0);
+                let got = file.read_at(at, &mut buffer)?;
+                if got == 0 {
+                    break;
+                }
+                file.write_at(at, &buffer[..got])?;
+                at += got as u64;
+            }
+        }
+        file.sync()
     }
 
     /// Gives back what was preallocated for a segment and never written: a server that is started

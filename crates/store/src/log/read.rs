@@ -1,6 +1,6 @@
 //! Reading the log when the store opens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::Path;
 
@@ -49,6 +49,8 @@ pub(crate) struct LogSummary {
     pub(crate) newest_number: u64,
     /// Up to which byte the newest segment counts.
     pub(crate) end: u64,
+    /// From which byte on nothing in it says that it is durable.
+    pub(crate) durable_end: u64,
     /// The number of the last record.
     pub(crate) last_record: u64,
     /// How often numbers have jumped ahead.
@@ -159,6 +161,8 @@ pub(crate) fn read(
         }
         let limit = end.map_or(bytes.len(), |end| bytes.len().min(end as usize));
         let mut at = HEADER_AREA_BYTES as usize;
+        // The records of this segment that no later one says are durable, and where they begin.
+        let mut unsure: VecDeque<(u64, usize)> = VecDeque::new();
         while at < limit {
             let found = record::find(&bytes, at)
                 .filter(|found| found.end <= limit && found.number > summary.last_record);
@@ -167,6 +171,8 @@ pub(crate) fn read(
                     if let Some(damage) = pending.take() {
                         event(damage.resolve(&found));
                     }
+                    unsure.retain(|(number, _)| *number > found.durable);
+                    unsure.push_back((found.number, at));
                     summary.last_record = found.number;
                     summary.clean = found.kind == RecordKind::Closed;
                     at = found.end;
@@ -215,6 +221,7 @@ pub(crate) fn read(
             }
         }
         summary.end = at as u64;
+        summary.durable_end = unsure.front().map_or(at, |(_, at)| *at) as u64;
     }
     // The newest segment has no record that would name who was hit before it.
     if let Some(damage) = pending {
