@@ -12,8 +12,8 @@ pub mod work;
 
 pub use clock::{Clock, Time};
 pub use engine::{
-    CatalogueError, Engine, EngineParts, Found, Listener, NewRepository, Recovered, Resting,
-    Summary,
+    CatalogueError, Engine, EngineParts, Found, Listener, NewRepository, Reality, Recovered,
+    RecoveredReality, Resting, Summary,
 };
 pub use repository::edit::{
     Cause, CauseKind, Change, Edit, Entry, EntryEdit, Expected, Idempotency, NewObject, NewObjects,
@@ -24,6 +24,10 @@ pub use repository::key::{Place, RepoKey, Seq};
 pub use repository::lfs::{Lfs, LfsLock, LfsObject, LfsOid};
 pub use repository::publish::{Pending, Proposal, PublishError, Published, Refusal};
 pub use repository::quarantine::{INLINE_BYTES_MAX, QuarantineError, Quarantined};
+pub use repository::realities::{
+    Fate, MadeBatch, Metric, Promotion, Realities, RealityBatch, RealityEdit, RealityId,
+    RealityNames, RealityRange, RealityResults,
+};
 pub use repository::record::{
     ForkedFrom, FsckSeverities, FsckSeverity, RepoId, RepositoryRecord, Settings, Storage,
 };

@@ -267,6 +267,7 @@ fn a_moved_repository_is_reloaded_and_the_proposal_runs_once_more() {
     // Another node of the same repository wrote change 2.
     let other = Arc::new(Entry {
         repo: repo.key(),
+        host: None,
         seq: 2,
         step: 0,
         time: repo.snapshot().time,

@@ -38,6 +38,15 @@ pub(crate) const DEFLATE_LEVEL: u8 = 1;
 /// The pack that a checkpoint made, if there was anything to pack.
 pub(crate) type MadePack = Option<(PackId, PackBytes)>;
 
+/// What a checkpoint has saved.
+pub(crate) struct Packed {
+    /// How far.
+    place: Place,
+    pack: MadePack,
+    /// How far of each reality that had something new.
+    realities: Vec<(RepoKey, Place)>,
+}
+
 /// Reads the checkpoint in the repository's directory `dir`.
 ///
 /// # Errors
@@ -77,7 +86,12 @@ impl Store {
             && let Ok(parent) = self.repo(from.key)
         {
             let behind = |saved: &Option<Saved>| saved.as_ref().is_none_or(|s| s.seq < from.seq);
-            let must = behind(&parent.state().saved);
+            // A fork of a reality begins with what no change of the parent has.
+            let must = {
+                let state = parent.state();
+                let of_reality = |recent: &Recent| recent.entry.host.is_some();
+                behind(&state.saved) || state.recent.iter().any(of_reality)
+            };
             if must {
                 self.checkpoint(from.key)?;
             }
@@ -108,11 +122,19 @@ impl Store {
     }
 
     /// Counts a checkpoint, and tells who listens what [`Store::save`] has saved.
-    pub(crate) fn tell_packed(&self, key: RepoKey, saved: Option<(Place, MadePack)>) {
+    pub(crate) fn tell_packed(&self, key: RepoKey, saved: Option<Packed>) {
         self.counts.lock().checkpoints += 1;
-        if let Some((place, pack)) = saved {
+        if let Some(Packed {
+            place,
+            pack,
+            realities,
+        }) = saved
+        {
             for listener in self.listeners() {
                 listener.packed(key, place, pack.clone());
+                if !realities.is_empty() {
+                    listener.packed_of_realities(key, &realities);
+                }
             }
         }
     }
@@ -150,7 +172,7 @@ impl Store {
     }
 
     /// Steps 1 to 3. Returns what was reached and the pack that was made.
-    pub(crate) fn save(&self, repo: &Repo, dir: &Path) -> io::Result<Option<(Place, MadePack)>> {
+    pub(crate) fn save(&self, repo: &Repo, dir: &Path) -> io::Result<Option<Packed>> {
         // A checkpoint tells what the refs' files were before it: that must be known for certain, or
         // after a power loss they would seem to be somebody else's.
         if repo.state().projection_doubtful {
@@ -198,14 +220,24 @@ impl Store {
                 state.saved = Some(new_saved);
                 state.history_anew = None;
                 state.projection_due = true;
-                Ok(Some(((last.0, last.1), made)))
+                let newest = recent.iter().map(|recent| &recent.entry);
+                let newest = newest.filter(|entry| entry.host.is_some());
+                let newest = newest.map(|entry| (entry.repo, (entry.seq, entry.step)));
+                let newest: HashMap<RepoKey, Place> = newest.collect();
+                Ok(Some(Packed {
+                    place: (last.0, last.1),
+                    pack: made,
+                    realities: newest.into_iter().collect(),
+                }))
             }
             Err(error) => {
                 // The checkpoint may be there or not. What it may count on is not written again.
-                let used = saved
-                    .as_ref()
-                    .and_then(|saved| saved.history.files.last().copied());
-                let used = used.map_or(1, |(file, _)| file).max(anew.unwrap_or(0));
+                let files = saved.iter().flat_map(|saved| {
+                    let of_realities = &saved.reality_history.files;
+                    [saved.history.files.last(), of_realities.last()]
+                });
+                let used = files.flatten().map(|(file, _)| *file).max();
+                let used = used.unwrap_or(1).max(anew.unwrap_or(0));
                 // It may have begun a file by itself: that one is skipped too.
                 state.history_anew = Some(used + 2);
                 state.packs_due = true;
@@ -267,11 +299,29 @@ impl Store {
             record.object_format,
             &entries,
         )?;
+        let of_realities = saved
+            .as_ref()
+            .map(|saved| Arc::clone(&saved.reality_history));
+        let mut reality_history = history::realities::append(
+            disk,
+            dir,
+            &of_realities.unwrap_or_default(),
+            anew,
+            &entries,
+        )?;
         let mut holdings = before.map_or_else(Holdings::default, |before| before.holdings);
-        entries.iter().for_each(|entry| holdings.apply(entry));
+        let old_refs = holdings.shown(&old_refs);
+        for recent in recent {
+            holdings.apply(&recent.entry, recent.epoch);
+        }
+        holdings.forget_gone();
+        reality_history
+            .last
+            .retain(|key, _| holdings.written.contains_key(key));
         // 3
-        let peeled = peel(&objects, &refs, &old_refs, old_peeled)?;
-        let to_come = projection(&refs, &peeled).seen();
+        let shown = holdings.shown(&refs);
+        let peeled = peel(&objects, &shown, &old_refs, old_peeled)?;
+        let to_come = projection(&shown, &peeled).seen();
         let on_disk = match saved {
             Some(saved) => saved.on_disk.clone(),
             None => projection::OnDisk::read(disk, dir)?.seen(),
@@ -294,6 +344,7 @@ impl Store {
             graph_commits,
             holdings,
             replaced,
+            reality_history,
         };
         let bytes = format::encode_checkpoint(&checkpoint)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
@@ -301,6 +352,7 @@ impl Store {
         let saved = Saved {
             seq,
             history: Arc::new(checkpoint.history),
+            reality_history: Arc::new(checkpoint.reality_history),
             on_disk,
             graph_commits,
         };
@@ -379,7 +431,8 @@ impl Store {
             return;
         }
         let projected = read(&*self.disk, dir).and_then(|checkpoint| {
-            let projection = projection(&checkpoint.refs, &checkpoint.peeled);
+            let shown = checkpoint.holdings.shown(&checkpoint.refs);
+            let projection = projection(&shown, &checkpoint.peeled);
             projection::write(&*self.disk, dir, &projection, is_doubtful)?;
             Ok(projection.seen())
         });

@@ -1,5 +1,6 @@
 //! What the store tells the engine, and asks it.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use govc_engine::journal::{PackBytes, PackId, Shelf};
@@ -36,6 +37,19 @@ impl Checkpointed for EngineLink {
             }
         }
         repository.packed(place, id);
+    }
+
+    fn packed_of_realities(&self, host: RepoKey, realities: &[(RepoKey, Place)]) {
+        let Some(engine) = self.0.upgrade() else {
+            return;
+        };
+        let here = engine.realities_here(host).into_iter();
+        let here: HashMap<RepoKey, _> = here.map(|reality| (reality.key(), reality)).collect();
+        for (key, place) in realities {
+            if let Some(reality) = here.get(key) {
+                reality.packed(*place, None);
+            }
+        }
     }
 
     fn compacted(&self, key: RepoKey, old: &[PackId], new: (PackId, PackBytes)) {

@@ -263,12 +263,19 @@ fn snapshot_of(state: &RepoState, refs: Refs, holdings: Holdings) -> Snapshot {
         lfs: holdings.lfs,
         workspaces: holdings.workspaces,
         transactions: holdings.transactions,
+        realities: holdings.realities,
     }
 }
 
 /// The number of the next change.
 fn next_number(state: &RepoState, epoch: u64) -> Seq {
-    state.seq + 1 + JUMP * epoch.saturating_sub(state.epoch)
+    next_after(state.seq, state.epoch, epoch)
+}
+
+/// The number that follows `seq`, which was given when numbers had jumped `then` times, now that
+/// they have jumped `now` times.
+fn next_after(seq: Seq, then: u64, now: u64) -> Seq {
+    seq + 1 + JUMP * now.saturating_sub(then)
 }
 
 /// Reads the notes about what was removed for good.
@@ -420,7 +427,7 @@ impl Loading {
     fn from(found: format::Checkpoint, dir: &Path) -> Loading {
         let to_come = Seen {
             packed: found.packed_to_come,
-            loose: checkpoint::projection(&found.refs, &[]).loose,
+            loose: checkpoint::projection(&found.holdings.shown(&found.refs), &[]).loose,
         };
         let mut state = RepoState::new(Arc::new(found.record));
         state.seq = found.seq;
@@ -432,6 +439,7 @@ impl Loading {
         state.saved = Some(Saved {
             seq: found.seq,
             history: Arc::new(found.history),
+            reality_history: Arc::new(found.reality_history),
             // Recovery looks, and says what is there.
             on_disk: Seen::default(),
             graph_commits: found.graph_commits,
@@ -549,7 +557,7 @@ impl Replay<'_> {
     }
 
     fn entry(&mut self, bytes: Bytes, segment: u64, epoch: u64) {
-        let Some(key) = format::named_repository(&bytes) else {
+        let Some(key) = format::keeper(&bytes) else {
             return;
         };
         if self.purged.contains_key(&key) {
@@ -561,7 +569,8 @@ impl Replay<'_> {
         }
         let decoded = format::decode_entry(bytes);
         if !self.scan.loading.contains_key(&key) {
-            let record = decoded.as_ref().ok().filter(|entry| makes(entry));
+            let is_own = |entry: &&Entry| entry.host.is_none() && makes(entry);
+            let record = decoded.as_ref().ok().filter(is_own);
             match record.and_then(|entry| record_after(entry)) {
                 Some(record) => {
                     let dir = self.scan.fresh.get(&key).cloned();
@@ -651,6 +660,10 @@ impl Replay<'_> {
 
 impl Loading {
     fn entry(&mut self, entry: Entry, segment: u64, epoch: u64) {
+        if entry.host.is_some() {
+            self.entry_of_reality(entry, segment, epoch);
+            return;
+        }
         let is_new = self.state.saved.is_none() && self.state.recent.is_empty();
         let (seq, step) = (self.state.seq, self.state.step);
         let number = (entry.seq, entry.step);
@@ -677,7 +690,44 @@ impl Loading {
         }
         self.suspicion = None;
         history::apply(&mut self.refs, &entry);
-        self.holdings.apply(&entry);
+        self.holdings.apply(&entry, epoch);
+        self.state.push(Arc::new(entry), segment, epoch);
+    }
+
+    /// An entry of one of its realities.
+    fn entry_of_reality(&mut self, entry: Entry, segment: u64, epoch: u64) {
+        let number = (entry.seq, entry.step);
+        let follows = match self.holdings.written.get(&entry.repo) {
+            Some(known) if number <= (known.seq, known.step) => {
+                // The checkpoint has it.
+                self.suspicion = None;
+                return;
+            }
+            Some(known) => {
+                let jump = JUMP * epoch.saturating_sub(known.epoch);
+                number == (known.seq, known.step + 1)
+                    || number == (known.seq + 1, 0)
+                    || number == (known.seq + 1 + jump, 0)
+            }
+            None => number == (1, 0) || number == (0, 1),
+        };
+        if self.holdings.is_of_the_past(entry.repo) {
+            // Its checkpoint knows that it was discarded, and has forgotten what it was.
+            return;
+        }
+        if !follows {
+            let why = match self.suspicion.take() {
+                Some((why, _)) => why,
+                None => "the log has a gap".to_owned(),
+            };
+            let (seq, reality) = (entry.seq, entry.repo);
+            self.damage(
+                format!("{why}: change {seq} of the reality {reality} follows nothing"),
+                segment,
+            );
+            return;
+        }
+        self.holdings.apply(&entry, epoch);
         self.state.push(Arc::new(entry), segment, epoch);
     }
 }
@@ -727,6 +777,7 @@ mod tests {
         };
         Entry {
             repo: key,
+            host: None,
             seq: 0,
             step: 0,
             time: Time(1),

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
 use govc_engine::journal::PackId;
-use govc_engine::{Entry, EntryEdit, RepoKey, RepositoryRecord, Seq, Time};
+use govc_engine::{Entry, EntryEdit, Place, RepoKey, RepositoryRecord, Seq, Time};
 
 use crate::history::HistoryIndex;
+use crate::history::realities::RealityHistory;
 use crate::projection::Seen;
 
 /// One repository. Refs are not here: the engine has them, and the directory.
@@ -53,7 +54,8 @@ pub(crate) struct RepoState {
     pub(crate) recent_since: Option<Instant>,
     /// The last checkpoint.
     pub(crate) saved: Option<Saved>,
-    /// The next checkpoint begins this file of history: the last one may not be written any more.
+    /// The next checkpoint begins this file of history, and of its realities': the last one may
+    /// not be written any more.
     pub(crate) history_anew: Option<u64>,
     /// `packed-refs` and HEAD are behind the checkpoint.
     pub(crate) projection_due: bool,
@@ -74,6 +76,10 @@ pub(crate) struct RepoState {
 pub(crate) struct Recent {
     pub(crate) entry: Arc<Entry>,
     pub(crate) segment: u64,
+    /// How often the node's numbers had jumped.
+    pub(crate) epoch: u64,
+    /// Where the repository itself was then: a reality's entries have numbers of their own.
+    pub(crate) at: (Place, Time),
 }
 
 /// What of the last checkpoint is asked for often.
@@ -81,6 +87,7 @@ pub(crate) struct Recent {
 pub(crate) struct Saved {
     pub(crate) seq: Seq,
     pub(crate) history: Arc<HistoryIndex>,
+    pub(crate) reality_history: Arc<RealityHistory>,
     /// What `packed-refs` and HEAD are.
     pub(crate) on_disk: Seen,
     pub(crate) graph_commits: u64,
@@ -150,15 +157,17 @@ impl RepoState {
 
     /// Takes the next entry.
     pub(crate) fn push(&mut self, entry: Arc<Entry>, segment: u64, epoch: u64) {
-        if let Some(record) = record_after(&entry) {
-            self.record = Arc::new(record.clone());
-        }
-        self.seq = entry.seq;
-        self.step = entry.step;
-        self.time = entry.time;
-        if entry.step == 0 {
-            // A step has the number that there was: where numbers jumped, the next one still does.
-            self.epoch = epoch;
+        if entry.host.is_none() {
+            if let Some(record) = record_after(&entry) {
+                self.record = Arc::new(record.clone());
+            }
+            self.seq = entry.seq;
+            self.step = entry.step;
+            self.time = entry.time;
+            if entry.step == 0 {
+                // A step has the number that there was: where numbers jumped, the next one still does.
+                self.epoch = epoch;
+            }
         }
         for pack in &entry.objects.packs {
             if !self.packs.contains(pack) {
@@ -167,7 +176,12 @@ impl RepoState {
         }
         self.recent_bytes += entry.objects.inline_bytes();
         self.recent_since.get_or_insert_with(Instant::now);
-        self.recent.push_back(Recent { entry, segment });
+        self.recent.push_back(Recent {
+            entry,
+            segment,
+            epoch,
+            at: ((self.seq, self.step), self.time),
+        });
     }
 
     /// Notes that the packs `old` were merged into another.

@@ -19,7 +19,7 @@ use govc_git::{ObjectId, oid};
 use crate::contents::Folders;
 use crate::disk::{self, Disk};
 use crate::log::{self, Log};
-use crate::repo::{Repo, RepoState, makes, record_after};
+use crate::repo::{Recent, Repo, RepoState, makes, record_after};
 use crate::{Durability, StoreOptions, checkpoint, directory, history};
 
 /// The node's log, and the directories of its repositories.
@@ -108,6 +108,12 @@ pub trait Checkpointed: Send + Sync {
     /// Entries of `repo` up to `place` are in its directory. Their inline objects are in `pack`,
     /// if they had any: it is durable and listed.
     fn packed(&self, repo: RepoKey, place: Place, pack: Option<(PackId, PackBytes)>);
+
+    /// What realities of `host` have brought up to these places is in its directory, too: it was
+    /// told of its packs before.
+    fn packed_of_realities(&self, host: RepoKey, realities: &[(RepoKey, Place)]) {
+        let _ = (host, realities);
+    }
 
     /// The packs `old` of `repo` were merged into `new`, which is durable and listed in their
     /// place. Their files may go when this returns.
@@ -400,15 +406,17 @@ impl Store {
     pub(crate) fn append_now(&self, entries: &[Arc<Entry>]) -> Result<Position, AppendError> {
         let failed = |why: String| AppendError::Failed(io::Error::other(why));
         let payload = log::encode_batch(entries).map_err(|error| failed(error.to_string()))?;
-        let mut keys: Vec<RepoKey> = entries.iter().map(|entry| entry.repo).collect();
+        // A reality's are its host's to keep.
+        let keeper = |entry: &Entry| entry.host.unwrap_or(entry.repo);
+        let mut keys: Vec<RepoKey> = entries.iter().map(|entry| keeper(entry)).collect();
         keys.sort_unstable();
         keys.dedup();
         for key in &keys {
             let damage = match self.repo(*key) {
                 Ok(repo) => repo.state().damage.clone(),
                 Err(error) => {
-                    let first = entries.iter().find(|entry| entry.repo == *key);
-                    let made = first.is_some_and(|entry| makes(entry));
+                    let first = entries.iter().find(|entry| keeper(entry) == *key);
+                    let made = first.is_some_and(|entry| entry.host.is_none() && makes(entry));
                     (!made).then(|| error.to_string())
                 }
             };
@@ -421,7 +429,7 @@ impl Store {
         let (record, segment) = log.append(keys, &payload)?;
         let mut wanted = false;
         for entry in entries {
-            let repo = match self.repo(entry.repo) {
+            let repo = match self.repo(keeper(entry)) {
                 Ok(repo) => repo,
                 Err(_) => {
                     let Some(record) = record_after(entry) else {
@@ -543,8 +551,8 @@ impl Journal for Store {
         let (index, recent) = {
             let state = repo.state();
             let is_before = |seq: Seq| after.is_some_and(|after| seq <= after);
-            let start = state.recent.partition_point(|r| is_before(r.entry.seq));
-            let numbered = |r: &&crate::repo::Recent| r.entry.step == 0;
+            let start = state.recent.partition_point(|r| is_before(r.at.0.0));
+            let numbered = |r: &&Recent| r.entry.step == 0 && r.entry.host.is_none();
             let recent = state.recent.range(start..).filter(numbered).take(limit);
             let recent: Vec<_> = recent.map(|r| Arc::clone(&r.entry)).collect();
             let index = state
@@ -566,18 +574,58 @@ impl Journal for Store {
         Ok(entries)
     }
 
+    fn reality_entries(
+        &self,
+        host: RepoKey,
+        reality: RepoKey,
+        after: Option<Seq>,
+        limit: usize,
+    ) -> io::Result<Vec<Arc<Entry>>> {
+        let Ok(repo) = self.repo(host) else {
+            return Ok(Vec::new());
+        };
+        let (history, recent) = {
+            let state = repo.state();
+            let is_wanted = |r: &&Recent| {
+                let entry = &r.entry;
+                entry.repo == reality
+                    && entry.step == 0
+                    && after.is_none_or(|after| entry.seq > after)
+            };
+            let recent = state.recent.iter().filter(is_wanted).take(limit);
+            let recent: Vec<_> = recent.map(|r| Arc::clone(&r.entry)).collect();
+            let saved = state.saved.as_ref();
+            let history = saved.map(|saved| Arc::clone(&saved.reality_history));
+            (history, recent)
+        };
+        let mut entries = match history {
+            Some(history) if history.last.contains_key(&reality) => {
+                self.in_directory(&repo, |dir| {
+                    let disk = &*self.disk;
+                    history::realities::entries(disk, dir, &history, reality, after, limit)
+                })?
+            }
+            _ => Vec::new(),
+        };
+        let room = limit.saturating_sub(entries.len());
+        let recent = recent.iter().take(room);
+        entries.extend(recent.map(crate::format::without_objects));
+        Ok(entries)
+    }
+
     fn refs_at(&self, repo: RepoKey, moment: Moment) -> io::Result<Option<PastRefs>> {
         let Ok(repo) = self.repo(repo) else {
             return Ok(None);
         };
         let (saved, recent) = {
             let state = repo.state();
-            let includes = |entry: &Entry| match moment {
-                Moment::Seq(seq) => entry.seq <= seq,
-                Moment::Time(time) => entry.time <= time,
+            let includes = |recent: &Recent| match moment {
+                Moment::Seq(seq) => recent.at.0.0 <= seq,
+                Moment::Time(time) => recent.at.1 <= time,
             };
-            let end = state.recent.partition_point(|r| includes(&r.entry));
+            let end = state.recent.partition_point(includes);
             let recent = state.recent.range(..end);
+            let recent = recent.filter(|recent| recent.entry.host.is_none());
             let recent: Vec<_> = recent.map(|r| Arc::clone(&r.entry)).collect();
             let saved = state.saved.as_ref().map(|s| Arc::clone(&s.history));
             (saved, recent)

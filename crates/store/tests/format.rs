@@ -362,6 +362,7 @@ fn entry() -> impl Strategy<Value = Entry> {
             .prop_map(
                 |((repo, seq, step, time), cause, edits, inline, packs)| Entry {
                     repo: RepoKey(repo),
+                    host: None,
                     seq,
                     step,
                     time: Time(time),
@@ -409,6 +410,7 @@ proptest! {
 fn an_unknown_kind_of_edit_is_named() {
     let entry = Entry {
         repo: RepoKey([7; 16]),
+        host: None,
         seq: 1,
         step: 0,
         time: Time(0),
@@ -454,6 +456,7 @@ fn ids_of_two_hashes_are_never_written() {
     };
     let entry = Entry {
         repo: RepoKey([7; 16]),
+        host: None,
         seq: 1,
         step: 0,
         time: Time(0),

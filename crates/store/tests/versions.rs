@@ -212,6 +212,7 @@ fn write_with_lfs(root: &Path) {
         step += 1;
         let mut entry = Entry {
             repo: repo.key,
+            host: None,
             seq,
             step,
             time: Time(9_000_000),

@@ -1,6 +1,7 @@
 //! All repositories of one node, and the threads behind their doors.
 
 mod catalogue;
+mod realities;
 mod resting;
 
 use std::collections::HashMap;
@@ -19,11 +20,13 @@ use crate::repository::publish::{Committer, Pending, PublishError, Published, Re
 use crate::repository::{Start, ToKeep};
 use crate::{
     Cause, Change, Clock, Edit, Entry, Expected, ForkedFrom, Lfs, LfsObject, NewObject, NewObjects,
-    Place, RefEdit, RefName, Refs, RepoId, RepoKey, Repository, RepositoryRecord, Seq, Settings,
-    Snapshot, Storage, Target, Time, Transactions, Workspaces,
+    Place, Realities, RefEdit, RefName, Refs, RepoId, RepoKey, Repository, RepositoryRecord, Seq,
+    Settings, Snapshot, Storage, Target, Time, Transactions, Workspaces,
 };
 
 use catalogue::{Catalogue, Reservation};
+use realities::Guests;
+pub use realities::{Reality, RecoveredReality};
 use resting::Returning;
 pub use resting::{Found, Resting, Summary};
 
@@ -59,6 +62,8 @@ pub struct Engine {
     returning: Returning,
     /// Counts who was asked for, so that it is known who was not for long.
     uses: AtomicU64,
+    /// Realities that somebody needed.
+    guests: Guests,
 }
 
 /// Hears of every change after it is visible, in order, on the thread that appends: it must not
@@ -124,6 +129,8 @@ pub struct Recovered {
     pub lists: Option<ListsToRead>,
     /// Inline objects that no pack has yet, oldest first, with where their entries are.
     pub unpacked: Vec<(Place, NewObject)>,
+    /// Its realities that were written to.
+    pub realities: Vec<RecoveredReality>,
     /// Why it may be read and not written: what of it is damaged.
     pub damage: Option<String>,
 }
@@ -149,6 +156,7 @@ impl Engine {
             shelf: OnceLock::new(),
             returning: Returning::default(),
             uses: AtomicU64::new(0),
+            guests: Guests::default(),
         }))
     }
 
@@ -183,7 +191,8 @@ impl Engine {
 
     /// The repository with this key, deleted ones too.
     pub fn find_by_key(&self, key: RepoKey) -> Option<Found> {
-        self.read().by_key(key)
+        let listed = self.read().by_key(key);
+        listed.or_else(|| self.guests.by_key(key).map(Found::Here))
     }
 
     /// As [`Engine::find`]; `None` too for one that rests.
@@ -396,6 +405,7 @@ impl Engine {
             commit_graph,
             lists,
             unpacked,
+            realities,
             damage,
         } in recovered
         {
@@ -422,8 +432,10 @@ impl Engine {
                 snapshot,
                 next,
                 to_keep,
+                reality: None,
             };
             let repository = self.start(start);
+            self.guests.found(key, realities);
             if let Some(why) = damage {
                 repository.mark_damaged(&why);
             }
@@ -461,6 +473,7 @@ impl Engine {
             lfs: Lfs::default(),
             workspaces: Workspaces::default(),
             transactions: Transactions::default(),
+            realities: Realities::default(),
         };
         let repository = self.start(Start {
             key,
@@ -468,6 +481,7 @@ impl Engine {
             snapshot,
             next: 0,
             to_keep,
+            reality: None,
         });
         let mut edits = vec![Edit::Repository(Box::new(record))];
         edits.extend(refs.into_iter().map(|(name, target)| {
@@ -499,14 +513,20 @@ impl Engine {
 
     fn start(&self, start: Start) -> Arc<Repository> {
         let turns = Arc::clone(&self.turns);
-        if start.snapshot.record.storage == Storage::Memory {
+        let (journal, packs) = self.seams(start.snapshot.record.storage);
+        Repository::new(start, journal, packs, turns)
+    }
+
+    /// Where changes and packs of that storage go.
+    fn seams(&self, storage: Storage) -> (Arc<dyn Journal>, Arc<dyn Packs>) {
+        if storage == Storage::Memory {
             let journal = Arc::clone(&self.memory_journal) as Arc<dyn Journal>;
-            let packs = Arc::clone(&self.memory_packs) as Arc<dyn Packs>;
-            Repository::new(start, journal, packs, turns)
+            (journal, Arc::clone(&self.memory_packs) as Arc<dyn Packs>)
         } else {
-            let journal = Arc::clone(&self.parts.journal);
-            let packs = Arc::clone(&self.parts.packs);
-            Repository::new(start, journal, packs, turns)
+            (
+                Arc::clone(&self.parts.journal),
+                Arc::clone(&self.parts.packs),
+            )
         }
     }
 

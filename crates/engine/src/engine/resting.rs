@@ -281,7 +281,10 @@ impl Engine {
         }
         let mut left = Vec::new();
         let mut catalogue = self.write();
-        let may_go = |key: &RepoKey| catalogue.is_idle(*key) && shelf.is_saved(*key);
+        // Who works in a reality has taken up its repository too, before.
+        let may_go = |key: &RepoKey| {
+            catalogue.is_idle(*key) && shelf.is_saved(*key) && self.guests.may_leave(*key)
+        };
         // One that was forked meanwhile is among them too.
         if catalogue.family_len(family) != members.len() || !members.iter().all(may_go) {
             return Ok(None);
@@ -297,6 +300,7 @@ impl Engine {
                 journal: Arc::clone(&self.parts.journal),
                 shelf: Arc::clone(shelf),
             };
+            self.guests.leave(repository.key());
             catalogue.list(Found::Resting(Arc::new(resting)));
             left.push(repository);
         }

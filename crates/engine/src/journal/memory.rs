@@ -27,6 +27,11 @@ struct MemoryJournalState {
 }
 
 impl MemoryJournal {
+    /// Forgets a repository that is gone.
+    pub fn forget(&self, repo: RepoKey) {
+        self.state().histories.remove(&repo);
+    }
+
     fn state(&self) -> MutexGuard<'_, MemoryJournalState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

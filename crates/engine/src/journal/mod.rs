@@ -51,6 +51,21 @@ pub trait Journal: Send + Sync {
         limit: usize,
     ) -> io::Result<Vec<Arc<Entry>>>;
 
+    /// As [`Journal::entries`], of a reality that was made in `host`.
+    ///
+    /// # Errors
+    /// Whatever reading them met.
+    fn reality_entries(
+        &self,
+        host: RepoKey,
+        reality: RepoKey,
+        after: Option<Seq>,
+        limit: usize,
+    ) -> io::Result<Vec<Arc<Entry>>> {
+        let _ = host;
+        self.entries(reality, after, limit)
+    }
+
     /// The refs of `repo` after the newest entry that `moment` includes, and that entry's number
     /// and time. `None` when `moment` is before the repository's first entry.
     ///

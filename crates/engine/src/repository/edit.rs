@@ -7,8 +7,8 @@ use govc_git::{ObjectId, ObjectKind};
 
 use crate::journal::PackId;
 use crate::{
-    LfsLock, LfsObject, RefName, RepoKey, RepositoryRecord, Seq, Target, Time, Transaction,
-    Workspace,
+    LfsLock, LfsObject, RealityEdit, RefName, RepoKey, RepositoryRecord, Seq, Target, Time,
+    Transaction, Workspace,
 };
 
 /// Everything one write proposes, as a value.
@@ -61,6 +61,9 @@ pub enum Edit {
         /// What it is to be.
         after: Option<Arc<Transaction>>,
     },
+    /// Realities made, promoted, discarded. Whoever proposes this has looked, in its turn, what is
+    /// there.
+    Reality(RealityEdit),
 }
 
 /// One reference, moved from what the writer saw to what the writer wants.
@@ -115,6 +118,8 @@ impl RefEdit {
 pub struct Entry {
     /// Whose change it is.
     pub repo: RepoKey,
+    /// For a reality the repository that it was made in, which keeps what it has.
+    pub host: Option<RepoKey>,
     /// Its number.
     pub seq: Seq,
     /// 0, or for staging the count of steps since the change `seq`.
@@ -180,13 +185,17 @@ pub enum EntryEdit {
         /// What it is.
         after: Option<Arc<Transaction>>,
     },
+    /// Realities made, promoted, discarded.
+    Reality(RealityEdit),
 }
 
 impl EntryEdit {
     /// Whether it is staging: durable, and by itself no change with a number.
     pub fn is_staging(&self) -> bool {
         match self {
-            EntryEdit::LfsObjects(_) | EntryEdit::Transaction { .. } => true,
+            EntryEdit::LfsObjects(_)
+            | EntryEdit::Transaction { .. }
+            | EntryEdit::Reality(RealityEdit::Results(_)) => true,
             EntryEdit::Workspace { is_staging, .. } => *is_staging,
             _ => false,
         }
@@ -320,6 +329,16 @@ pub enum CauseKind {
     Stash,
     /// A transaction was committed, or something was staged in it.
     Transaction,
+    /// Realities were made.
+    RealityCreated,
+    /// A reality was promoted.
+    RealityPromoted,
+    /// Realities were discarded.
+    RealityDiscarded,
+    /// Something was measured in a reality.
+    RealityResults,
+    /// Realities conflict with each other, or do no more. Told, never recorded.
+    RealityConflicts,
 }
 
 /// Which way a change came.
@@ -372,6 +391,11 @@ impl CauseKind {
             CauseKind::Workspace => "workspace",
             CauseKind::Stash => "stash",
             CauseKind::Transaction => "transaction",
+            CauseKind::RealityCreated => "reality.created",
+            CauseKind::RealityPromoted => "reality.promoted",
+            CauseKind::RealityDiscarded => "reality.discarded",
+            CauseKind::RealityResults => "reality.results",
+            CauseKind::RealityConflicts => "reality.conflicts",
         }
     }
 }

@@ -97,6 +97,7 @@ fn without_objects(entry: &Arc<Entry>) -> Arc<Entry> {
     };
     Arc::new(Entry {
         repo: entry.repo,
+        host: entry.host,
         seq: entry.seq,
         step: entry.step,
         time: entry.time,

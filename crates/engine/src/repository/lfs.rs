@@ -281,6 +281,7 @@ mod tests {
     fn entry(seq: Seq, step: u32, edits: Vec<EntryEdit>) -> Entry {
         Entry {
             repo: RepoKey([1; 16]),
+            host: None,
             seq,
             step,
             time: Time(0),

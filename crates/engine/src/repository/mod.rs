@@ -9,8 +9,10 @@ pub mod listings;
 pub mod named;
 pub mod publish;
 pub mod quarantine;
+pub mod realities;
 pub mod record;
 pub mod refs;
+pub mod shared_map;
 pub mod snapshot;
 pub mod transactions;
 mod unpacked;
@@ -18,7 +20,7 @@ pub mod workspaces;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -28,8 +30,10 @@ use tokio::sync::watch;
 
 use crate::journal::{Journal, Moment, PackBytes, PackId, Packs, PastRefs};
 use crate::pool::{GraphSource, Moves, Pool, PoolError, Visibility};
-use crate::{Entry, EntryEdit, NewObject, ObjectBody, Place, RepoKey, Seq, Snapshot, Target};
-use publish::{Door, Turn, Turns, Visible};
+use crate::{
+    Entry, EntryEdit, Fate, NewObject, ObjectBody, Place, RealityId, RepoKey, Seq, Snapshot, Target,
+};
+use publish::{Door, PublishError, Turn, Turns, Visible};
 pub use unpacked::Unpacked;
 
 /// A repository, shared by every request that names it.
@@ -42,7 +46,7 @@ pub struct Repository {
     /// The objects of its fork family.
     pool: Arc<Pool>,
     /// Keeps its order and answers for its past.
-    journal: Arc<dyn Journal>,
+    pub(crate) journal: Arc<dyn Journal>,
     /// Keeps its packs.
     packs: Arc<dyn Packs>,
     /// What readers see. Swapped whole; only `publish` can.
@@ -66,12 +70,34 @@ pub struct Repository {
     /// What a checkpoint has to write. Held to push and to take.
     to_keep: Mutex<ToKeep>,
     /// Packs that no entry names yet, and how many pushes brought each.
-    quarantined: Mutex<HashMap<PackId, usize>>,
+    quarantined: Arc<Quarantine>,
+    /// What it is a reality of, if it is one.
+    reality: Option<RealityOf>,
+    /// Whether it is one that was promoted or discarded: see [`Repository::close`].
+    closed: AtomicU8,
     /// Why nothing may be written any more, once something on disk was found damaged.
     damage: OnceLock<Arc<str>>,
     /// When it was asked for last, by the engine's count.
     pub(crate) used: AtomicU64,
 }
+
+/// Packs that no entry names yet, and how many pushes brought each. Realities have one with the
+/// repository that they were made in, because they have its files too.
+pub(crate) type Quarantine = Mutex<HashMap<PackId, usize>>;
+
+/// Which reality of which repository one is.
+#[derive(Debug, Clone)]
+pub struct RealityOf {
+    /// The repository that it was made in.
+    pub host: RepoKey,
+    /// Which one it is.
+    pub id: RealityId,
+    /// What it is called.
+    pub name: Arc<str>,
+}
+
+const PROMOTED: u8 = 1;
+const DISCARDED: u8 = 2;
 
 /// Objects and packs that are part of a repository's history.
 #[derive(Debug, Clone, Default)]
@@ -248,6 +274,8 @@ pub(crate) struct Start {
     /// The number of its next change; 0 where it is still to be made.
     pub(crate) next: Seq,
     pub(crate) to_keep: ToKeep,
+    /// What it is a reality of, and the packs that no entry names yet of what it was made in.
+    pub(crate) reality: Option<(RealityOf, Arc<Quarantine>)>,
 }
 
 impl Repository {
@@ -263,7 +291,9 @@ impl Repository {
             snapshot,
             next,
             to_keep,
+            reality,
         } = start;
+        let (reality, quarantined) = reality.unzip();
         Arc::new(Repository {
             key,
             pool,
@@ -279,7 +309,9 @@ impl Repository {
             visibility: Mutex::default(),
             listings: listings::Listings::default(),
             to_keep: Mutex::new(to_keep),
-            quarantined: Mutex::default(),
+            quarantined: quarantined.unwrap_or_default(),
+            reality,
+            closed: AtomicU8::new(0),
             damage: OnceLock::new(),
             used: AtomicU64::new(0),
         })
@@ -288,6 +320,49 @@ impl Repository {
     /// What names it for ever.
     pub fn key(&self) -> RepoKey {
         self.key
+    }
+
+    /// What it is a reality of; `None` for what is no reality.
+    pub fn reality(&self) -> Option<&RealityOf> {
+        self.reality.as_ref()
+    }
+
+    /// For a reality what names the repository that it was made in.
+    pub(crate) fn host(&self) -> Option<RepoKey> {
+        self.reality.as_ref().map(|reality| reality.host)
+    }
+
+    pub(crate) fn quarantine(&self) -> Arc<Quarantine> {
+        Arc::clone(&self.quarantined)
+    }
+
+    /// From now on it changes no more, because of what became of it as a reality.
+    pub(crate) fn close(&self, fate: &Fate) {
+        let closed = match fate {
+            Fate::Open => 0,
+            Fate::Promoted(_) => PROMOTED,
+            Fate::Discarded => DISCARDED,
+        };
+        self.closed.fetch_max(closed, Ordering::AcqRel);
+    }
+
+    /// Why it does not change, if it does not.
+    fn is_closed(&self) -> Option<PublishError> {
+        match self.closed.load(Ordering::Acquire) {
+            0 => self.damage().map(PublishError::Damaged),
+            PROMOTED => Some(PublishError::Closed),
+            _ => Some(PublishError::Discarded),
+        }
+    }
+
+    /// A reality that was discarded lets go of what it had in the pool and nobody else keeps.
+    pub(crate) fn let_go(&self) {
+        let mut to_keep = lock(&self.to_keep);
+        let ids = to_keep.take_until((Seq::MAX, u32::MAX));
+        let packs = std::mem::take(&mut to_keep.packs);
+        drop(to_keep);
+        self.pool.forget(&ids);
+        packs.into_iter().for_each(|id| self.pool.remove_pack(id));
     }
 
     /// The repository now. Never waits.

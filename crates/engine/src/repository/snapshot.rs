@@ -5,7 +5,9 @@ use std::sync::Arc;
 use govc_git::ObjectId;
 
 use super::{transactions, workspaces};
-use crate::{Entry, EntryEdit, Lfs, Refs, RepositoryRecord, Seq, Time, Transactions, Workspaces};
+use crate::{
+    Entry, EntryEdit, Lfs, Realities, Refs, RepositoryRecord, Seq, Time, Transactions, Workspaces,
+};
 
 /// A repository at one moment. It never changes: whoever holds one sees that moment for as long
 /// as they like. A copy costs a few pointers.
@@ -27,6 +29,8 @@ pub struct Snapshot {
     pub workspaces: Workspaces,
     /// Its transactions.
     pub transactions: Transactions,
+    /// What was made from it, and what became of that.
+    pub realities: Realities,
 }
 
 impl Snapshot {
@@ -46,6 +50,7 @@ impl Snapshot {
 
     /// Becomes the snapshot after `entry`.
     pub(crate) fn apply(&mut self, entry: &Entry) {
+        self.realities.apply(entry, Some((self.seq, &self.refs)));
         for edit in &entry.edits {
             match edit {
                 EntryEdit::Ref { name, after, .. } => self.refs.set(name.clone(), after.clone()),
@@ -53,7 +58,8 @@ impl Snapshot {
                 EntryEdit::LfsObjects(_)
                 | EntryEdit::LfsLock { .. }
                 | EntryEdit::Workspace { .. }
-                | EntryEdit::Transaction { .. } => {}
+                | EntryEdit::Transaction { .. }
+                | EntryEdit::Reality(_) => {}
             }
         }
         self.lfs.apply(entry);

@@ -66,6 +66,24 @@ pub enum AppError {
         /// As it was asked for.
         repo: String,
     },
+    /// There is no such reality.
+    #[error("there is no reality {name:?}")]
+    RealityNotFound {
+        /// As it was asked for.
+        name: String,
+    },
+    /// A reality of that name is there.
+    #[error("the reality {name:?} exists already")]
+    RealityExists {
+        /// The name.
+        name: String,
+    },
+    /// The reality was promoted: it can only be read.
+    #[error("the reality was promoted, and is closed")]
+    RealityClosed,
+    /// The reality was discarded.
+    #[error("the reality was discarded")]
+    RealityDiscarded,
     /// The revision names nothing that is there.
     #[error("{name:?} names nothing in this repository")]
     RefNotFound {

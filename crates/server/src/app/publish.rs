@@ -328,6 +328,8 @@ pub fn refused_by(error: PublishError, repo: &str) -> AppError {
         PublishError::Deleted => AppError::RepoNotFound {
             repo: repo.to_owned(),
         },
+        PublishError::Closed => AppError::RealityClosed,
+        PublishError::Discarded => AppError::RealityDiscarded,
         PublishError::Full => AppError::OutOfSpace,
         PublishError::Damaged(_) | PublishError::Unavailable(_) => AppError::Unavailable {
             why: error.to_string(),

@@ -105,6 +105,14 @@ pub fn problem(error: &AppError) -> Problem {
         AppError::RepoNotFound { repo } => {
             new(404, "REPO_NOT_FOUND", "No such repository").with("repo", repo.as_str())
         }
+        AppError::RealityNotFound { name } => {
+            new(404, "REALITY_NOT_FOUND", "No such reality").with("reality", name.as_str())
+        }
+        AppError::RealityExists { name } => {
+            new(409, "REALITY_EXISTS", "It exists already").with("reality", name.as_str())
+        }
+        AppError::RealityClosed => new(409, "REALITY_CLOSED", "It was promoted"),
+        AppError::RealityDiscarded => new(409, "REALITY_DISCARDED", "It was discarded"),
         AppError::RefNotFound { name } => {
             new(404, "REF_NOT_FOUND", "No such ref or revision").with("ref", name.as_str())
         }

@@ -7,10 +7,12 @@ use govc_git::{ObjectFormat, ObjectId};
 
 use super::codec::{Decoder, Encoder, FormatError, format_byte, format_of};
 use super::lfs::{decode_lfs, encode_lfs};
+use super::realities::{decode_realities, decode_written, encode_realities, encode_written};
 use super::record::{decode_record, encode_record};
 use super::refs::{decode_refs, encode_refs};
 use super::transactions::{decode_transactions, encode_transactions};
 use super::workspaces::{decode_workspaces, encode_workspaces};
+use crate::history::realities::RealityHistory;
 use crate::history::{HistoryIndex, Point};
 use crate::holdings::Holdings;
 use crate::projection::Seen;
@@ -27,6 +29,8 @@ mod part {
     pub(super) const REPLACED: u64 = 2;
     pub(super) const WORKSPACES: u64 = 3;
     pub(super) const TRANSACTIONS: u64 = 4;
+    pub(super) const REALITIES: u64 = 5;
+    pub(super) const WRITTEN_REALITIES: u64 = 6;
     /// The version of each of them.
     pub(super) const VERSION: u8 = 1;
 }
@@ -56,6 +60,8 @@ pub(crate) struct Checkpoint {
     pub(crate) graph_commits: u64,
     /// Large files, workspaces, transactions.
     pub(crate) holdings: Holdings,
+    /// Where the past of its realities is.
+    pub(crate) reality_history: RealityHistory,
     /// Packs that others have replaced, and since when: their files stay for a while.
     pub(crate) replaced: Vec<(PackId, Time)>,
 }
@@ -110,12 +116,19 @@ pub(crate) fn encode_checkpoint(checkpoint: &Checkpoint) -> Result<Vec<u8>, Form
         lfs,
         workspaces,
         transactions,
+        realities,
+        written,
     } = &checkpoint.holdings;
     let parts = [
         (part::LFS, !lfs.is_empty()),
         (part::REPLACED, !checkpoint.replaced.is_empty()),
         (part::WORKSPACES, !workspaces.is_empty()),
         (part::TRANSACTIONS, !transactions.is_empty()),
+        (part::REALITIES, !realities.is_empty()),
+        (
+            part::WRITTEN_REALITIES,
+            !written.is_empty() || !checkpoint.reality_history.files.is_empty(),
+        ),
     ];
     let parts: Vec<u64> = parts
         .iter()
@@ -135,7 +148,14 @@ pub(crate) fn encode_checkpoint(checkpoint: &Checkpoint) -> Result<Vec<u8>, Form
             }
             part::REPLACED => encode_replaced(out, &checkpoint.replaced, format),
             part::WORKSPACES => encode_workspaces(out, workspaces, format),
-            _ => encode_transactions(out, transactions, format),
+            part::TRANSACTIONS => encode_transactions(out, transactions, format),
+            part::REALITIES => encode_realities(out, realities, format),
+            _ => encode_written(
+                out,
+                &checkpoint.holdings,
+                &checkpoint.reality_history,
+                format,
+            ),
         })?;
     }
     let version = match parts.is_empty() {
@@ -251,6 +271,7 @@ pub(crate) fn decode_checkpoint(file: Bytes) -> Result<Checkpoint, FormatError> 
     let graph_commits = input.number(WHAT)?;
     let mut holdings = Holdings::default();
     let mut replaced = Vec::new();
+    let mut reality_history = RealityHistory::default();
     if version > VERSION_WITHOUT_PARTS {
         const PART_LEAST_BYTES: usize = 3;
         for _ in 0..input.count(PART_LEAST_BYTES, WHAT)? {
@@ -266,6 +287,12 @@ pub(crate) fn decode_checkpoint(file: Bytes) -> Result<Checkpoint, FormatError> 
                 }
                 (part::TRANSACTIONS, part::VERSION) => {
                     holdings.transactions = decode_transactions(&mut content, format)?;
+                }
+                (part::REALITIES, part::VERSION) => {
+                    holdings.realities = decode_realities(&mut content, format)?;
+                }
+                (part::WRITTEN_REALITIES, part::VERSION) => {
+                    reality_history = decode_written(&mut content, &mut holdings, format)?;
                 }
                 _ => {
                     return Err(FormatError::Unknown {
@@ -297,5 +324,6 @@ pub(crate) fn decode_checkpoint(file: Bytes) -> Result<Checkpoint, FormatError> 
         graph_commits,
         holdings,
         replaced,
+        reality_history,
     })
 }

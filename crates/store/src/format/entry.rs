@@ -12,6 +12,7 @@ use govc_git::{ObjectFormat, ObjectId, ObjectKind};
 
 use super::codec::{Decoder, Encoder, FormatError, format_byte, format_of};
 use super::lfs::{decode_lock, encode_lock};
+use super::realities;
 use super::record::{decode_record, encode_record};
 use super::refs::{decode_target, encode_target};
 use super::transactions::{decode_transaction, encode_transaction};
@@ -19,6 +20,8 @@ use super::workspaces::{decode_workspace, encode_workspace};
 
 /// The version of an entry's layout.
 const VERSION: u8 = 1;
+/// The version of a reality's entry: the key of the repository that it was made in follows.
+const VERSION_OF_REALITY: u8 = 2;
 
 /// The numbers of the kinds of edits. None is ever used for something else.
 mod edit {
@@ -28,6 +31,7 @@ mod edit {
     pub(super) const LFS_LOCK: u64 = 4;
     pub(super) const WORKSPACE: u64 = 5;
     pub(super) const TRANSACTION: u64 = 6;
+    pub(super) const REALITY: u64 = 7;
     /// The version of each of them.
     pub(super) const VERSION: u8 = 1;
 }
@@ -46,7 +50,13 @@ const IS_ELSEWHERE: u8 = 8;
 pub fn encode_entry(out: &mut Encoder, entry: &Entry) -> Result<(), FormatError> {
     let format = format_in(entry);
     out.raw(&entry.repo.0);
-    out.byte(VERSION);
+    match entry.host {
+        None => out.byte(VERSION),
+        Some(host) => {
+            out.byte(VERSION_OF_REALITY);
+            out.raw(&host.0);
+        }
+    }
     out.byte(format_byte(format)?);
     out.number(entry.seq);
     out.number(u64::from(entry.step));
@@ -97,6 +107,16 @@ pub fn named_repository(bytes: &[u8]) -> Option<RepoKey> {
     bytes.first_chunk().map(|key| RepoKey(*key))
 }
 
+/// The repository whose directory an entry belongs into, whether or not the rest can be read: its
+/// own, or for a reality's the one that it was made in.
+pub(crate) fn keeper(bytes: &[u8]) -> Option<RepoKey> {
+    const KEY_BYTES: usize = 16;
+    match bytes.get(KEY_BYTES) {
+        Some(&VERSION_OF_REALITY) => named_repository(bytes.get(KEY_BYTES + 1..)?),
+        _ => named_repository(bytes),
+    }
+}
+
 /// Reads what [`encode_entry`] wrote. Contents share the memory of `bytes`.
 ///
 /// # Errors
@@ -105,7 +125,11 @@ pub fn decode_entry(bytes: Bytes) -> Result<Entry, FormatError> {
     let mut input = Decoder::new(bytes);
     let repo = input.key()?;
     let version = input.byte("an entry")?;
-    if version != VERSION {
+    let host = match version {
+        VERSION_OF_REALITY => Some(input.key()?),
+        _ => None,
+    };
+    if !matches!(version, VERSION | VERSION_OF_REALITY) {
         return Err(FormatError::Unknown {
             what: "entry",
             number: u64::from(version),
@@ -140,6 +164,7 @@ pub fn decode_entry(bytes: Bytes) -> Result<Entry, FormatError> {
     input.end("an entry")?;
     Ok(Entry {
         repo,
+        host,
         seq,
         step,
         time,
@@ -183,6 +208,7 @@ fn encode_edit(
         EntryEdit::LfsLock { .. } => edit::LFS_LOCK,
         EntryEdit::Workspace { .. } => edit::WORKSPACE,
         EntryEdit::Transaction { .. } => edit::TRANSACTION,
+        EntryEdit::Reality(_) => edit::REALITY,
         _ => return Err(FormatError::Unwritable("this kind of edit")),
     };
     out.number(number);
@@ -252,6 +278,7 @@ fn encode_edit(
             }
             Ok(())
         }
+        EntryEdit::Reality(edit) => realities::encode_edit(out, edit, format),
         _ => Err(FormatError::Unwritable("this kind of edit")),
     })
 }
@@ -334,6 +361,9 @@ fn decode_edit(input: &mut Decoder, format: ObjectFormat) -> Result<EntryEdit, F
                 before: transaction()?,
                 after: transaction()?,
             }
+        }
+        (edit::REALITY, edit::VERSION) => {
+            EntryEdit::Reality(realities::decode_edit(&mut content, format)?)
         }
         _ => {
             return Err(FormatError::Unknown {
@@ -444,6 +474,10 @@ const CAUSES: &[(u8, CauseKind)] = &[
     (17, CauseKind::Workspace),
     (18, CauseKind::Stash),
     (19, CauseKind::Transaction),
+    (20, CauseKind::RealityCreated),
+    (21, CauseKind::RealityPromoted),
+    (22, CauseKind::RealityDiscarded),
+    (23, CauseKind::RealityResults),
 ];
 
 fn cause_number(kind: CauseKind) -> Result<u8, FormatError> {
@@ -481,6 +515,7 @@ fn format_in(entry: &Entry) -> ObjectFormat {
             let transaction = before.as_ref().or(after.as_ref())?;
             Some(transaction.tree.kind())
         }
+        EntryEdit::Reality(edit) => realities::format_in(edit),
         _ => None,
     };
     let of_id = |id: &ObjectId| id.kind();

@@ -9,6 +9,7 @@ mod codec;
 mod entry;
 mod lfs;
 mod lists;
+mod realities;
 mod record;
 mod refs;
 mod transactions;
@@ -16,6 +17,7 @@ mod workspaces;
 
 pub(crate) use checkpoint::{Checkpoint, decode_checkpoint, encode_checkpoint};
 pub use codec::{Decoder, Encoder, FormatError};
+pub(crate) use entry::keeper;
 pub(crate) use entry::without_objects;
 pub use entry::{decode_entry, encode_entry, named_repository};
 pub use lists::{decode_lists, encode_lists};

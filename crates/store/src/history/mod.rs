@@ -4,6 +4,8 @@
 //! The files `govc/history-*` are only ever appended to; the checkpoint says how far they count,
 //! and where the tables are.
 
+pub(crate) mod realities;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -68,7 +70,11 @@ fn frame(out: &mut Vec<u8>, kind: u8, content: &[u8]) {
     out.extend_from_slice(content);
 }
 
+/// Applies an entry to the refs of its repository; those of realities are kept elsewhere.
 pub(crate) fn apply(refs: &mut Refs, entry: &Entry) {
+    if entry.host.is_some() {
+        return;
+    }
     for edit in &entry.edits {
         if let EntryEdit::Ref { name, after, .. } = edit {
             refs.set(name.clone(), after.clone());
@@ -98,7 +104,8 @@ pub(crate) fn append(
     entries: &[Arc<Entry>],
 ) -> io::Result<HistoryIndex> {
     let mut index = index.clone();
-    if entries.iter().all(|entry| entry.step > 0) {
+    let is_of_history = |entry: &&Arc<Entry>| entry.step == 0 && entry.host.is_none();
+    if !entries.iter().any(|entry| is_of_history(&entry)) {
         return Ok(index);
     }
     let last = index.files.last().copied();
@@ -119,7 +126,7 @@ pub(crate) fn append(
         at
     };
     let bad = |error: FormatError| io::Error::new(io::ErrorKind::InvalidData, error);
-    for entry in entries.iter().filter(|entry| entry.step == 0) {
+    for entry in entries.iter().filter(is_of_history) {
         if index.points.is_empty() || index.since_table >= ENTRIES_PER_TABLE as u64 {
             let mut table = Encoder::default();
             format::encode_refs(&mut table, refs, format).map_err(bad)?;

@@ -16,6 +16,7 @@ use govc_git::{ObjectFormat, ObjectId};
 
 use super::{Projected, id_of, next_number, packs_in};
 use crate::disk::{self, Disk, FileKind, Open};
+use crate::holdings::REALITY_REFS;
 use crate::objects::{Objects, open_pack, pack_path};
 use crate::projection::OnDisk;
 use crate::repo::{Repo, RepoState};
@@ -103,6 +104,12 @@ impl Store {
             ));
         } else {
             let found = there.refs(format);
+            // Those of realities are shown there, and are not this repository's.
+            let is_own =
+                |name: &[u8]| !name.starts_with(REALITY_REFS) || projected.refs.get(name).is_some();
+            let own = found.iter().filter(|(name, _)| is_own(name.as_bytes()));
+            let found =
+                Refs::from_entries(own.map(|(name, target)| (name.clone(), target.clone())));
             notes.extend(there.broken.iter().map(|what| {
                 format!(
                     "in {} \"{what}\" is no ref, and is passed over",
@@ -130,6 +137,7 @@ impl Store {
                 let state = repo.state();
                 Arc::new(Entry {
                     repo: repo.key,
+                    host: None,
                     seq: next_number(&state, self.epoch),
                     step: 0,
                     time: self.options.clock.now().max(state.time),
@@ -283,6 +291,7 @@ impl Store {
         );
         let entry = Arc::new(Entry {
             repo: key,
+            host: None,
             seq: 0,
             step: 0,
             time: now,

@@ -5,11 +5,11 @@ use std::io;
 use std::sync::{Arc, PoisonError};
 
 use govc_engine::journal::{PackBytes, PackId, Packs, Shelf};
-use govc_engine::{Recovered, Refs, RepoKey, Usage};
+use govc_engine::{Recovered, RecoveredReality, Refs, RepoKey, Usage};
 
 use super::{Newest, next_number, snapshot_of};
 use crate::disk::Open;
-use crate::holdings::Holdings;
+use crate::holdings::{Holdings, SavedReality};
 use crate::objects::pack_path;
 use crate::repo::{Recent, Repo};
 use crate::store::Store;
@@ -46,12 +46,16 @@ impl Store {
     fn recovered(
         &self,
         repo: &Arc<Repo>,
-        (refs, holdings): (Refs, Holdings),
+        (refs, mut holdings): (Refs, Holdings),
     ) -> (Recovered, Option<io::Error>) {
+        let written = std::mem::take(&mut holdings.written).into_iter();
+        let realities = written.map(|(key, reality)| found_reality(key, reality, self.epoch));
+        let realities = realities.collect();
         let (snapshot, packs, unpacked, damage, next) = {
             let state = repo.state();
             let inline = |r: &Recent| {
-                let position = (r.entry.seq, r.entry.step);
+                // Those of its realities are its own to pack, too.
+                let position = r.at.0;
                 let objects = r.entry.objects.inline.clone();
                 objects.into_iter().map(move |object| (position, object))
             };
@@ -84,6 +88,7 @@ impl Store {
             commit_graph: graph.ok(),
             lists: Some(self.lists_to_read(repo)),
             unpacked,
+            realities,
             damage,
         };
         (found, failed)
@@ -143,7 +148,7 @@ impl Store {
         // Those that the checkpoint has are no longer among the recent ones.
         for recent in &recent {
             history::apply(&mut refs, &recent.entry);
-            holdings.apply(&recent.entry);
+            holdings.apply(&recent.entry, recent.epoch);
         }
         Ok((refs, holdings))
     }
@@ -237,5 +242,23 @@ impl Shelf for Store {
             _ => Err(error),
         })?;
         Ok(usage)
+    }
+}
+
+/// A reality that was written to, for the engine.
+fn found_reality(key: RepoKey, reality: SavedReality, epoch: u64) -> RecoveredReality {
+    let next = super::next_after(reality.seq, reality.epoch, epoch);
+    let holdings = *reality.holdings;
+    RecoveredReality {
+        key,
+        seq: reality.seq,
+        step: reality.step,
+        time: reality.time,
+        next,
+        overlay: reality.overlay.into_iter().collect(),
+        lfs: holdings.lfs,
+        workspaces: holdings.workspaces,
+        transactions: holdings.transactions,
+        realities: holdings.realities,
     }
 }

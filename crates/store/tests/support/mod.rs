@@ -98,6 +98,7 @@ impl Model {
         self.next += 1;
         Arc::new(Entry {
             repo: self.key,
+            host: None,
             seq,
             step: 0,
             time: Time(1_000_000 + seq as i64),

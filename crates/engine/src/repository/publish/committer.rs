@@ -182,7 +182,7 @@ impl Committer {
         let mut durable = Vec::new();
         if matches!(error, AppendError::Moved { .. } | AppendError::Unknown) {
             let seen = repository.is_made().then_some(current.seq);
-            match self.journal.entries(repository.key(), seen, usize::MAX) {
+            match repository.entries(seen, usize::MAX) {
                 Ok(entries) => durable = entries,
                 Err(error) => repository.mark_damaged(&format!("its log cannot be read: {error}")),
             }

@@ -37,7 +37,7 @@ impl Door {
     /// rehearsal.
     pub(super) fn decide(
         &mut self,
-        repo: RepoKey,
+        (repo, host): (RepoKey, Option<RepoKey>),
         pool: &Arc<Pool>,
         proposal: &mut dyn Proposal,
         clock: Time,
@@ -72,6 +72,7 @@ impl Door {
         };
         let entry = Entry {
             repo,
+            host,
             seq,
             step,
             time,
@@ -143,6 +144,7 @@ impl Door {
                         decided.push(EntryEdit::Transaction { id, before, after });
                     }
                 }
+                Edit::Reality(edit) => decided.push(EntryEdit::Reality(edit)),
                 Edit::Repository(after) => {
                     let before = (!to_be_made).then(|| Box::new((*self.pending.record).clone()));
                     if before.as_ref() != Some(&after) {

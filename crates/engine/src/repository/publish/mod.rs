@@ -123,6 +123,12 @@ pub enum PublishError {
     /// The repository is deleted.
     #[error("the repository was deleted")]
     Deleted,
+    /// It is a reality that was promoted: it can only be read.
+    #[error("the reality was promoted, and is closed")]
+    Closed,
+    /// It is a reality that was discarded.
+    #[error("the reality was discarded")]
+    Discarded,
     /// What is on disk of the repository is damaged: nothing is written over it.
     #[error("the repository is damaged: {0}")]
     Damaged(Arc<str>),

@@ -193,8 +193,8 @@ impl Turns {
         let mut entries = false;
         for mut waiting in waiting {
             waiting.tries += 1;
-            let outcome = match repository.damage() {
-                Some(why) => Err(PublishError::Damaged(why)),
+            let outcome = match repository.is_closed() {
+                Some(closed) => Err(closed),
                 None => decide(&mut door, repository, &mut waiting, now),
             };
             entries |= !waiting.rehearsal && matches!(outcome, Ok(Some(_)));
@@ -240,7 +240,7 @@ fn decide(
     } = waiting;
     let attempt = AssertUnwindSafe(|| {
         door.decide(
-            repository.key(),
+            (repository.key(), repository.host()),
             repository.pool(),
             &mut **proposal,
             now,
