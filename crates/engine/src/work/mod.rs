@@ -7,6 +7,7 @@ pub mod diff;
 pub mod filter;
 pub mod hidden;
 pub mod log;
+pub mod merge;
 pub mod objects;
 pub mod receive;
 pub mod refs;

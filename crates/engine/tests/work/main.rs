@@ -6,6 +6,7 @@ mod commits;
 mod diffs;
 mod git_repo;
 mod logs;
+mod merges;
 mod revisions;
 mod stories;
 mod trees;

@@ -52,17 +52,29 @@ impl Graph {
     /// The best common ancestors, as `git merge-base --all`: those that no other common ancestor
     /// descends from; newest first.
     pub fn merge_bases(&self, a: CommitNumber, b: CommitNumber) -> Vec<CommitNumber> {
-        if a == b {
-            return vec![a];
+        self.merge_bases_of(&[a], &[b])
+    }
+
+    /// As [`Graph::merge_bases`], of two commits that are not here: all that is known of each is
+    /// what it comes from.
+    pub fn merge_bases_of(&self, a: &[CommitNumber], b: &[CommitNumber]) -> Vec<CommitNumber> {
+        if let ([a], [b]) = (a, b)
+            && a == b
+        {
+            return vec![*a];
         }
         let mut marks = self.take_marks();
         let mut queue = ByGeneration::new(self);
         // How many in the queue can still lead to a base.
-        let mut fresh = 2usize;
-        marks.add(a.0, FROM_A | QUEUED);
-        marks.add(b.0, FROM_B | QUEUED);
-        queue.push(a.0);
-        queue.push(b.0);
+        let mut fresh = 0usize;
+        for (commits, from) in [(a, FROM_A), (b, FROM_B)] {
+            for commit in commits {
+                if marks.add(commit.0, from | QUEUED) & QUEUED == 0 {
+                    queue.push(commit.0);
+                    fresh += 1;
+                }
+            }
+        }
         let mut bases = Vec::new();
         while fresh > 0 {
             let Some(n) = queue.pop() else { break };

@@ -9,6 +9,7 @@ mod keep;
 mod raw_tree;
 mod write;
 
+use govc_git::object::tree::MODE_TREE;
 use govc_git::object_id::Collision;
 use govc_git::{ObjectFormat, ObjectId, ObjectKind, oid};
 use smallvec::SmallVec;
@@ -182,6 +183,44 @@ impl TreeEditor {
         };
         let mode = mode(there);
         self.folders[folder].set(name, Some(Entry { mode, id }), there.is_none());
+        self.mark_dirty(folder);
+        Ok(())
+    }
+
+    /// Puts the tree `id` at `path`, with the folders that it needs; what was a folder there is
+    /// replaced as a whole.
+    ///
+    /// # Errors
+    /// [`TreeEditError::Conflict`] when there is a file, or one where a folder is needed.
+    pub fn put_folder(
+        &mut self,
+        pool: &Pool,
+        path: &[u8],
+        id: ObjectId,
+    ) -> Result<(), TreeEditError> {
+        let (folder_path, name) = split(path);
+        let folder = self.make_folders(pool, folder_path, path)?;
+        let child = self.folders[folder].child(name, self.format)?;
+        let is_new = match child {
+            Child::Nothing => true,
+            Child::Tree(_) => false,
+            Child::Loaded(child) => {
+                self.folders[folder].children.remove(name);
+                self.cut_off(child);
+                false
+            }
+            Child::File(_) => {
+                return Err(TreeEditError::Conflict {
+                    path: path.into(),
+                    with: path.into(),
+                });
+            }
+        };
+        let entry = Entry {
+            mode: MODE_TREE,
+            id,
+        };
+        self.folders[folder].set(name, Some(entry), is_new);
         self.mark_dirty(folder);
         Ok(())
     }

@@ -18,7 +18,7 @@ use hashbrown::HashMap;
 
 use crate::pool::{Pool, PoolError};
 
-pub use directories::{DirectoryRelevance, MergeGuide, SourceRelevance};
+pub use directories::{DirectoryCounts, DirectoryRelevance, MergeGuide, SourceRelevance};
 pub use similarity::{BIG_FILE_BYTES, Spans, is_binary};
 
 use directories::Directories;
