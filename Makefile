@@ -5,8 +5,9 @@ SEEDS ?= 10000
 KILLS ?= 300
 PORT  ?= 8080
 MINUTES ?= 1
+COUNT ?= 400
 
-.PHONY: help run test lint bench sim torture fuzz fmt
+.PHONY: help run test lint bench merges sim torture fuzz fmt
 
 help:            ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -27,6 +28,9 @@ bench:           ## the table of ratios beside git, in one run
 		|| echo "apache2 is not here: pushes are measured without their peer"
 	$(CARGO) build --release --workspace --bins
 	$(CARGO) run --release -p govc-bench
+
+merges:          ## the merges of a real repository again, held against git: REPO=/path/to/repo.git COUNT=400
+	GOVC_BENCH_REPO=$(REPO) GOVC_BENCH_MERGES=$(COUNT) $(CARGO) run --release -p govc-bench merge
 
 sim:             ## power loss on the simulated disk: SEEDS=10000, or SEED=4711 for one
 	GOVC_SIM_SEEDS=$(SEEDS) GOVC_SIM_SEED=$(SEED) $(CARGO) test --workspace --test sim -- --nocapture

@@ -1,7 +1,7 @@
 //! Measures govc beside git in the same run, and prints a table of ratios.
 //!
 //! `govc-bench [SECTION…]`: `commits`, `push`, `fetch`, `whole`, `clone`, `ls-remote`, `compaction`,
-//! `million`; all
+//! `million`, and with GOVC_BENCH_REPO `merge` (the newest GOVC_BENCH_MERGES of its merges again, held against git); all
 //! of them without names.
 //! GOVC_BENCH_REPO names a bare repository, of which what HEAD reaches is used for `push`, `fetch`
 //! and `whole`, and all of it for `clone`; without it one that is like a real one is made. GOVC_BENCH_SCALE divides all counts,
@@ -13,13 +13,14 @@ mod commits;
 mod compaction;
 mod fetch;
 mod fixture;
+mod merge;
 mod million;
 mod push;
 mod server;
 mod table;
 mod usage;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -61,6 +62,13 @@ fn main() {
     }
     if wants("compaction") {
         compaction::run(dir, scale, &mut table);
+    }
+    if let Some(repository) = std::env::var_os("GOVC_BENCH_REPO")
+        && wants("merge")
+    {
+        let count = std::env::var("GOVC_BENCH_MERGES").ok();
+        let count = count.and_then(|count| count.parse().ok()).unwrap_or(400);
+        merge::run(dir, Path::new(&repository), count, &mut table);
     }
     if wants("million") {
         million::run(dir, 1_000_000 / scale, &mut table);
