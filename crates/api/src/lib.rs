@@ -15,6 +15,7 @@ pub mod repos;
 pub mod rfc3339;
 pub mod text;
 pub mod time_travel;
+pub mod workspaces;
 
 use govc_git::ObjectId;
 use serde::{Deserialize, Deserializer};

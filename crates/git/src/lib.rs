@@ -2,6 +2,7 @@
 
 pub mod bundle;
 pub mod config;
+pub mod eol;
 pub mod ignore;
 pub mod message;
 pub mod object;

@@ -192,6 +192,8 @@ section! {
         repository_objects: u64,
         /// Default of the quota `refs`; 0: none.
         repository_refs: u64,
+        /// Workspaces of one repository; 0: no limit.
+        workspaces: u64,
         /// Repositories on the server; 0: no limit.
         repositories: usize,
         /// Answers kept for requests that come again.

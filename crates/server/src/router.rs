@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{any, get, post};
+use axum::routing::{any, delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
@@ -13,7 +13,7 @@ use crate::git_lfs;
 use crate::http::{caller, idempotency, layers};
 use crate::routes::{
     branches, bundle, commits, compare, diff, events, files, health, history, pages, refs, repos,
-    tags, time_travel,
+    tags, time_travel, workspaces,
 };
 
 /// The whole service: routes, and what every request passes through.
@@ -55,7 +55,27 @@ fn api(app: &App) -> Router<App> {
         .route("/api/v1/repos/{repo}/tree/", get(files::tree))
         .route("/api/v1/repos/{repo}/tree/{*path}", get(files::tree))
         .route("/api/v1/repos/{repo}/diff", get(diff::show))
+        .route("/api/v1/repos/{repo}/add", post(workspaces::add))
+        .route("/api/v1/repos/{repo}/write", post(workspaces::write))
+        .route(
+            "/api/v1/repos/{repo}/remove/{*path}",
+            delete(workspaces::remove_file),
+        )
+        .route("/api/v1/repos/{repo}/move", post(workspaces::move_file))
+        .route("/api/v1/repos/{repo}/status", get(workspaces::status))
+        // Workspaces
+        .route(
+            "/api/v1/repos/{repo}/workspaces",
+            get(workspaces::list).post(workspaces::create),
+        )
+        .route(
+            "/api/v1/repos/{repo}/workspaces/{name}",
+            delete(workspaces::remove),
+        )
+        .route("/api/v1/repos/{repo}/checkout", post(workspaces::checkout))
+        .route("/api/v1/repos/{repo}/reset", post(workspaces::reset))
         // Commits
+        .route("/api/v1/repos/{repo}/commit", post(workspaces::commit))
         .route("/api/v1/repos/{repo}/commits", post(commits::create))
         .route("/api/v1/repos/{repo}/commits/{*rev}", get(commits::show))
         .route("/api/v1/repos/{repo}/log", get(commits::list))

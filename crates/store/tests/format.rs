@@ -195,18 +195,22 @@ fn workspace(format: ObjectFormat) -> impl Strategy<Value = Workspace> {
         id(format),
         prop::collection::vec(unmerged, 0..3),
         prop::option::of(operation(format)),
+        prop::collection::vec(id(format), 0..3),
         any::<[i64; 2]>(),
     )
         .prop_map(
-            |(branch, base, index, files, unmerged, operation, [created, used])| Workspace {
-                branch,
-                base,
-                index,
-                files,
-                unmerged: unmerged.into(),
-                operation: operation.map(Arc::new),
-                created_at: Time(created),
-                used_at: Time(used),
+            |(branch, base, index, files, unmerged, operation, stashes, [created, used])| {
+                Workspace {
+                    branch,
+                    base,
+                    index,
+                    files,
+                    unmerged: unmerged.into(),
+                    operation: operation.map(Arc::new),
+                    stashes: stashes.into(),
+                    created_at: Time(created),
+                    used_at: Time(used),
+                }
             },
         )
 }

@@ -35,6 +35,8 @@ pub struct Workspace {
     pub unmerged: Arc<[Unmerged]>,
     /// A merge, cherry-pick, revert or rebase that is not finished.
     pub operation: Option<Arc<Operation>>,
+    /// The stashes that were made in it and are still there, oldest first.
+    pub stashes: Arc<[ObjectId]>,
     /// When it was made.
     pub created_at: Time,
     /// When it was last changed.
@@ -112,6 +114,7 @@ impl Workspace {
             files: tree,
             unmerged: Arc::default(),
             operation: None,
+            stashes: Arc::default(),
             created_at: now,
             used_at: now,
         }

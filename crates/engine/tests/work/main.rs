@@ -10,3 +10,4 @@ mod merges;
 mod revisions;
 mod stories;
 mod trees;
+mod workspaces;

@@ -4,6 +4,7 @@
 //! Patterns come from strangers and are matched against every path of a history, so matching is
 //! in time proportional to pattern times path, whatever the pattern.
 
+pub mod attributes;
 mod glob;
 
 use glob::Glob;

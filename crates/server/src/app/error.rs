@@ -233,6 +233,30 @@ pub enum AppError {
         /// The setting that has the figure.
         setting: &'static str,
     },
+    /// The name of a workspace is taken.
+    #[error("there is a workspace {name:?} already")]
+    WorkspaceExists {
+        /// The name.
+        name: String,
+    },
+    /// Uncommitted changes would be lost.
+    #[error("uncommitted changes would be lost in {} files", paths.len())]
+    WorkspaceDirty {
+        /// Where.
+        paths: Vec<String>,
+    },
+    /// Conflicts are not solved, or changes conflict.
+    #[error("there are conflicts in {} files", paths.len())]
+    Unmerged {
+        /// Where.
+        paths: Vec<String>,
+    },
+    /// An operation has to be finished first.
+    #[error("a {operation} is in progress: continue or abort it first")]
+    InProgress {
+        /// Which.
+        operation: &'static str,
+    },
     /// There is no such workspace, transaction or reality.
     #[error("there is no {what} {name:?} in this repository")]
     ScopeNotFound {

@@ -17,8 +17,10 @@ pub mod refs;
 pub mod repos;
 pub mod residence;
 pub mod scope;
+pub mod stashes;
 pub mod state;
 pub mod time_travel;
+pub mod workspaces;
 
 use std::net::SocketAddr;
 use std::num::NonZero;

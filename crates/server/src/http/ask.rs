@@ -183,6 +183,21 @@ impl Ask {
         self.terms_in(scope)
     }
 
+    /// As [`Ask::reading_now`], for what reads a workspace; its name too, `default` where none is
+    /// given.
+    ///
+    /// # Errors
+    /// As [`Ask::reading_now`].
+    pub fn reading_in_workspace(&mut self) -> Result<(Reading, Arc<str>), AppError> {
+        let (scope, name) = Scope::take_workspace(&mut self.query)?;
+        let reading = Reading {
+            at: None,
+            min_seq: self.min_seq()?,
+            scope,
+        };
+        Ok((reading, name))
+    }
+
     /// As [`Ask::terms`], for what works in a workspace; its name too, `default` where none is
     /// given.
     ///

@@ -199,6 +199,24 @@ pub fn problem(error: &AppError) -> Problem {
         AppError::Quota { limit, setting, .. } => new(422, "QUOTA_EXCEEDED", "Over the quota")
             .with("limit", *limit)
             .with("setting", *setting),
+        AppError::WorkspaceExists { name } => {
+            new(409, "WORKSPACE_EXISTS", "The name is taken").with("workspace", name.as_str())
+        }
+        AppError::WorkspaceDirty { paths } => {
+            new(409, "WORKSPACE_DIRTY", "Uncommitted changes would be lost")
+                .with("paths", paths.clone())
+        }
+        AppError::Unmerged { paths } => {
+            let conflicts = paths.iter().map(|path| serde_json::json!({ "path": path }));
+            new(409, "MERGE_CONFLICT", "There are conflicts")
+                .with("conflicts", conflicts.collect::<Vec<Value>>())
+        }
+        AppError::InProgress { operation } => new(
+            409,
+            "OPERATION_IN_PROGRESS",
+            "Something is to be finished first",
+        )
+        .with("operation", *operation),
         AppError::ScopeNotFound { what, name } => {
             let code = match *what {
                 "workspace" => "WORKSPACE_NOT_FOUND",

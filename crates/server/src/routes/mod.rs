@@ -14,3 +14,4 @@ pub mod refs;
 pub mod repos;
 pub mod tags;
 pub mod time_travel;
+pub mod workspaces;

@@ -15,3 +15,4 @@ mod manners;
 mod refs;
 mod repos;
 mod time_travel;
+mod workspaces;

@@ -24,7 +24,7 @@ const OPERATIONS: &[(u8, OperationKind)] = &[
 ];
 
 /// One workspace: flags, branch and base where it has them, index, files, times, unmerged paths
-/// with their stages, the operation in progress.
+/// with their stages, stashes, the operation in progress.
 pub(super) fn encode_workspace(
     out: &mut Encoder,
     workspace: &Workspace,
@@ -55,6 +55,10 @@ pub(super) fn encode_workspace(
             out.number(u64::from(*mode));
             out.id(id, format)?;
         }
+    }
+    out.number(workspace.stashes.len() as u64);
+    for id in workspace.stashes.iter() {
+        out.id(id, format)?;
     }
     if let Some(operation) = &workspace.operation {
         out.nested(|out| encode_operation(out, operation, format))?;
@@ -100,6 +104,9 @@ pub(super) fn decode_workspace(
         }
         unmerged.push(Unmerged { path, stages });
     }
+    let count = input.count(format.len_in_bytes(), WHAT)?;
+    let stashes: Result<Vec<ObjectId>, FormatError> =
+        (0..count).map(|_| input.id(format)).collect();
     let operation = match flags & HAS_OPERATION {
         0 => None,
         _ => Some(Arc::new(decode_operation(
@@ -115,6 +122,7 @@ pub(super) fn decode_workspace(
         files,
         unmerged: unmerged.into(),
         operation,
+        stashes: stashes?.into(),
         created_at,
         used_at,
     })

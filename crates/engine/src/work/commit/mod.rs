@@ -27,7 +27,7 @@ pub use error::CommitError;
 use made::count_changed;
 pub use made::{CommitMade, Receipt};
 pub use request::{CommitRequest, Start};
-use special::check_special_file;
+pub(in crate::work) use special::check_special_file;
 use steps::Step;
 
 /// A commit onto whatever the branch is when its turn comes.

@@ -12,7 +12,7 @@ use crate::work::tree_editor::Placed;
 
 /// Refuses what a push would be refused for: a `.gitmodules` that is a symbolic link, or names
 /// submodules that would leave the working tree or run something.
-pub(super) fn check_special_file(
+pub(in crate::work) fn check_special_file(
     pool: &Pool,
     file: &Placed,
     new: &[NewObject],

@@ -54,8 +54,8 @@ impl OpenWorkspace {
     ) -> Option<Arc<Workspace>> {
         let is_default = *self.name == *DEFAULT_WORKSPACE;
         let is_on_head = after.branch.as_ref() == snapshot.refs.head_branch();
-        (!(is_default && is_on_head && after.branch.is_some() && after.is_clean(tree)))
-            .then(|| Arc::new(after))
+        let is_plain = after.stashes.is_empty() && after.is_clean(tree);
+        (!(is_default && is_on_head && after.branch.is_some() && is_plain)).then(|| Arc::new(after))
     }
 }
 

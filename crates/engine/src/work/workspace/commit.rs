@@ -1,0 +1,288 @@
+//! Commits of what is staged.
+
+use bytes::Bytes;
+use govc_git::object::commit::NewCommit;
+use govc_git::object::{CommitRef, Signature};
+use govc_git::object_id::hash_object;
+use govc_git::xdiff::Labels;
+use govc_git::{ObjectId, ObjectKind, message};
+
+use super::draft::{Changed, edit_tree, once};
+use super::three_way::three_way;
+use super::{OpenWorkspace, WorkspaceError};
+use crate::pool::Pool;
+use crate::work::diff::{TreeFilter, changed_files};
+use crate::work::tree;
+use crate::{NewObject, ObjectBody, OperationKind};
+
+/// What a commit of a workspace is to be.
+#[derive(Debug, Clone)]
+pub struct StagedCommit {
+    /// The message as it was given; `None` keeps that of the commit that is amended, or the one
+    /// that the operation in progress has ready.
+    pub message: Option<Vec<u8>>,
+    /// Take the place of the last commit.
+    pub amend: bool,
+    /// Make a commit even when its tree is its parent's.
+    pub allow_empty: bool,
+    /// Who wrote the change; `None` keeps the author of the commit that is amended.
+    pub author: Option<Signature>,
+    /// Who commits.
+    pub committer: Signature,
+}
+
+/// A commit of a workspace that was made.
+#[derive(Debug, Clone)]
+pub struct StagedCommitMade {
+    /// The workspace after it, and the objects that it brings.
+    pub changed: Changed,
+    /// Its id.
+    pub id: ObjectId,
+    /// Its bytes.
+    pub data: Bytes,
+    /// How many files differ from the first parent's.
+    pub files_changed: u64,
+}
+
+impl OpenWorkspace {
+    /// The commit of what is staged.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::Unmerged`], [`WorkspaceError::NothingToCommit`],
+    /// [`WorkspaceError::MessageEmpty`], [`WorkspaceError::Unborn`] where there is nothing to
+    /// amend.
+    pub fn commit(
+        &self,
+        pool: &Pool,
+        new: &StagedCommit,
+    ) -> Result<StagedCommitMade, WorkspaceError> {
+        self.check_merged()?;
+        let operation = self.now.operation.as_deref();
+        let amended = match (new.amend, self.now.base) {
+            (false, _) => None,
+            (true, Some(base)) => Some(pool.get_kind(&base, ObjectKind::Commit)?),
+            (true, None) => return Err(self.unborn()),
+        };
+        if let (true, Some(operation)) = (new.amend, operation) {
+            let operation = operation.kind.name();
+            return Err(WorkspaceError::InProgress { operation });
+        }
+        let format = pool.format();
+        let amended = match &amended {
+            Some(data) => {
+                let parsed = CommitRef::parse(data, format);
+                let id = self.now.base.unwrap_or(format.null());
+                Some(parsed.map_err(|error| tree::damaged(id, &error))?)
+            }
+            None => None,
+        };
+        let mut parents: Vec<ObjectId> = match &amended {
+            Some(commit) => commit.parents.to_vec(),
+            None => self.now.base.into_iter().collect(),
+        };
+        if let Some(merge) = operation.filter(|op| op.kind == OperationKind::Merge) {
+            parents.push(merge.commit);
+        }
+        let message = match (&new.message, &amended, operation) {
+            (Some(given), ..) => message::clean(given),
+            (None, Some(commit), _) => commit.message.to_vec(),
+            (None, None, Some(operation)) => operation.message.to_vec(),
+            (None, None, None) => Vec::new(),
+        };
+        if message.is_empty() {
+            return Err(WorkspaceError::MessageEmpty);
+        }
+        let parent_tree = super::state::tree_or_empty(pool, parents.first().copied())?;
+        if self.now.index == parent_tree && parents.len() < 2 && !new.allow_empty {
+            return Err(WorkspaceError::NothingToCommit);
+        }
+        let kept = amended.as_ref().map(|commit| commit.author.to_owned());
+        let author = new.author.clone().or(kept).unwrap_or(new.committer.clone());
+        let data = NewCommit {
+            tree: self.now.index,
+            parents: &parents,
+            author: &author,
+            committer: &new.committer,
+            encoding: None,
+            message: &message,
+        }
+        .encode();
+        let mut made = self.record(pool, parents.first().copied(), data)?;
+        made.changed.after.operation = None;
+        Ok(made)
+    }
+
+    /// What is staged, put onto the newest head of the branch as one commit. What is not staged
+    /// moves along.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::Conflict`] where that cannot be; [`WorkspaceError::Dirty`] where changes
+    /// that are not staged are in the way; those of [`OpenWorkspace::commit`].
+    pub fn commit_onto_head(
+        &self,
+        pool: &Pool,
+        new: &StagedCommit,
+    ) -> Result<StagedCommitMade, WorkspaceError> {
+        self.check_merged()?;
+        if let Some(operation) = &self.now.operation {
+            let operation = operation.kind.name();
+            return Err(WorkspaceError::InProgress { operation });
+        }
+        if self.now.index == self.base_tree && !new.allow_empty {
+            return Err(WorkspaceError::NothingToCommit);
+        }
+        let head_tree = super::state::tree_or_empty(pool, self.head)?;
+        let labels = Labels {
+            ours: b"head",
+            theirs: b"staged",
+            ..Labels::default()
+        };
+        let trees = [&self.base_tree, &head_tree, &self.now.index];
+        let merged = three_way(pool, trees, labels)?;
+        if !merged.unmerged.is_empty() {
+            let paths = merged.unmerged.iter().map(|path| path.path.to_vec());
+            return Err(WorkspaceError::Conflict {
+                paths: paths.collect(),
+            });
+        }
+        let mut objects = merged.objects;
+        let index = edit_tree(pool, &head_tree, &merged.edits, &mut objects)?;
+        // What is in the files and not in the index moves along where others have not been.
+        let files_changed = merged.edits.len() as u64;
+        let mut in_files = merged.edits;
+        let mut lost = Vec::new();
+        let all = TreeFilter::default();
+        for change in changed_files(pool, Some(&self.now.index), Some(&self.now.files), &all)? {
+            let at_head = tree::lookup(pool, &head_tree, &change.path)?;
+            let at_base = tree::lookup(pool, &self.base_tree, &change.path)?;
+            if at_head != at_base {
+                lost.push(change.path);
+                continue;
+            }
+            in_files.push(super::TreeEdit::to(&change.path, change.new));
+        }
+        if !lost.is_empty() {
+            return Err(WorkspaceError::Dirty { paths: lost });
+        }
+        let files = edit_tree(pool, &head_tree, &in_files, &mut objects)?;
+        let message = message::clean(new.message.as_deref().unwrap_or_default());
+        if message.is_empty() {
+            return Err(WorkspaceError::MessageEmpty);
+        }
+        let parents: Vec<ObjectId> = self.head.into_iter().collect();
+        let data = NewCommit {
+            tree: index,
+            parents: &parents,
+            author: new.author.as_ref().unwrap_or(&new.committer),
+            committer: &new.committer,
+            encoding: None,
+            message: &message,
+        }
+        .encode();
+        let id = hash_object(pool.format(), ObjectKind::Commit, &data)?;
+        let data = Bytes::from(data);
+        objects.push(NewObject {
+            id,
+            kind: ObjectKind::Commit,
+            body: ObjectBody::Whole(data.clone()),
+        });
+        let mut after = self.now.clone();
+        (after.base, after.index, after.files) = (Some(id), index, files);
+        Ok(StagedCommitMade {
+            changed: Changed {
+                objects: once(objects),
+                ..Changed::to(after)
+            },
+            id,
+            data,
+            files_changed,
+        })
+    }
+
+    /// The workspace after the commit `data` of its index became its base. What the commit
+    /// introduces was brought by staging: it is listed.
+    pub(super) fn record(
+        &self,
+        pool: &Pool,
+        parent: Option<ObjectId>,
+        data: Vec<u8>,
+    ) -> Result<StagedCommitMade, WorkspaceError> {
+        let format = pool.format();
+        let id = hash_object(format, ObjectKind::Commit, &data)?;
+        let data = Bytes::from(data);
+        let parent_tree = super::state::tree_or_empty(pool, parent)?;
+        let index = self.now.index;
+        let changes = changed_files(
+            pool,
+            Some(&parent_tree),
+            Some(&index),
+            &TreeFilter::default(),
+        )?;
+        let mut objects = introduced(pool, &parent_tree, &index)?;
+        if index == ObjectId::empty_tree(format) && pool.find(&index)?.is_none() {
+            objects.push(NewObject {
+                id: index,
+                kind: ObjectKind::Tree,
+                body: ObjectBody::Whole(Bytes::new()),
+            });
+        }
+        objects.push(NewObject {
+            id,
+            kind: ObjectKind::Commit,
+            body: ObjectBody::Whole(data.clone()),
+        });
+        let mut after = self.now.clone();
+        after.base = Some(id);
+        Ok(StagedCommitMade {
+            changed: Changed {
+                objects: once(objects),
+                ..Changed::to(after)
+            },
+            id,
+            data,
+            files_changed: changes.len() as u64,
+        })
+    }
+
+    pub(super) fn unborn(&self) -> WorkspaceError {
+        let branch = self.now.branch.as_ref();
+        WorkspaceError::Unborn {
+            branch: branch.map_or_else(|| "HEAD".to_owned(), crate::RefName::to_text),
+        }
+    }
+}
+
+/// What the tree `new` has and `old` has not at the same path, as objects that are there.
+pub(super) fn introduced(
+    pool: &Pool,
+    old: &ObjectId,
+    new: &ObjectId,
+) -> Result<Vec<NewObject>, WorkspaceError> {
+    let changes = changed_files(pool, Some(old), Some(new), &TreeFilter::default())?;
+    let mut objects = Vec::new();
+    let mut push = |id: ObjectId, kind: ObjectKind| {
+        objects.push(NewObject {
+            id,
+            kind,
+            body: ObjectBody::Elsewhere,
+        });
+    };
+    let empty = ObjectId::empty_tree(pool.format());
+    let mut folders: hashbrown::HashSet<&[u8]> = hashbrown::HashSet::new();
+    for change in &changes {
+        if let Some(file) = change.new.filter(|file| file.mode != 0o160_000) {
+            push(file.id, ObjectKind::Blob);
+        }
+        let ends = memchr::memchr_iter(b'/', &change.path).map(|end| &change.path[..end]);
+        for folder in std::iter::once(&b""[..]).chain(ends) {
+            if !folders.insert(folder) {
+                continue;
+            }
+            let found = tree::lookup(pool, new, folder)?.filter(tree::Found::is_folder);
+            if let Some(found) = found.filter(|found| found.id != empty) {
+                push(found.id, ObjectKind::Tree);
+            }
+        }
+    }
+    Ok(objects)
+}

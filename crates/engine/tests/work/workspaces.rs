@@ -1,0 +1,459 @@
+//! A workspace beside git in a working copy: the same things are done in both, and both say the
+//! same of it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use govc_engine::pool::{Pool, PoolLimits};
+use govc_engine::work::View;
+use govc_engine::work::action::Content;
+use govc_engine::work::diff::{FileDiff, Status};
+use govc_engine::work::workspace::{
+    self, Changed, FileToWrite, OpenWorkspace, ResetMode, StagedCommit, WorkspaceError,
+};
+use govc_engine::{
+    DEFAULT_WORKSPACE, Lfs, RefName, Refs, RepoId, RepoKey, RepositoryRecord, Settings, Snapshot,
+    Storage, Target, Time, Transactions, Workspaces,
+};
+use govc_git::object::{GitTime, Signature};
+use govc_git::{ObjectFormat, ObjectId};
+use tempfile::TempDir;
+
+/// The next number of a sequence that a seed begins (Numerical Recipes' constants).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % sides
+    }
+
+    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+        from[self.roll(from.len())]
+    }
+}
+
+/// A repository with one workspace, and git's working copy.
+struct Both {
+    pool: Arc<Pool>,
+    snapshot: Snapshot,
+    dir: TempDir,
+    seconds: i64,
+    commits: Vec<ObjectId>,
+}
+
+impl Both {
+    fn new() -> Both {
+        let dir = tempfile::tempdir().unwrap();
+        let main = (RefName::head(), Target::Symbolic(RefName::branch("main")));
+        let record = RepositoryRecord {
+            id: RepoId::parse("x").unwrap(),
+            description: String::new(),
+            storage: Storage::Memory,
+            object_format: ObjectFormat::Sha1,
+            family: RepoKey([0; 16]),
+            forked_from: None,
+            created_at: Time(0),
+            deleted_at: None,
+            expires_at: None,
+            settings: Settings::default(),
+        };
+        let both = Both {
+            pool: Pool::new(ObjectFormat::Sha1, PoolLimits::default()),
+            snapshot: Snapshot {
+                record: Arc::new(record),
+                seq: 1,
+                step: 0,
+                time: Time(0),
+                refs: Refs::from_entries([main]),
+                lfs: Lfs::default(),
+                workspaces: Workspaces::default(),
+                transactions: Transactions::default(),
+            },
+            dir,
+            seconds: 1_700_000_000,
+            commits: Vec::new(),
+        };
+        both.git(&["init", "-q", "-b", "main", "."]);
+        both
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        let date = format!("{} +0100", self.seconds);
+        Command::new("git")
+            .args(args)
+            .current_dir(self.dir.path())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.dir.path().join(".git"))
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_AUTHOR_NAME", "Ada")
+            .env("GIT_AUTHOR_EMAIL", "ada@example.org")
+            .env("GIT_COMMITTER_NAME", "Ada")
+            .env("GIT_COMMITTER_EMAIL", "ada@example.org")
+            .env("GIT_AUTHOR_DATE", &date)
+            .env("GIT_COMMITTER_DATE", &date)
+            .env("LC_ALL", "C.UTF-8")
+            .output()
+            .unwrap()
+    }
+
+    fn git(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "git {args:?}: {error}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn tries(&self, args: &[&str]) -> bool {
+        self.run(args).status.success()
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.dir.path().join(path)
+    }
+
+    fn ada(&self) -> Signature {
+        let time = GitTime {
+            seconds: self.seconds,
+            offset_minutes: 60,
+            negative_zero: false,
+        };
+        Signature::new(b"Ada", b"ada@example.org", time).unwrap()
+    }
+
+    fn open(&self) -> OpenWorkspace {
+        workspace::open(&self.snapshot, &self.pool, DEFAULT_WORKSPACE, Time(0))
+            .unwrap()
+            .unwrap()
+    }
+
+    fn take(&mut self, changed: Changed) {
+        self.pool.insert(&changed.objects).unwrap();
+        let open = self.open();
+        let base = changed.after.base;
+        let tree = workspace::state::tree_or_empty(&self.pool, base).unwrap();
+        let stored = open.to_store(&self.snapshot, changed.after, &tree);
+        self.snapshot
+            .workspaces
+            .set(&DEFAULT_WORKSPACE.into(), stored);
+    }
+
+    fn move_branch(&mut self, to: ObjectId) {
+        if let Some(branch) = self.open().now.branch {
+            self.snapshot.refs.set(branch, Target::At(to));
+        }
+    }
+
+    /// Writes a file in both; nothing where a disk could not take it.
+    fn write(&mut self, path: &str, content: &str, stage: bool) {
+        let open = self.open();
+        let file = FileToWrite {
+            path: path.into(),
+            content: Some(Content::Bytes(content.to_owned().into())),
+            mode: None,
+            force: false,
+        };
+        let view = View::of_refs(self.pool.clone(), self.snapshot.refs.clone(), 1, Time(0));
+        let on_disk = self.path(path);
+        let is_blocked = on_disk.is_dir() || has_file_above(self.dir.path(), path);
+        match open.write(&self.pool, &view, &[file], stage) {
+            Ok(changed) => {
+                assert!(!is_blocked, "{path}");
+                std::fs::create_dir_all(on_disk.parent().unwrap()).unwrap();
+                std::fs::write(&on_disk, content).unwrap();
+                if stage {
+                    self.git(&["add", "--", path]);
+                }
+                self.take(changed);
+            }
+            Err(WorkspaceError::PathConflict { .. }) => assert!(is_blocked, "{path}"),
+            Err(WorkspaceError::Ignored { .. }) => {
+                assert!(self.tries(&["check-ignore", "-q", "--", path]), "{path}");
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    fn add_as_it_is(&mut self, path: &str) {
+        let file = FileToWrite {
+            path: path.into(),
+            content: None,
+            mode: None,
+            force: false,
+        };
+        let view = View::of_refs(self.pool.clone(), self.snapshot.refs.clone(), 1, Time(0));
+        let done = self.open().write(&self.pool, &view, &[file], true);
+        let by_git = self.run(&["add", "--", path]);
+        let said = String::from_utf8_lossy(&by_git.stderr).into_owned();
+        match done {
+            Ok(changed) => {
+                assert!(by_git.status.success(), "add {path}: {said}");
+                self.take(changed);
+            }
+            // A folder without files is something to git, which does nothing with it.
+            Err(WorkspaceError::PathNotFound { .. }) if self.path(path).is_dir() => {}
+            Err(error) => assert!(!by_git.status.success(), "add {path}: {error}"),
+        }
+    }
+
+    fn remove(&mut self, path: &str) {
+        let done = self.open().remove(&self.pool, path.as_bytes(), false);
+        let by_git = self.run(&["rm", "-q", "-r", "--", path]);
+        let said = String::from_utf8_lossy(&by_git.stderr).into_owned();
+        match done {
+            Ok(changed) => {
+                assert!(by_git.status.success(), "rm {path}: {said}");
+                self.take(changed);
+            }
+            Err(error) => assert!(!by_git.status.success(), "rm {path}: {error}"),
+        }
+    }
+
+    fn rename(&mut self, from: &str, to: &str) {
+        if self.path(to).is_dir() || has_file_above(self.dir.path(), to) {
+            return;
+        }
+        let done = self
+            .open()
+            .rename(&self.pool, from.as_bytes(), to.as_bytes(), false);
+        let is_inside = to.starts_with(&format!("{from}/"));
+        if !is_inside {
+            std::fs::create_dir_all(self.path(to).parent().unwrap()).unwrap();
+        }
+        let by_git = self.run(&["mv", "--", from, to]);
+        let said = String::from_utf8_lossy(&by_git.stderr).into_owned();
+        match done {
+            Ok(changed) => {
+                assert!(by_git.status.success(), "mv {from} {to}: {said}");
+                self.take(changed);
+            }
+            Err(error) => assert!(!by_git.status.success(), "mv {from} {to}: {error}"),
+        }
+    }
+
+    fn commit(&mut self, message: &str, amend: bool) {
+        self.seconds += 60;
+        let new = StagedCommit {
+            message: Some(message.into()),
+            amend,
+            allow_empty: false,
+            author: (!amend).then(|| self.ada()),
+            committer: self.ada(),
+        };
+        let done = self.open().commit(&self.pool, &new);
+        let amending: &[&str] = if amend { &["--amend"] } else { &[] };
+        let args = [&["commit", "-q", "-m", message], amending].concat();
+        let by_git = self.tries(&args);
+        match done {
+            Ok(made) => {
+                assert!(by_git, "commit {message}");
+                assert_eq!(made.id.to_string(), self.git(&["rev-parse", "HEAD"]).trim());
+                self.commits.push(made.id);
+                self.take(made.changed);
+                self.move_branch(made.id);
+            }
+            Err(error) => assert!(!by_git, "commit: {error}"),
+        }
+    }
+
+    fn checkout(&mut self, branch: &str, force: bool) {
+        let name = RefName::branch(branch);
+        let open = self.open();
+        let target = self.snapshot.refs.resolve(name.as_bytes());
+        if let (None, Some(base)) = (target, open.now.base) {
+            self.git(&["checkout", "-q", "-b", branch]);
+            self.snapshot.refs.set(name.clone(), Target::At(base));
+            let mut after = open.now.clone();
+            after.branch = Some(name);
+            self.take(Changed::to(after));
+            return;
+        }
+        let Some(target) = target else { return };
+        let tree = workspace::state::tree_or_empty(&self.pool, Some(target)).unwrap();
+        let done = match force {
+            true => open.forced_to(&self.pool, &tree),
+            false => open.moved_to(&self.pool, &tree),
+        };
+        let forcing: &[&str] = if force { &["-f"] } else { &[] };
+        let by_git = self.run(&[&["checkout", "-q"], forcing, &[branch]].concat());
+        let said = String::from_utf8_lossy(&by_git.stderr).into_owned();
+        match done {
+            Ok(mut changed) => {
+                assert!(by_git.status.success(), "checkout {branch}: {said}");
+                changed.after.branch = Some(name);
+                changed.after.base = Some(target);
+                self.take(changed);
+            }
+            Err(error) => assert!(!by_git.status.success(), "checkout {branch}: {error}"),
+        }
+    }
+
+    fn reset(&mut self, commit: ObjectId, mode: ResetMode) {
+        let tree = workspace::state::tree_or_empty(&self.pool, Some(commit)).unwrap();
+        let changed = self.open().reset(&self.pool, commit, &tree, mode).unwrap();
+        let flag = match mode {
+            ResetMode::Soft => "--soft",
+            ResetMode::Mixed => "--mixed",
+            ResetMode::Hard => "--hard",
+        };
+        // Mixed says what is not staged by its status.
+        self.run(&["reset", "-q", flag, &commit.to_string()]);
+        self.take(changed);
+        self.move_branch(commit);
+    }
+
+    /// Both say the same.
+    fn compare(&self, story: &[String]) {
+        let open = self.open();
+        let status = open.status(&self.pool).unwrap();
+        let mut ours: BTreeSet<(String, char, char, String)> = BTreeSet::new();
+        let text = |path: &[u8]| String::from_utf8(path.to_vec()).unwrap();
+        for file in &status.staged {
+            let unstaged = status.unstaged.iter().find(|other| other.path == file.path);
+            ours.insert((
+                text(&file.path),
+                file.status.letter(),
+                unstaged.map_or(' ', |file| file.status.letter()),
+                file.old_path.as_deref().map(text).unwrap_or_default(),
+            ));
+        }
+        let staged = |file: &FileDiff| {
+            let is_there = |other: &&FileDiff| other.path == file.path;
+            status.staged.iter().find(is_there).is_some()
+        };
+        for file in status.unstaged.iter().filter(|file| !staged(file)) {
+            assert_ne!(file.status, Status::Renamed);
+            let letter = file.status.letter();
+            ours.insert((text(&file.path), ' ', letter, String::new()));
+        }
+        for path in &status.untracked {
+            ours.insert((text(path), '?', '?', String::new()));
+        }
+        let listed = self.git(&["status", "--porcelain", "-z", "-uall"]);
+        let mut fields = listed.split_terminator('\0');
+        let mut theirs = BTreeSet::new();
+        while let Some(field) = fields.next() {
+            let mut letters = field.chars();
+            let (x, y) = (letters.next().unwrap(), letters.next().unwrap());
+            let old = match x {
+                'R' | 'C' => fields.next().unwrap().to_owned(),
+                _ => String::new(),
+            };
+            theirs.insert((field[3..].to_owned(), x, y, old));
+        }
+        assert_eq!(ours, theirs, "{story:#?}");
+        let index = self.git(&["write-tree"]);
+        assert_eq!(open.now.index.to_string(), index.trim(), "{story:#?}");
+    }
+}
+
+fn has_file_above(root: &Path, path: &str) -> bool {
+    let mut above = Path::new(path).ancestors().skip(1);
+    above.any(|folder| folder != Path::new("") && root.join(folder).is_file())
+}
+
+const PATHS: &[&str] = &[
+    "a", "b", "c", "d/x", "d/y", "d/e/z", "a/q", "b/r/s", "x.log", "keep.log", "out/o", "d/x.tmp",
+];
+const FOLDERS: &[&str] = &["d", "d/e", "b/r", "a", "f", "out"];
+const IGNORES: &[&str] = &[
+    "*.log\n",
+    "*.log\n!keep.log\nout/\n",
+    "/out\n*.tmp\n",
+    "b\n",
+];
+
+fn random_story(seed: u64, steps: usize) {
+    let mut dice = Dice(seed);
+    let mut both = Both::new();
+    let mut story = vec![format!("seed {seed}")];
+    for step in 0..steps {
+        let path = dice.pick(PATHS);
+        // Several lines, so that renames are found by what is alike.
+        let lines: String = (0..6).map(|n| format!("{path} {n}\n")).collect();
+        let content = format!("{lines}{}\n", dice.roll(4));
+        let what = dice.roll(20);
+        story.push(format!("{step}: {what} at {path}"));
+        match what {
+            0..=4 => both.write(path, &content, true),
+            5..=7 => both.write(path, &content, false),
+            8 => both.add_as_it_is(path),
+            9 => both.add_as_it_is(dice.pick(FOLDERS)),
+            10 => both.remove(path),
+            11 => both.remove(dice.pick(FOLDERS)),
+            12 => {
+                let to = dice.pick(PATHS);
+                both.rename(path, to);
+            }
+            13 => {
+                let (from, to) = (dice.pick(FOLDERS), dice.pick(FOLDERS));
+                both.rename(from, to);
+            }
+            14 | 15 => both.commit(&format!("commit {step}"), false),
+            16 if !both.commits.is_empty() => both.commit(&format!("amended {step}"), true),
+            17 => {
+                let branch = dice.pick(&["main", "side", "third"]);
+                story.push(format!("checkout {branch}"));
+                both.checkout(branch, dice.roll(6) == 0);
+            }
+            18 if !both.commits.is_empty() => {
+                let commit = both.commits[dice.roll(both.commits.len())];
+                let mode = [ResetMode::Soft, ResetMode::Mixed, ResetMode::Hard][dice.roll(3)];
+                story.push(format!("reset {mode:?} {commit}"));
+                both.reset(commit, mode);
+            }
+            19 => {
+                let ignore = dice.pick(IGNORES);
+                both.write(".gitignore", ignore, true);
+            }
+            _ => {}
+        }
+        both.compare(&story);
+    }
+}
+
+#[test]
+fn whatever_is_done_both_say_the_same() {
+    let from = std::env::var("SEED").map_or(1, |seed| seed.parse().unwrap());
+    let count = std::env::var("SEEDS").map_or(12, |count| count.parse().unwrap());
+    for seed in from..from + count {
+        random_story(seed, 40);
+    }
+}
+
+#[test]
+fn line_endings_are_those_that_git_add_takes_in() {
+    let mut both = Both::new();
+    both.write(
+        ".gitattributes",
+        "* text=auto\n*.crlf eol=crlf\n*.bin -text\n*.sh text eol=lf\n",
+        true,
+    );
+    let contents = [
+        ("auto", "one\r\ntwo\n"),
+        ("auto.bin", "one\r\ntwo\n"),
+        ("nul", "one\r\n\0\n"),
+        ("lone", "one\rtwo\r\n"),
+        ("x.crlf", "one\r\ntwo\r\n"),
+        ("d/x.sh", "\0\r\none\r\r\n"),
+        ("odd", "\u{1}\u{2}\u{3}\u{4}\r\n"),
+    ];
+    for (path, content) in contents {
+        both.write(path, content, true);
+    }
+    let index = both.git(&["write-tree"]);
+    assert_eq!(both.open().now.index.to_string(), index.trim());
+    // What has CR LF in the index keeps it where nobody is certain.
+    both.write(".gitattributes", "", true);
+    both.write("late", "one\r\n", true);
+    both.write(".gitattributes", "* text=auto\n", true);
+    both.write("late", "one\r\ntwo\r\n", true);
+    let index = both.git(&["write-tree"]);
+    assert_eq!(both.open().now.index.to_string(), index.trim());
+}

@@ -1,0 +1,195 @@
+//! Workspaces, and what is done in them.
+
+use axum::extract::State;
+use axum::response::Response;
+use govc_api::workspaces::{Checkout, CommitStaged, MoveFile, NewWorkspace, Reset, WriteFiles};
+use http::StatusCode;
+
+use crate::app::App;
+use crate::app::commits::place;
+use crate::app::repos::location;
+use crate::app::workspaces::Place;
+use crate::http::ask::Ask;
+use crate::http::json::{self, Json};
+use crate::http::page;
+use crate::http::path::encode;
+use crate::http::problem::ApiError;
+use crate::http::reply::{as_of, done, located, written};
+
+/// `GET /api/v1/repos/{repo}/workspaces`
+pub async fn list(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
+    let reading = ask.reading_now()?;
+    let query = ask.page()?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let (page, seq) = app.workspaces(&ask.caller, &repo, &reading, query).await?;
+    Ok(as_of(page::answer(&ask.uri, &page), seq))
+}
+
+/// `POST /api/v1/repos/{repo}/workspaces`
+pub async fn create(
+    State(app): State<App>,
+    mut ask: Ask,
+    Json(body): Json<NewWorkspace>,
+) -> Result<Response, ApiError> {
+    let terms = ask.terms()?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let made = app.create_workspace(&ask.caller, &repo, body, &terms);
+    let (made, seq) = made.await?;
+    let name = encode(made.name.as_bytes(), false);
+    let place = format!("{}/workspaces/{name}", location(&repo));
+    Ok(located(
+        written(StatusCode::CREATED, &made, seq, &terms),
+        &place,
+    ))
+}
+
+/// `DELETE /api/v1/repos/{repo}/workspaces/{name}`
+pub async fn remove(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
+    let terms = ask.terms()?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let name = ask.rest_as_revision()?.into();
+    let deleted = app.delete_workspace(&ask.caller, &repo, &name, &terms);
+    Ok(done(deleted.await?, &terms))
+}
+
+/// `GET /api/v1/repos/{repo}/status`
+pub async fn status(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
+    let (reading, name) = ask.reading_in_workspace()?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let at = Place {
+        repo: &repo,
+        name: &name,
+    };
+    let (status, seq) = app.workspace_status(&ask.caller, at, &reading).await?;
+    Ok(as_of(json::answer(StatusCode::OK, &status), seq))
+}
+
+/// `POST /api/v1/repos/{repo}/add`
+pub async fn add(app: State<App>, ask: Ask, body: Json<WriteFiles>) -> Result<Response, ApiError> {
+    write_files(app, ask, body, true).await
+}
+
+/// `POST /api/v1/repos/{repo}/write`
+pub async fn write(
+    app: State<App>,
+    ask: Ask,
+    body: Json<WriteFiles>,
+) -> Result<Response, ApiError> {
+    write_files(app, ask, body, false).await
+}
+
+async fn write_files(
+    State(app): State<App>,
+    mut ask: Ask,
+    Json(body): Json<WriteFiles>,
+    stage: bool,
+) -> Result<Response, ApiError> {
+    let (terms, name) = ask.terms_in_workspace()?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let files = body.read(stage)?;
+    let at = Place {
+        repo: &repo,
+        name: &name,
+    };
+    let (files, seq) = app
+        .write_files(&ask.caller, at, files, stage, &terms)
+        .await?;
+    Ok(written(StatusCode::OK, &files, seq, &terms))
+}
+
+/// `DELETE /api/v1/repos/{repo}/remove/{path}`
+pub async fn remove_file(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
+    let (terms, name) = ask.terms_in_workspace()?;
+    let force = ask.query().flag("force")?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let at = Place {
+        repo: &repo,
+        name: &name,
+    };
+    let path = ask.rest().to_vec();
+    let removed = app.remove_file(&ask.caller, at, path, force, &terms);
+    Ok(done(removed.await?, &terms))
+}
+
+/// `POST /api/v1/repos/{repo}/move`
+pub async fn move_file(
+    State(app): State<App>,
+    mut ask: Ask,
+    Json(body): Json<MoveFile>,
+) -> Result<Response, ApiError> {
+    let (terms, name) = ask.terms_in_workspace()?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let at = Place {
+        repo: &repo,
+        name: &name,
+    };
+    let (files, seq) = app.move_file(&ask.caller, at, body, &terms).await?;
+    Ok(written(StatusCode::OK, &files, seq, &terms))
+}
+
+/// `POST /api/v1/repos/{repo}/checkout`
+pub async fn checkout(
+    State(app): State<App>,
+    mut ask: Ask,
+    Json(body): Json<Checkout>,
+) -> Result<Response, ApiError> {
+    let (terms, name) = ask.terms_in_workspace()?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let order = body.try_into()?;
+    let at = Place {
+        repo: &repo,
+        name: &name,
+    };
+    let (workspace, seq) = app.checkout(&ask.caller, at, order, &terms).await?;
+    Ok(written(StatusCode::OK, &workspace, seq, &terms))
+}
+
+/// `POST /api/v1/repos/{repo}/reset`
+pub async fn reset(
+    State(app): State<App>,
+    mut ask: Ask,
+    Json(body): Json<Reset>,
+) -> Result<Response, ApiError> {
+    let (terms, name) = ask.terms_in_workspace()?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let mode = body.mode();
+    let at = Place {
+        repo: &repo,
+        name: &name,
+    };
+    let (workspace, seq) = app
+        .reset(&ask.caller, at, (body.target, mode), &terms)
+        .await?;
+    Ok(written(StatusCode::OK, &workspace, seq, &terms))
+}
+
+/// `POST /api/v1/repos/{repo}/commit`
+pub async fn commit(
+    State(app): State<App>,
+    mut ask: Ask,
+    Json(body): Json<CommitStaged>,
+) -> Result<Response, ApiError> {
+    let (terms, name) = ask.terms_in_workspace()?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let order = body.try_into()?;
+    let at = Place {
+        repo: &repo,
+        name: &name,
+    };
+    let (commit, seq) = app.commit_staged(&ask.caller, at, order, &terms).await?;
+    let place = place(&repo, &commit);
+    Ok(located(
+        written(StatusCode::CREATED, &commit, seq, &terms),
+        &place,
+    ))
+}

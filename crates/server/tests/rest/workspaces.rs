@@ -1,0 +1,246 @@
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use crate::kit::Server;
+
+const REPO: &str = "/api/v1/repos/hello";
+
+fn at(path: &str) -> String {
+    format!("{REPO}/{path}")
+}
+
+async fn add(server: &Server, within: &str, path: &str, content: &str) {
+    let body = json!({ "path": path, "content": content });
+    let done = server.post(&at(&format!("add?{within}")), body).await;
+    assert_eq!(done.status, 200, "{done}");
+}
+
+async fn status(server: &Server, within: &str) -> Value {
+    server.get(&at(&format!("status?{within}"))).await.json()
+}
+
+fn by_ada(message: &str) -> Value {
+    json!({
+        "message": message,
+        "author": { "name": "Ada", "email": "ada@example.org", "time": "2024-05-01T10:00:00+02:00" },
+    })
+}
+
+#[tokio::test]
+async fn what_is_staged_is_committed_and_seen_by_nobody_before() {
+    let server = Server::with_commit().await;
+    let body = json!({ "files": [
+        { "path": "src/a", "content": "a\n", "mode": "100755" },
+        { "path": "b", "content": "YgA=", "encoding": "base64" },
+    ]});
+    assert_snapshot!(server.post(&at("add"), body).await.showing(&["govc-seq"]), @r#"
+    200 OK
+    govc-seq: 1
+    {"files":[{"path":"src/a","oid":"78981922613b2afb6025042ff6bd878ac1994e85","mode":"100755"},{"path":"b","oid":"15e1a1ecf53b3dd6193c65dd3ebb3e5ed2ec5bcc","mode":"100644"}]}
+    "#);
+    let body = json!({ "path": "README", "content": "changed\n" });
+    assert_eq!(server.post(&at("write"), body).await.status, 200);
+    assert_snapshot!(server.get(&at("status")).await, @"");
+    // Nobody else sees it.
+    assert_eq!(server.get(&at("read/src/a")).await.status, 404);
+    assert_eq!(
+        server.get(&at("read/README")).await.json()["content"],
+        "hello\n"
+    );
+    let inside = server.get(&at("read/README?workspace=default")).await;
+    assert_eq!(inside.json()["content"], "changed\n");
+    let named = server
+        .get(&at("read/README?workspace=default&ref=HEAD"))
+        .await;
+    assert_eq!(named.json()["content"], "hello\n");
+    let tree = server.get(&at("tree?workspace=default&recursive")).await;
+    assert_eq!(tree.items("path"), ["README", "b", "src", "src/a"]);
+    assert_eq!(server.get(&at("history")).await.items("seq").len(), 2);
+
+    let made = server.post(&at("commit"), by_ada("two files")).await;
+    assert_eq!(made.status, 201, "{made}");
+    assert_eq!(made.header("govc-seq"), "2");
+    assert_eq!(made.json()["files_changed"], 2);
+    assert_eq!(server.get(&at("read/src/a")).await.json()["mode"], "100755");
+    let left = status(&server, "").await;
+    assert_eq!(left["staged"], json!([]));
+    assert_eq!(left["unstaged"][0]["path"], "README");
+    assert_eq!(left["head"], made.json()["oid"]);
+    let again = server.post(&at("commit"), by_ada("nothing")).await;
+    assert_eq!(again.code(), "NOTHING_TO_COMMIT");
+}
+
+#[tokio::test]
+async fn workspaces_are_made_listed_and_deleted() {
+    let server = Server::with_commit().await;
+    let made = server.post(&at("workspaces"), json!({ "name": "w" })).await;
+    assert_snapshot!(made.showing(&["govc-seq", "location"]), @"");
+    let again = server.post(&at("workspaces"), json!({ "name": "w" })).await;
+    assert_eq!(
+        (again.status.as_u16(), again.code()),
+        (409, "WORKSPACE_EXISTS".to_owned())
+    );
+    for name in ["", "a/b", "..", "compare", "-x", "a..b"] {
+        let refused = server
+            .post(&at("workspaces"), json!({ "name": name }))
+            .await;
+        assert_eq!(refused.code(), "BODY_INVALID", "{name}");
+    }
+    add(&server, "workspace=w", "mine", "1\n").await;
+    assert_eq!(status(&server, "").await["staged"], json!([]));
+    assert_eq!(
+        server.get(&at("read/mine?workspace=default")).await.status,
+        404
+    );
+    assert_eq!(server.get(&at("read/mine?workspace=w")).await.status, 200);
+    let listed = server.get(&at("workspaces")).await;
+    assert_eq!(listed.items("name"), ["default", "w"]);
+    assert_eq!(server.delete(&at("workspaces/w")).await.status, 204);
+    assert_eq!(
+        server.delete(&at("workspaces/w")).await.code(),
+        "WORKSPACE_NOT_FOUND"
+    );
+    assert_eq!(
+        server.delete(&at("workspaces/default")).await.code(),
+        "DEFAULT_WORKSPACE"
+    );
+    assert_eq!(
+        server.get(&at("status?workspace=w")).await.code(),
+        "WORKSPACE_NOT_FOUND"
+    );
+    assert_eq!(
+        server
+            .get(&at("read/x?workspace=w&transaction=t"))
+            .await
+            .code(),
+        "QUERY_INVALID"
+    );
+    assert_eq!(
+        server
+            .get(&at("read/x?workspace=default&at=1"))
+            .await
+            .code(),
+        "QUERY_INVALID"
+    );
+}
+
+#[tokio::test]
+async fn a_clean_workspace_follows_its_branch_and_a_dirty_one_says_that_it_is_behind() {
+    let server = Server::with_commit().await;
+    server.post(&at("workspaces"), json!({ "name": "w" })).await;
+    add(&server, "workspace=w", "mine", "1\n").await;
+    let head = server.commit("main", "second", "README", "second\n").await;
+    let followed = server.get(&at("read/README?workspace=default")).await;
+    assert_eq!(followed.json()["content"], "second\n");
+    let behind = status(&server, "workspace=w").await;
+    assert_eq!(behind["behind"], true);
+    let stayed = server.get(&at("read/README?workspace=w")).await;
+    assert_eq!(stayed.json()["content"], "hello\n");
+    let refused = server.post(&at("commit?workspace=w"), by_ada("mine")).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code()),
+        (409, "REF_MOVED".to_owned())
+    );
+    let mut merging = by_ada("mine");
+    merging["on_conflict"] = json!("merge");
+    let made = server.post(&at("commit?workspace=w"), merging).await;
+    assert_eq!(made.status, 201, "{made}");
+    assert_eq!(made.json()["parents"], json!([head]));
+    assert_eq!(
+        server.get(&at("read/README")).await.json()["content"],
+        "second\n"
+    );
+    assert_eq!(server.get(&at("read/mine")).await.json()["content"], "1\n");
+    let after = status(&server, "workspace=w").await;
+    assert_eq!(
+        (&after["behind"], &after["staged"]),
+        (&json!(false), &json!([]))
+    );
+}
+
+#[tokio::test]
+async fn what_would_be_lost_refuses_a_checkout() {
+    let server = Server::with_commit().await;
+    let made = server
+        .post(&at("checkout"), json!({ "ref": "side", "create": true }))
+        .await;
+    assert_eq!(made.status, 200, "{made}");
+    assert_eq!(made.json()["branch"], "side");
+    add(&server, "", "README", "side\n").await;
+    assert_eq!(server.post(&at("commit"), by_ada("side")).await.status, 201);
+    let body = json!({ "path": "README", "content": "not committed\n" });
+    server.post(&at("write"), body).await;
+    let refused = server.post(&at("checkout"), json!({ "ref": "main" })).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code()),
+        (409, "WORKSPACE_DIRTY".to_owned())
+    );
+    assert_eq!(refused.json()["paths"], json!(["README"]));
+    let forced = json!({ "ref": "main", "force": true });
+    let seq: u64 = server
+        .get(&at("status"))
+        .await
+        .header("govc-seq")
+        .parse()
+        .unwrap();
+    let done = server.post(&at("checkout"), forced).await;
+    assert_eq!(done.header("govc-seq"), (seq + 1).to_string());
+    assert_eq!(
+        server
+            .get(&at("read/README?workspace=default"))
+            .await
+            .json()["content"],
+        "hello\n"
+    );
+    // A clone is where HEAD is.
+    assert_eq!(server.get(REPO).await.json()["default_branch"], "main");
+    let gone = server
+        .post(&at("checkout"), json!({ "ref": "nowhere" }))
+        .await;
+    assert_eq!(gone.code(), "REF_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn a_reset_moves_the_branch() {
+    let server = Server::with_commit().await;
+    let first = server.get(&at("commits/main")).await.json()["oid"].clone();
+    server.commit("main", "second", "README", "second\n").await;
+    let done = server
+        .post(&at("reset"), json!({ "target": "HEAD~1", "mode": "soft" }))
+        .await;
+    assert_eq!(done.status, 200, "{done}");
+    assert_eq!(server.get(&at("commits/main")).await.json()["oid"], first);
+    assert_eq!(status(&server, "").await["staged"][0]["path"], "README");
+    server.post(&at("reset"), json!({ "mode": "hard" })).await;
+    assert_eq!(status(&server, "").await["staged"], json!([]));
+}
+
+#[tokio::test]
+async fn a_dry_run_changes_nothing_and_a_key_is_answered_again() {
+    let server = Server::with_commit().await;
+    let body = json!({ "path": "x", "content": "x\n" });
+    let dry = server.post(&at("add?dry_run=true"), body.clone()).await;
+    assert_eq!(
+        (dry.status.as_u16(), dry.header("govc-dry-run")),
+        (200, "true")
+    );
+    assert_eq!(status(&server, "").await["staged"], json!([]));
+    let key = [("idempotency-key", "k1")];
+    let first = server
+        .send_with("POST", &at("add"), &key, body.clone())
+        .await;
+    let second = server.send_with("POST", &at("add"), &key, body).await;
+    assert_eq!(second.header("idempotency-replayed"), "true");
+    assert_eq!(first.body, second.body);
+    let moved = json!({ "from": "x", "to": "d/y" });
+    assert_snapshot!(server.post(&at("move"), moved).await, @"");
+    assert_eq!(
+        server.delete(&at("remove/d")).await.code(),
+        "WORKSPACE_DIRTY"
+    );
+    assert_eq!(server.delete(&at("remove/d?force")).await.status, 204);
+    assert_eq!(
+        server.delete(&at("remove/d")).await.code(),
+        "PATH_NOT_FOUND"
+    );
+}
