@@ -36,11 +36,14 @@ async fn what_is_staged_is_committed_and_seen_by_nobody_before() {
     assert_snapshot!(server.post(&at("add"), body).await.showing(&["govc-seq"]), @r#"
     200 OK
     govc-seq: 1
-    {"files":[{"path":"src/a","oid":"78981922613b2afb6025042ff6bd878ac1994e85","mode":"100755"},{"path":"b","oid":"15e1a1ecf53b3dd6193c65dd3ebb3e5ed2ec5bcc","mode":"100644"}]}
+    {"files":[{"path":"src/a","oid":"78981922613b2afb6025042ff6bd878ac1994e85","mode":"100755"},{"path":"b","oid":"28eacf2b08bcaecd186cfa2d9d93e8672a37d6a2","mode":"100644"}]}
     "#);
     let body = json!({ "path": "README", "content": "changed\n" });
     assert_eq!(server.post(&at("write"), body).await.status, 200);
-    assert_snapshot!(server.get(&at("status")).await, @"");
+    assert_snapshot!(server.get(&at("status")).await, @r#"
+    200 OK
+    {"workspace":"default","branch":"main","head":"b95302505042fda2369ccf51f21cebbbf731e1f7","behind":false,"staged":[{"path":"b","status":"added"},{"path":"src/a","status":"added"}],"unstaged":[{"path":"README","status":"modified"}],"untracked":[],"conflicts":[]}
+    "#);
     // Nobody else sees it.
     assert_eq!(server.get(&at("read/src/a")).await.status, 404);
     assert_eq!(
@@ -74,7 +77,12 @@ async fn what_is_staged_is_committed_and_seen_by_nobody_before() {
 async fn workspaces_are_made_listed_and_deleted() {
     let server = Server::with_commit().await;
     let made = server.post(&at("workspaces"), json!({ "name": "w" })).await;
-    assert_snapshot!(made.showing(&["govc-seq", "location"]), @"");
+    assert_snapshot!(made.showing(&["govc-seq", "location"]), @r#"
+    201 Created
+    govc-seq: 2
+    location: /api/v1/repos/hello/workspaces/w
+    {"name":"w","branch":"main","head":"b95302505042fda2369ccf51f21cebbbf731e1f7","behind":false,"clean":true,"created_at":"2023-11-14T22:13:20.004000Z","updated_at":"2023-11-14T22:13:20.004000Z"}
+    "#);
     let again = server.post(&at("workspaces"), json!({ "name": "w" })).await;
     assert_eq!(
         (again.status.as_u16(), again.code()),
@@ -233,7 +241,10 @@ async fn a_dry_run_changes_nothing_and_a_key_is_answered_again() {
     assert_eq!(second.header("idempotency-replayed"), "true");
     assert_eq!(first.body, second.body);
     let moved = json!({ "from": "x", "to": "d/y" });
-    assert_snapshot!(server.post(&at("move"), moved).await, @"");
+    assert_snapshot!(server.post(&at("move"), moved).await, @r#"
+    200 OK
+    {"files":[{"path":"x","oid":null,"mode":null},{"path":"d/y","oid":"587be6b4c3f93f93c489c0111bba5596147a26cb","mode":"100644"}]}
+    "#);
     assert_eq!(
         server.delete(&at("remove/d")).await.code(),
         "WORKSPACE_DIRTY"
