@@ -14,8 +14,8 @@ use govc_engine::work::workspace::{
     self, Changed, FileToWrite, OpenWorkspace, ResetMode, StagedCommit, WorkspaceError,
 };
 use govc_engine::{
-    DEFAULT_WORKSPACE, Lfs, RefName, Refs, RepoId, RepoKey, RepositoryRecord, Settings, Snapshot,
-    Storage, Target, Time, Transactions, Workspaces,
+    DEFAULT_WORKSPACE, Lfs, Realities, RefName, Refs, RepoId, RepoKey, RepositoryRecord, Settings,
+    Snapshot, Storage, Target, Time, Transactions, Workspaces,
 };
 use govc_git::object::{GitTime, Signature};
 use govc_git::{ObjectFormat, ObjectId};
@@ -74,6 +74,7 @@ impl Both {
                 lfs: Lfs::default(),
                 workspaces: Workspaces::default(),
                 transactions: Transactions::default(),
+                realities: Realities::default(),
             },
             dir,
             seconds: 1_700_000_000,
