@@ -1,6 +1,7 @@
 //! The JSON that leaves over HTTP: its types, their conversions from and to engine's, problem
 //! documents.
 
+pub mod blame;
 pub mod commits;
 pub mod diff;
 pub mod events;

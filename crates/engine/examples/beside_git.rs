@@ -17,6 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use govc_engine::journal::{PackBytes, PackId};
 use govc_engine::pool::{GraphSource, Pool, PoolLimits};
+use govc_engine::work::blame::{BlameQuery, blame};
 use govc_engine::work::diff::renames::RenameOptions;
 use govc_engine::work::diff::{DiffOptions, FileDiff, PatchMaker, PatchOptions, diff_trees};
 use govc_git::{ObjectFormat, ObjectId};
@@ -61,6 +62,10 @@ fn main() {
     } else {
         &what
     };
+    if what == "blame" {
+        let paths = args.collect::<Vec<_>>();
+        return blame_beside(&pool, &repo, &range, &paths);
+    }
     let (mut equal, mut files, mut moved) = (0, 0, 0);
     let start = cpu();
     let mut ours = Vec::new();
@@ -117,6 +122,66 @@ fn main() {
         }
     }
     println!("patches: {equal} of {} equal", pairs.len());
+}
+
+/// The blame of files, line by line: in git's porcelain for each its commit, line and path there.
+fn blame_beside(pool: &Pool, repo: &str, rev: &str, paths: &[String]) {
+    let rev = String::from_utf8(git(repo, &["rev-parse", rev], b"")).unwrap();
+    let tip = pool
+        .graph()
+        .number(&ObjectId::from_hex(rev.trim().as_bytes()).unwrap());
+    for path in paths {
+        for flags in [&[][..], &["-w"]] {
+            let query = BlameQuery {
+                path: path.clone().into(),
+                ignore_whitespace: !flags.is_empty(),
+                ..BlameQuery::default()
+            };
+            let start = cpu();
+            let found = blame(pool, tip.unwrap(), &query).unwrap();
+            let ours_took = cpu() - start;
+            let mut ours = Vec::new();
+            for piece in &found.blamed {
+                for at in 0..piece.lines.len() {
+                    let path = String::from_utf8_lossy(&piece.path);
+                    ours.push(format!(
+                        "{} {} {path}",
+                        piece.commit,
+                        piece.origin_line + at + 1
+                    ));
+                }
+            }
+            let start = children();
+            let args = [
+                &["blame", "--line-porcelain"],
+                flags,
+                &[rev.trim(), "--", path],
+            ]
+            .concat();
+            let text = git(repo, &args, b"");
+            let theirs_took = children() - start;
+            let mut theirs = Vec::new();
+            let mut head = String::new();
+            for line in text.split(|byte| *byte == b'\n') {
+                let line = String::from_utf8_lossy(line);
+                if let Some(path) = line.strip_prefix("filename ") {
+                    theirs.push(format!("{head} {path}"));
+                } else if line.len() > 41 && line.as_bytes()[..40].iter().all(u8::is_ascii_hexdigit)
+                {
+                    head = line.split(' ').take(2).collect::<Vec<_>>().join(" ");
+                }
+            }
+            let equal = ours.iter().zip(&theirs).filter(|(a, b)| a == b).count();
+            println!(
+                "{path} {flags:?}: {equal} of {} lines equal, us {ours_took:.2} s, git {theirs_took:.2} s",
+                theirs.len()
+            );
+            let differ = ours.iter().zip(&theirs).filter(|(a, b)| a != b);
+            for (ours, theirs) in differ.take(3) {
+                println!("  us {ours}, git {theirs}");
+            }
+        }
+    }
 }
 
 fn raw_text(pool: &Pool, diff: &[FileDiff], files: &mut u64, moved: &mut u64) -> Vec<u8> {

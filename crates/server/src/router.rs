@@ -12,8 +12,8 @@ use crate::git_http;
 use crate::git_lfs;
 use crate::http::{caller, idempotency, layers};
 use crate::routes::{
-    branches, bundle, commits, compare, diff, events, files, health, history, pages, refs, repos,
-    tags, time_travel, workspaces,
+    blame, branches, bundle, commits, compare, diff, events, files, health, history, pages, refs,
+    repos, tags, time_travel, workspaces,
 };
 
 /// The whole service: routes, and what every request passes through.
@@ -55,6 +55,7 @@ fn api(app: &App) -> Router<App> {
         .route("/api/v1/repos/{repo}/tree/", get(files::tree))
         .route("/api/v1/repos/{repo}/tree/{*path}", get(files::tree))
         .route("/api/v1/repos/{repo}/diff", get(diff::show))
+        .route("/api/v1/repos/{repo}/blame/{*path}", get(blame::show))
         .route("/api/v1/repos/{repo}/add", post(workspaces::add))
         .route("/api/v1/repos/{repo}/write", post(workspaces::write))
         .route(

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
+mod blames;
 mod commits;
 mod diffs;
 mod git_repo;

@@ -1,0 +1,142 @@
+//! Who brought which line of a file.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use govc_api::blame::{BlameAnswer, LineOrigin};
+use govc_api::text::text;
+use govc_engine::pool::PoolError;
+use govc_engine::work::blame::{Blame, BlameError, BlameQuery, blame};
+use govc_git::ObjectId;
+use hashbrown::HashMap;
+
+use super::error::AppError;
+use super::files::check_path;
+use super::state::State;
+
+/// So many lines one answer has at most.
+const LINES_MAX: usize = 200_000;
+
+/// A file and who brought its lines, before anybody is named.
+pub struct FileBlame {
+    /// The commit that the file was read from.
+    pub commit: ObjectId,
+    path: Vec<u8>,
+    blame: Blame,
+    state: State,
+}
+
+/// Which lines, both from 1 and included.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Lines {
+    /// The first; `None`: that of the file.
+    pub start: Option<usize>,
+    /// The last; `None`: that of the file.
+    pub end: Option<usize>,
+}
+
+impl Lines {
+    fn range(self, count: usize) -> Result<Range<usize>, AppError> {
+        let start = self.start.unwrap_or(1);
+        let end = self.end.unwrap_or(count);
+        if start == 0 || start > end.saturating_add(1) || end > count {
+            let parameter = if end > count { "end" } else { "start" };
+            let detail = format!("`start` and `end` are lines of the file, 1 to {count}");
+            return Err(AppError::query(parameter, detail));
+        }
+        if end.saturating_sub(start) >= LINES_MAX {
+            return Err(AppError::TooLarge {
+                what: format!("a file of {count} lines"),
+                limit: LINES_MAX as u64,
+                setting: "ask for a range: start, end",
+            });
+        }
+        Ok(start - 1..end)
+    }
+}
+
+impl State {
+    /// Who brought the lines of the file at `path`, as of the commit that `reference` names.
+    ///
+    /// # Errors
+    /// [`AppError::PathInvalid`], [`AppError::PathNotFound`], and those of [`State::commit`]; of
+    /// `lines` [`AppError::Query`].
+    pub fn blame(
+        self,
+        reference: Option<&str>,
+        path: Vec<u8>,
+        lines: Lines,
+        ignore_whitespace: bool,
+    ) -> Result<FileBlame, AppError> {
+        check_path(&path)?;
+        let not_found = || AppError::PathNotFound {
+            path: text(&path).0,
+        };
+        // Inside of a workspace or a transaction: what was committed, by whom is known.
+        let commit = self.commit(reference)?.ok_or_else(not_found)?;
+        let file = self.file(Some(&commit.to_string()), &path)?;
+        let content = self.content(&file)?.ok_or_else(not_found)?;
+        let unfinished = usize::from(!content.is_empty() && !content.ends_with(b"\n"));
+        let count = memchr::memchr_iter(b'\n', &content).count() + unfinished;
+        let query = BlameQuery {
+            path: path.clone(),
+            lines: Some(lines.range(count)?),
+            ignore_whitespace,
+        };
+        let pool = &self.view.pool;
+        let missing = || PoolError::Missing { id: commit };
+        let tip = pool.graph().number(&commit).ok_or_else(missing)?;
+        let blame = blame(pool, tip, &query).map_err(|error| match error {
+            BlameError::NotFound { .. } => not_found(),
+            BlameError::Pool(error) => error.into(),
+            error @ BlameError::NoSuchLines { .. } => AppError::query("end", error.to_string()),
+            error @ BlameError::TooExpensive { .. } => AppError::Impossible {
+                code: "TOO_EXPENSIVE",
+                detail: error.to_string(),
+            },
+        })?;
+        Ok(FileBlame {
+            commit,
+            path,
+            blame,
+            state: self,
+        })
+    }
+}
+
+impl FileBlame {
+    /// With everybody's name.
+    ///
+    /// # Errors
+    /// When a commit cannot be read.
+    pub fn body(&self) -> Result<BlameAnswer, AppError> {
+        let pool = &self.state.view.pool;
+        let mut known: HashMap<(ObjectId, &[u8]), Arc<LineOrigin>> = HashMap::new();
+        let mut origins = Vec::with_capacity(self.blame.blamed.len());
+        for piece in &self.blame.blamed {
+            let key = (piece.commit, &*piece.path);
+            let origin = match known.get(&key) {
+                Some(origin) => Arc::clone(origin),
+                None => {
+                    let data = pool.get(&piece.commit)?.data;
+                    let origin = LineOrigin::read(piece, &data, pool.format());
+                    let origin = Arc::new(origin.map_err(AppError::internal)?);
+                    known.insert(key, Arc::clone(&origin));
+                    origin
+                }
+            };
+            origins.push(origin);
+        }
+        Ok(BlameAnswer::new(
+            &self.path,
+            self.commit,
+            &self.blame,
+            origins,
+        ))
+    }
+
+    /// The id of the file's blob.
+    pub fn id(&self) -> ObjectId {
+        self.blame.id
+    }
+}
