@@ -5,6 +5,7 @@ use govc_git::{ObjectId, oid};
 use super::{Labels, MergeError, MergeOptions, TreeMerge, merge_at_depth};
 use crate::pool::{CommitNumber, Pool, PoolError};
 use crate::work::commit::tree_of;
+use crate::{NewObject, ObjectBody};
 
 /// Merges of merge bases are not nested deeper than this, nor are there more.
 const DEPTH_MAX: u32 = 64;
@@ -19,10 +20,30 @@ struct Side {
 }
 
 /// The objects of merges of merge bases, in the pool while they are needed. Nothing refers to them.
-struct Scratch<'p> {
+pub(super) struct Scratch<'p> {
     pool: &'p Pool,
     ids: Vec<ObjectId>,
     merges: usize,
+}
+
+impl<'p> Scratch<'p> {
+    pub(super) fn new(pool: &'p Pool) -> Scratch<'p> {
+        Scratch {
+            pool,
+            ids: Vec::new(),
+            merges: 0,
+        }
+    }
+
+    /// Keeps these objects, none of which is a commit.
+    pub(super) fn keep(&mut self, objects: &[NewObject]) -> Result<(), PoolError> {
+        self.pool.insert(objects)?;
+        let here = objects
+            .iter()
+            .filter(|object| object.body != ObjectBody::Elsewhere);
+        self.ids.extend(here.map(|object| object.id));
+        Ok(())
+    }
 }
 
 impl Drop for Scratch<'_> {
@@ -67,11 +88,7 @@ pub fn merge_commits(
             commits: vec![number_of(pool, id)?],
         })
     };
-    let mut scratch = Scratch {
-        pool,
-        ids: Vec::new(),
-        merges: 0,
-    };
+    let mut scratch = Scratch::new(pool);
     let (ours, theirs) = (side(ours)?, side(theirs)?);
     merge_sides(&mut scratch, &ours, &theirs, labels, options, 0)
 }
@@ -119,9 +136,7 @@ fn merge_sides(
             theirs: b"Temporary merge branch 2",
         };
         let merged = merge_sides(scratch, &base, &next, &labels, options, depth + 1)?;
-        pool.insert(&merged.objects)?;
-        let ids = merged.objects.iter().map(|object| object.id);
-        scratch.ids.extend(ids);
+        scratch.keep(&merged.objects)?;
         let mut commits = base.commits;
         commits.extend(next.commits);
         base = Side {

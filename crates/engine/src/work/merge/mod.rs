@@ -13,11 +13,16 @@ mod bases;
 mod conflict;
 mod content;
 mod entries;
+mod integrate;
+mod introduced;
 mod listing;
+pub mod messages;
 mod outcome;
+mod patch_id;
 mod renames;
 mod state;
 mod table_order;
+mod todo;
 mod walk;
 
 use govc_git::object_id::Collision;
@@ -31,6 +36,10 @@ use crate::pool::{Pool, PoolError};
 pub use bases::{merge_bases, merge_commits};
 pub use conflict::{Conflict, ConflictKind, Message, MessageKind, PathVersion, Stage};
 pub use govc_git::xdiff::Favor;
+pub use integrate::{
+    COMMITS_MAX, IntegrateError, Integrated, Made, People, Plan, Strategy, conflicting_paths,
+    integrate,
+};
 
 use state::Merge;
 

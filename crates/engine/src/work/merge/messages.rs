@@ -1,0 +1,191 @@
+//! Messages of commits that are made for others, as git 2.39 makes them.
+
+use govc_git::object::CommitRef;
+use govc_git::{ObjectId, ObjectKind, message};
+
+use crate::Refs;
+use crate::pool::{DateWalk, Pool, PoolError};
+
+/// How a commit is called behind conflict markers: `1a2b3c4 (its subject)`.
+pub(super) fn name(commit: ObjectId, text: &[u8]) -> Vec<u8> {
+    let mut name = commit.to_hex_with_len(7).to_string().into_bytes();
+    name.extend_from_slice(b" (");
+    name.extend_from_slice(&message::summary(text));
+    name.push(b')');
+    name
+}
+
+/// The message of a commit that takes `commit` back; `reversed` is the parent of a merge.
+pub(super) fn revert(commit: ObjectId, text: &[u8], reversed: Option<ObjectId>) -> Vec<u8> {
+    let mut made = b"Revert \"".to_vec();
+    made.extend_from_slice(&message::summary(text));
+    made.extend_from_slice(format!("\"\n\nThis reverts commit {commit}").as_bytes());
+    if let Some(parent) = reversed {
+        made.extend_from_slice(format!(", reversing\nchanges made to {parent}").as_bytes());
+    }
+    made.extend_from_slice(b".\n");
+    made
+}
+
+/// The message of a merge of what is called `from` into the branch `into`, both as they were
+/// typed: `Merge branch 'topic' into next`.
+pub fn merge(refs: &Refs, from: &[u8], into: &[u8]) -> Vec<u8> {
+    let exists = |prefix: &[u8]| refs.resolve(&[prefix, from].concat()).is_some();
+    // In git's order.
+    let prefixes: [(&[u8], Option<&[u8]>); 5] = [
+        (b"", None),
+        (b"refs/", None),
+        (b"refs/tags/", Some(b"tag")),
+        (b"refs/heads/", Some(b"branch")),
+        (b"refs/remotes/", Some(b"remote-tracking branch")),
+    ];
+    let found = prefixes.iter().find(|(prefix, _)| exists(prefix));
+    let kind = found.and_then(|(prefix, kind)| {
+        let full = [prefix, from].concat();
+        let kind_of_full = || {
+            let of = |kind: &(&[u8], Option<&'static [u8]>)| kind.1;
+            let fits = |(prefix, kind): &&(&'static [u8], Option<&'static [u8]>)| {
+                kind.is_some() && full.starts_with(prefix)
+            };
+            prefixes_with_kinds().iter().find(fits).and_then(of)
+        };
+        kind.or_else(kind_of_full)
+    });
+    let mut title = b"Merge ".to_vec();
+    match (kind, early_part(refs, from)) {
+        (Some(kind), _) => {
+            title.extend_from_slice(kind);
+            title.extend_from_slice(b" '");
+            title.extend_from_slice(from);
+            title.push(b'\'');
+        }
+        (None, Some(branch)) => {
+            title.extend_from_slice(b"branch '");
+            title.extend_from_slice(branch);
+            title.extend_from_slice(b"' (early part)");
+        }
+        (None, None) => {
+            title.extend_from_slice(b"commit '");
+            title.extend_from_slice(from);
+            title.push(b'\'');
+        }
+    }
+    if into != b"main" && into != b"master" {
+        title.extend_from_slice(b" into ");
+        title.extend_from_slice(into);
+    }
+    title.push(b'\n');
+    title
+}
+
+fn prefixes_with_kinds() -> &'static [(&'static [u8], Option<&'static [u8]>)] {
+    &[
+        (b"refs/tags/", Some(b"tag")),
+        (b"refs/heads/", Some(b"branch")),
+        (b"refs/remotes/", Some(b"remote-tracking branch")),
+    ]
+}
+
+/// The branch of `topic~3` and `topic^^`.
+fn early_part<'f>(refs: &Refs, from: &'f [u8]) -> Option<&'f [u8]> {
+    let caret = from.iter().rposition(|byte| *byte != b'^')? + 1;
+    let branch = if caret < from.len() {
+        &from[..caret]
+    } else {
+        let tilde = memchr::memrchr(b'~', from)?;
+        let digits = &from[tilde + 1..];
+        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        &from[..tilde]
+    };
+    let full = [b"refs/heads/", branch].concat();
+    refs.resolve(&full).map(|_| branch)
+}
+
+/// The message of a squash: all commits of `from` that `head` does not have.
+pub(super) fn squash(pool: &Pool, head: ObjectId, from: ObjectId) -> Result<Vec<u8>, PoolError> {
+    const COMMITS_MAX: usize = 1_000;
+    let graph = pool.graph();
+    let mut made = b"Squashed commit of the following:\n".to_vec();
+    let (Some(tip), Some(hidden)) = (graph.number(&from), graph.number(&head)) else {
+        return Ok(made);
+    };
+    for number in DateWalk::new(graph, &[tip], &[hidden]).take(COMMITS_MAX) {
+        let id = graph.id(number);
+        let data = pool.get_kind(&id, ObjectKind::Commit)?;
+        let damaged = |error: govc_git::object::ParseError| PoolError::Damaged {
+            id,
+            pack: None,
+            what: error.to_string(),
+        };
+        let commit = CommitRef::parse(&data, pool.format()).map_err(damaged)?;
+        made.extend_from_slice(format!("\ncommit {id}\n").as_bytes());
+        if commit.parents.len() > 1 {
+            made.extend_from_slice(b"Merge:");
+            for parent in &commit.parents {
+                made.extend_from_slice(format!(" {}", parent.to_hex_with_len(7)).as_bytes());
+            }
+            made.push(b'\n');
+        }
+        made.extend_from_slice(b"Author: ");
+        made.extend_from_slice(commit.author.name);
+        made.extend_from_slice(b" <");
+        made.extend_from_slice(commit.author.email);
+        made.extend_from_slice(b">\nDate:   ");
+        let time = commit.author.time().unwrap_or_default();
+        made.extend_from_slice(date(time.seconds, time.offset_minutes).as_bytes());
+        made.extend_from_slice(b"\n\n");
+        let text = commit.message.trim_ascii_end();
+        let start = text.iter().position(|byte| *byte != b'\n').unwrap_or(0);
+        for line in text[start..].split(|byte| *byte == b'\n') {
+            if !line.trim_ascii_end().is_empty() {
+                made.extend_from_slice(b"    ");
+                made.extend_from_slice(line.trim_ascii_end());
+            }
+            made.push(b'\n');
+        }
+    }
+    Ok(made)
+}
+
+/// A moment as git shows it: `Thu Apr 7 15:13:13 2005 -0700`.
+fn date(seconds: i64, offset_minutes: i32) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let local = seconds.saturating_add(i64::from(offset_minutes) * 60);
+    let (days, rest) = (local.div_euclid(86_400), local.rem_euclid(86_400));
+    // From days to a date, by Howard Hinnant's "chrono-Compatible Low-Level Date Algorithms".
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = (month_from_march + 2) % 12;
+    let year = year_of_era + era * 400 + i64::from(month < 2);
+    let sign = if offset_minutes < 0 { '-' } else { '+' };
+    let offset = offset_minutes.unsigned_abs();
+    format!(
+        "{} {} {day} {:02}:{:02}:{:02} {year} {sign}{:02}{:02}",
+        DAYS[days.rem_euclid(7) as usize],
+        MONTHS[month as usize],
+        rest / 3_600,
+        rest / 60 % 60,
+        rest % 60,
+        offset / 60,
+        offset % 60,
+    )
+}
+
+/// As [`message::clean`], and without lines that begin with `#`: what git does to a message that
+/// it made of several.
+pub(super) fn clean_without_comments(text: &[u8]) -> Vec<u8> {
+    let lines = text.split_inclusive(|byte| *byte == b'\n');
+    let lines: Vec<&[u8]> = lines.filter(|line| !line.starts_with(b"#")).collect();
+    message::clean(&lines.concat())
+}
