@@ -9,6 +9,7 @@ mod fetch_rules;
 pub mod files;
 pub mod history;
 pub mod lfs;
+pub mod merges;
 pub mod people;
 pub mod problem;
 pub mod refs;

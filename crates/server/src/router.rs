@@ -12,8 +12,8 @@ use crate::git_http;
 use crate::git_lfs;
 use crate::http::{caller, idempotency, layers};
 use crate::routes::{
-    blame, branches, bundle, commits, compare, diff, events, files, health, history, pages, refs,
-    repos, tags, time_travel, workspaces,
+    blame, branches, bundle, commits, compare, diff, events, files, health, history, merges, pages,
+    refs, repos, tags, time_travel, workspaces,
 };
 
 /// The whole service: routes, and what every request passes through.
@@ -81,6 +81,14 @@ fn api(app: &App) -> Router<App> {
         .route("/api/v1/repos/{repo}/commits/{*rev}", get(commits::show))
         .route("/api/v1/repos/{repo}/log", get(commits::list))
         .route("/api/v1/repos/{repo}/compare/{*revs}", get(compare::show))
+        .route("/api/v1/repos/{repo}/merge", post(merges::merge))
+        .route("/api/v1/repos/{repo}/merge-base", get(merges::merge_base))
+        .route(
+            "/api/v1/repos/{repo}/cherry-pick",
+            post(merges::cherry_pick),
+        )
+        .route("/api/v1/repos/{repo}/revert", post(merges::revert))
+        .route("/api/v1/repos/{repo}/rebase", post(merges::rebase))
         // Branches, tags, refs
         .route(
             "/api/v1/repos/{repo}/branches",

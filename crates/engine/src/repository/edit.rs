@@ -303,6 +303,8 @@ pub enum CauseKind {
     Push,
     /// A commit by the API.
     Commit,
+    /// A merge by the API, or of a push that asked for one.
+    Merge,
     /// A branch was made by the API.
     BranchCreated,
     /// A branch was deleted by the API.
@@ -378,6 +380,7 @@ impl CauseKind {
             CauseKind::RepoRestored => "repo.restored",
             CauseKind::Push => "push",
             CauseKind::Commit => "commit",
+            CauseKind::Merge => "merge",
             CauseKind::BranchCreated => "branch.created",
             CauseKind::BranchDeleted => "branch.deleted",
             CauseKind::TagCreated => "tag.created",

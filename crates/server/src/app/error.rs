@@ -1,5 +1,6 @@
 //! What can be wrong with a request, as sentences with their facts.
 
+use govc_api::merges::ConflictedPath;
 use govc_engine::{RepoId, Seq};
 use govc_git::ObjectId;
 
@@ -151,6 +152,22 @@ pub enum AppError {
         current: Option<ObjectId>,
         /// Where the writer said so.
         said_in: SaidIn,
+    },
+    /// Both sides changed the same.
+    #[error("{commit} conflicts with the branch in {} paths", .conflicts.len())]
+    MergeConflict {
+        /// The commit that does not fit.
+        commit: ObjectId,
+        /// What is to be solved.
+        conflicts: Vec<ConflictedPath>,
+    },
+    /// The branch moved while something was made for it. It is made again: nobody is told.
+    #[error("{name} moved meanwhile")]
+    RaceLost {
+        /// The full name.
+        name: String,
+        /// What it is.
+        current: Option<ObjectId>,
     },
     /// A ref's name is a folder of another's.
     #[error("{name} cannot be beside {other}: one of them would be a folder")]

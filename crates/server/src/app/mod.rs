@@ -13,6 +13,7 @@ pub mod files;
 pub mod history;
 pub mod lfs;
 pub mod memory;
+pub mod merges;
 pub mod publish;
 pub mod refs;
 pub mod repos;

@@ -158,6 +158,17 @@ pub fn problem(error: &AppError) -> Problem {
                 .with("expected", id_or_null(expected))
                 .with("current", id_or_null(current))
         }
+        AppError::MergeConflict { commit, conflicts } => {
+            new(409, "MERGE_CONFLICT", "Both sides changed the same")
+                .with("commit", commit.to_string())
+                .with(
+                    "conflicts",
+                    serde_json::to_value(conflicts).unwrap_or_default(),
+                )
+        }
+        AppError::RaceLost { name, current } => new(409, "REF_MOVED", "The ref was moved")
+            .with("ref", name.as_str())
+            .with("current", id_or_null(current)),
         AppError::RefConflict { name, other } => {
             new(409, "REF_CONFLICT", "A ref's name is in the way")
                 .with("ref", name.as_str())

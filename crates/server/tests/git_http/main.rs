@@ -5,6 +5,7 @@
 mod bundles;
 mod fetch;
 mod kit;
+mod merges;
 mod partial;
 mod push;
 mod version2;

@@ -478,6 +478,7 @@ const CAUSES: &[(u8, CauseKind)] = &[
     (21, CauseKind::RealityPromoted),
     (22, CauseKind::RealityDiscarded),
     (23, CauseKind::RealityResults),
+    (24, CauseKind::Merge),
 ];
 
 fn cause_number(kind: CauseKind) -> Result<u8, FormatError> {

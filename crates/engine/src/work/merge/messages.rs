@@ -59,10 +59,13 @@ pub fn merge(refs: &Refs, from: &[u8], into: &[u8]) -> Vec<u8> {
             title.extend_from_slice(from);
             title.push(b'\'');
         }
-        (None, Some(branch)) => {
+        (None, Some((branch, is_early))) => {
             title.extend_from_slice(b"branch '");
             title.extend_from_slice(branch);
-            title.extend_from_slice(b"' (early part)");
+            title.push(b'\'');
+            if is_early {
+                title.extend_from_slice(b" (early part)");
+            }
         }
         (None, None) => {
             title.extend_from_slice(b"commit '");
@@ -86,21 +89,22 @@ fn prefixes_with_kinds() -> &'static [(&'static [u8], Option<&'static [u8]>)] {
     ]
 }
 
-/// The branch of `topic~3` and `topic^^`.
-fn early_part<'f>(refs: &Refs, from: &'f [u8]) -> Option<&'f [u8]> {
+/// The branch of `topic~3` and `topic^^`, and whether that is not its head.
+fn early_part<'f>(refs: &Refs, from: &'f [u8]) -> Option<(&'f [u8], bool)> {
     let caret = from.iter().rposition(|byte| *byte != b'^')? + 1;
-    let branch = if caret < from.len() {
-        &from[..caret]
+    let (branch, is_early) = if caret < from.len() {
+        (&from[..caret], true)
     } else {
         let tilde = memchr::memrchr(b'~', from)?;
         let digits = &from[tilde + 1..];
-        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        if !digits.iter().all(u8::is_ascii_digit) {
             return None;
         }
-        &from[..tilde]
+        let is_head = !digits.is_empty() && digits.iter().all(|digit| *digit == b'0');
+        (&from[..tilde], !is_head)
     };
     let full = [b"refs/heads/", branch].concat();
-    refs.resolve(&full).map(|_| branch)
+    refs.resolve(&full).map(|_| (branch, is_early))
 }
 
 /// The message of a squash: all commits of `from` that `head` does not have.

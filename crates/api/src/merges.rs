@@ -1,0 +1,320 @@
+//! Merges, picks, reverts and rebases.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use govc_engine::work::merge::{Conflict, PathVersion, Strategy};
+use govc_engine::{Expected, RefName};
+use govc_git::refname;
+use serde::{Deserialize, Serialize};
+
+use crate::commits::Commit;
+use crate::people::NewPerson;
+use crate::{Invalid, belief, no_nul, present, ref_name};
+
+/// The body of `POST /repos/{repo}/merge`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewMerge {
+    from: String,
+    to: String,
+    #[serde(default)]
+    strategy: MergeStrategy,
+    message: Option<String>,
+    author: Option<NewPerson>,
+    committer: Option<NewPerson>,
+    #[serde(default, deserialize_with = "present")]
+    expected_head: Option<Option<String>>,
+}
+
+/// How a branch takes another one in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MergeStrategy {
+    /// A commit with two parents, always.
+    #[default]
+    Merge,
+    /// By moving forward where that is enough.
+    Ff,
+    /// By moving forward or not at all.
+    FfOnly,
+    /// One commit with one parent.
+    Squash,
+    /// The other's commits, made again.
+    Rebase,
+}
+
+impl From<MergeStrategy> for Strategy {
+    fn from(strategy: MergeStrategy) -> Strategy {
+        match strategy {
+            MergeStrategy::Merge => Strategy::Merge,
+            MergeStrategy::Ff => Strategy::FastForward,
+            MergeStrategy::FfOnly => Strategy::FastForwardOnly,
+            MergeStrategy::Squash => Strategy::Squash,
+            MergeStrategy::Rebase => Strategy::Rebase,
+        }
+    }
+}
+
+/// A merge that was asked for, as far as it can be checked without looking at the repository.
+#[derive(Debug)]
+pub struct MergeOrder {
+    /// The revision that is taken in.
+    pub from: String,
+    /// The branch that takes it in, short.
+    pub to: String,
+    /// How.
+    pub strategy: MergeStrategy,
+    /// The message as it was sent.
+    pub message: Option<String>,
+    /// Who wrote it, if that was said.
+    pub author: Option<NewPerson>,
+    /// Who commits it, if that was said.
+    pub committer: Option<NewPerson>,
+    /// What the branch is believed to be.
+    pub expected: Expected,
+}
+
+impl TryFrom<NewMerge> for MergeOrder {
+    type Error = Invalid;
+
+    fn try_from(new: NewMerge) -> Result<MergeOrder, Invalid> {
+        ref_name(&new.to, refname::check_branch)?;
+        if let Some(message) = &new.message {
+            no_nul("message", message)?;
+            if message.trim().is_empty() {
+                return Err(Invalid::field("message", "is empty"));
+            }
+        }
+        Ok(MergeOrder {
+            from: new.from,
+            to: new.to,
+            strategy: new.strategy,
+            message: new.message,
+            author: new.author,
+            committer: new.committer,
+            expected: belief("expected_head", new.expected_head.as_ref())?,
+        })
+    }
+}
+
+/// The body of `POST /repos/{repo}/cherry-pick` and `/revert`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewPick {
+    commits: Option<Vec<String>>,
+    commit: Option<String>,
+    branch: Option<String>,
+    mainline: Option<usize>,
+    #[serde(default)]
+    no_commit: bool,
+    #[serde(default)]
+    keep_conflicts: bool,
+    author: Option<NewPerson>,
+    committer: Option<NewPerson>,
+    #[serde(default, deserialize_with = "present")]
+    expected_head: Option<Option<String>>,
+}
+
+/// A pick or revert that was asked for.
+#[derive(Debug)]
+pub struct PickOrder {
+    /// Revisions, and ranges of them.
+    pub commits: Vec<String>,
+    /// The branch's full name; `None`: the default one.
+    pub branch: Option<RefName>,
+    /// The parent that merges are compared with, from 1.
+    pub mainline: Option<usize>,
+    /// Leave the result in a workspace.
+    pub no_commit: bool,
+    /// Leave conflicts in a workspace.
+    pub keep_conflicts: bool,
+    /// Who wrote it, if that was said; a pick keeps its author.
+    pub author: Option<NewPerson>,
+    /// Who commits it, if that was said.
+    pub committer: Option<NewPerson>,
+    /// What the branch is believed to be.
+    pub expected: Expected,
+}
+
+impl TryFrom<NewPick> for PickOrder {
+    type Error = Invalid;
+
+    fn try_from(new: NewPick) -> Result<PickOrder, Invalid> {
+        let commits = match (new.commits, new.commit) {
+            (Some(commits), None) => commits,
+            (None, Some(commit)) => vec![commit],
+            (Some(_), Some(_)) => {
+                let why = "either `commits` or `commit`, not both";
+                return Err(Invalid::field("commit", why));
+            }
+            (None, None) => return Err(Invalid::field("commits", "is missing")),
+        };
+        if commits.is_empty() {
+            return Err(Invalid::field("commits", "is empty"));
+        }
+        if new.mainline == Some(0) {
+            return Err(Invalid::field("mainline", "parents are counted from 1"));
+        }
+        Ok(PickOrder {
+            commits,
+            branch: branch(new.branch)?,
+            mainline: new.mainline,
+            no_commit: new.no_commit,
+            keep_conflicts: new.keep_conflicts,
+            author: new.author,
+            committer: new.committer,
+            expected: belief("expected_head", new.expected_head.as_ref())?,
+        })
+    }
+}
+
+/// The body of `POST /repos/{repo}/rebase`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewRebase {
+    branch: Option<String>,
+    onto: String,
+    upstream: Option<String>,
+    #[serde(default)]
+    autosquash: bool,
+    #[serde(default)]
+    keep_conflicts: bool,
+    author: Option<NewPerson>,
+    committer: Option<NewPerson>,
+    #[serde(default, deserialize_with = "present")]
+    expected_head: Option<Option<String>>,
+}
+
+/// A rebase that was asked for.
+#[derive(Debug)]
+pub struct RebaseOrder {
+    /// The branch's full name; `None`: the default one.
+    pub branch: Option<RefName>,
+    /// The revision that the commits are made again on.
+    pub onto: String,
+    /// The revision whose commits are not; `None`: `onto`.
+    pub upstream: Option<String>,
+    /// Bring `fixup!` and the like to where they belong.
+    pub autosquash: bool,
+    /// Leave conflicts in a workspace.
+    pub keep_conflicts: bool,
+    /// Who asks, if that was said; the commits keep their authors.
+    pub author: Option<NewPerson>,
+    /// Who commits them, if that was said.
+    pub committer: Option<NewPerson>,
+    /// What the branch is believed to be.
+    pub expected: Expected,
+}
+
+impl TryFrom<NewRebase> for RebaseOrder {
+    type Error = Invalid;
+
+    fn try_from(new: NewRebase) -> Result<RebaseOrder, Invalid> {
+        Ok(RebaseOrder {
+            branch: branch(new.branch)?,
+            onto: new.onto,
+            upstream: new.upstream,
+            autosquash: new.autosquash,
+            keep_conflicts: new.keep_conflicts,
+            author: new.author,
+            committer: new.committer,
+            expected: belief("expected_head", new.expected_head.as_ref())?,
+        })
+    }
+}
+
+fn branch(short: Option<String>) -> Result<Option<RefName>, Invalid> {
+    short
+        .map(|short| {
+            ref_name(&short, refname::check_branch)?;
+            Ok(RefName::branch(&short))
+        })
+        .transpose()
+}
+
+/// What came of picks, reverts and rebases.
+#[derive(Debug, Clone, Serialize)]
+pub struct Replayed {
+    /// The branch's head.
+    pub head: String,
+    /// The commits that were made, in their order.
+    pub commits: Vec<Commit>,
+}
+
+/// The answer to `GET /repos/{repo}/merge-base`.
+#[derive(Debug, Clone, Serialize)]
+pub struct MergeBase {
+    /// The best common ancestor; `null` where there is none.
+    pub oid: Option<String>,
+    /// All that are equally good, as `git merge-base --all`.
+    pub all: Vec<String>,
+}
+
+/// A path in conflict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ConflictedPath {
+    /// The path.
+    pub path: String,
+    /// Why.
+    pub kind: &'static str,
+    /// What both come from.
+    pub base: Option<ConflictedVersion>,
+    /// What the branch has.
+    pub ours: Option<ConflictedVersion>,
+    /// What is brought onto it.
+    pub theirs: Option<ConflictedVersion>,
+    /// The file as far as it could be merged, with its conflicts marked.
+    pub merged: Option<MergedContent>,
+}
+
+/// One side of a conflict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ConflictedVersion {
+    /// Its path.
+    pub path: String,
+    /// Its id.
+    pub oid: String,
+    /// Its mode.
+    pub mode: String,
+}
+
+/// A content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MergedContent {
+    /// `utf-8` or `base64`.
+    pub encoding: &'static str,
+    /// The content, so encoded.
+    pub content: String,
+}
+
+impl ConflictedPath {
+    /// A conflict, with the content that was left for it.
+    pub fn new(conflict: &Conflict, merged: Option<&[u8]>) -> ConflictedPath {
+        let text = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
+        let version = |version: &Option<PathVersion>| {
+            version.as_ref().map(|version| ConflictedVersion {
+                path: text(&version.path),
+                oid: version.id.to_string(),
+                mode: format!("{:06o}", version.mode),
+            })
+        };
+        let [base, ours, theirs] = &conflict.versions;
+        ConflictedPath {
+            path: text(&conflict.path),
+            kind: conflict.kind.name(),
+            base: version(base),
+            ours: version(ours),
+            theirs: version(theirs),
+            merged: merged.map(|merged| match std::str::from_utf8(merged) {
+                Ok(content) => MergedContent {
+                    encoding: "utf-8",
+                    content: content.to_owned(),
+                },
+                Err(_) => MergedContent {
+                    encoding: "base64",
+                    content: STANDARD.encode(merged),
+                },
+            }),
+        }
+    }
+}

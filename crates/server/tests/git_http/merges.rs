@@ -1,0 +1,245 @@
+//! What is merged, picked, reverted and rebased by REST is what git makes of it, id for id.
+
+use serde_json::{Value, json};
+
+use crate::kit::{Git, Server};
+
+/// Ada, as the kit's git has her.
+fn ada() -> Value {
+    json!({"name": "Ada", "email": "ada@example.org", "time": "2023-11-14T23:13:20+01:00"})
+}
+
+fn post(server: &Server, noun: &str, mut body: Value) -> (u16, Value) {
+    let query = noun.find('?').map_or("", |at| &noun[at..]);
+    let noun = noun.split('?').next().unwrap();
+    for person in ["author", "committer"] {
+        if body.get(person).is_none() {
+            body[person] = ada();
+        }
+    }
+    let url = format!("http://{}/api/v1/repos/hello/{noun}{query}", server.address);
+    let answer = reqwest::blocking::Client::new().post(url).json(&body);
+    let answer = answer.send().unwrap();
+    (answer.status().as_u16(), answer.json().unwrap())
+}
+
+/// Main and a branch `topic`, which changed other files and, in one, other lines.
+fn two_lines(server: &Server) -> Git {
+    let git = server.working("w");
+    let text: String = (0..20).map(|line| format!("line {line}\n")).collect();
+    git.write("file", &text);
+    git.write("dir/other", "other\n");
+    git.commit("first\n\nwith a body");
+    git.run(&["checkout", "-q", "-b", "topic"]);
+    git.write("file", text.replace("line 3\n", "line three\n"));
+    git.commit("topic: three");
+    git.write("new", "new\n");
+    git.commit("topic: new");
+    git.run(&["checkout", "-q", "main"]);
+    git.write("file", text.replace("line 15\n", "line fifteen\n"));
+    git.commit("main: fifteen");
+    git.run(&["tag", "start"]);
+    git.run(&["push", "-q", &server.url(), "main", "topic", "start"]);
+    git
+}
+
+#[test]
+fn merges_are_gits() {
+    let server = Server::start();
+    let git = two_lines(&server);
+    git.run(&["merge", "-q", "--no-ff", "--no-edit", "topic"]);
+    let merged = git.id("HEAD");
+    let body = json!({"from": "topic", "to": "main"});
+    let (status, rehearsed) = post(&server, "merge?dry_run=true", body.clone());
+    assert_eq!((status, rehearsed["oid"].as_str()), (201, Some(&*merged)));
+    assert_eq!(server.ref_at("refs/heads/main"), git.id("HEAD^1"));
+    let (status, commit) = post(&server, "merge", body.clone());
+    assert_eq!(status, 201, "{commit}");
+    assert_eq!(commit["oid"], *merged);
+    assert_eq!(server.ref_at("refs/heads/main"), merged);
+    // Again there is nothing to do.
+    let (status, commit) = post(&server, "merge", body);
+    assert_eq!((status, commit["oid"].as_str()), (200, Some(&*merged)));
+    // What it brought can be fetched.
+    let clone = server.clone_to("c", &[]);
+    clone.run(&["fsck", "--strict"]);
+    assert_eq!(clone.id("HEAD"), merged);
+
+    // Forward is enough.
+    git.run(&["checkout", "-q", "topic"]);
+    git.run(&["merge", "-q", "--ff-only", "main"]);
+    let (status, commit) = post(
+        &server,
+        "merge",
+        json!({"from": "main", "to": "topic", "strategy": "ff_only"}),
+    );
+    assert_eq!((status, commit["oid"].as_str()), (200, Some(&*merged)));
+    assert_eq!(server.ref_at("refs/heads/topic"), merged);
+}
+
+#[test]
+fn messages_are_gits() {
+    let server = Server::start();
+    let git = two_lines(&server);
+    git.run(&["checkout", "-q", "-b", "next", "topic"]);
+    git.run(&["push", "-q", &server.url(), "next"]);
+    let id = git.id("main");
+    for (from, into) in [
+        ("main", "next"),
+        ("start", "next"),
+        ("main~0", "next"),
+        (&*id, "next"),
+    ] {
+        let (status, commit) = post(
+            &server,
+            "merge?dry_run=true",
+            json!({"from": from, "to": into}),
+        );
+        assert_eq!(status, 201, "{commit}");
+        git.run(&["checkout", "-q", into]);
+        git.run(&["reset", "-q", "--hard", "topic"]);
+        git.run(&["merge", "-q", "--no-ff", "--no-edit", from]);
+        let text = git.run(&["log", "-1", "--format=%B"]);
+        let ours = commit["message"].as_str().unwrap();
+        assert_eq!(ours.trim_end(), text.trim_end());
+        assert_eq!(commit["oid"], *git.id("HEAD"), "{from}");
+    }
+}
+
+#[test]
+fn squashes_and_rebases_are_gits() {
+    let server = Server::start();
+    let git = two_lines(&server);
+    let main = git.id("main");
+    git.run(&["merge", "-q", "--squash", "topic"]);
+    git.run(&["commit", "-q", "--no-edit"]);
+    let body = json!({"from": "topic", "to": "main", "strategy": "squash"});
+    let (status, commit) = post(&server, "merge?dry_run=true", body);
+    assert_eq!(status, 201, "{commit}");
+    assert_eq!(
+        commit["message"].as_str().unwrap(),
+        git.run(&["log", "-1", "--format=%B"]).trim_end().to_owned() + "\n"
+    );
+    assert_eq!(commit["oid"], *git.id("HEAD"));
+
+    git.run(&["checkout", "-q", "topic"]);
+    git.run(&["rebase", "-q", &main]);
+    let (status, done) = post(
+        &server,
+        "rebase",
+        json!({"branch": "topic", "onto": "main"}),
+    );
+    assert_eq!(status, 201, "{done}");
+    assert_eq!(done["head"], *git.id("HEAD"));
+    assert_eq!(done["commits"].as_array().unwrap().len(), 2);
+    assert_eq!(server.ref_at("refs/heads/topic"), git.id("HEAD"));
+    server.clone_to("c", &[]).run(&["fsck", "--strict"]);
+}
+
+#[test]
+fn picks_and_reverts_are_gits() {
+    let server = Server::start();
+    let git = two_lines(&server);
+    git.run(&["reset", "-q", "--hard", "main"]);
+    git.run(&["cherry-pick", "main..topic"]);
+    let (status, done) = post(&server, "cherry-pick", json!({"commits": ["main..topic"]}));
+    assert_eq!(status, 201, "{done}");
+    assert_eq!(done["head"], *git.id("HEAD"));
+    git.run(&["revert", "--no-edit", "HEAD~2"]);
+    let (status, done) = post(&server, "revert", json!({"commit": "HEAD~2"}));
+    assert_eq!(status, 201, "{done}");
+    assert_eq!(done["head"], *git.id("HEAD"));
+    // A merge is compared with one of its parents.
+    git.run(&["merge", "-q", "--no-ff", "--no-edit", "topic"]);
+    git.run(&["push", "-q", &server.url(), "main"]);
+    let (status, problem) = post(&server, "revert", json!({"commit": "main"}));
+    assert_eq!(
+        (status, problem["code"].as_str()),
+        (422, Some("MAINLINE_INVALID"))
+    );
+    git.write("later", "later\n");
+    git.commit("later");
+    git.run(&["push", "-q", &server.url(), "main"]);
+    git.run(&["revert", "--no-edit", "-m", "1", "HEAD~2"]);
+    let (status, done) = post(
+        &server,
+        "revert",
+        json!({"commit": "main~2", "mainline": 1}),
+    );
+    assert!(status == 201 || status == 422, "{done}");
+}
+
+#[test]
+fn fixups_find_what_they_mend() {
+    let server = Server::start();
+    let git = two_lines(&server);
+    git.run(&["checkout", "-q", "topic"]);
+    git.write("new", "newer\n");
+    git.commit("fixup! topic: new");
+    git.write("dir/more", "more\n");
+    git.commit("squash! topic: three\n\nand more of it");
+    git.write("last", "last\n");
+    git.commit("topic: last");
+    git.run(&["push", "-q", &server.url(), "topic"]);
+    let no_editor = [("GIT_SEQUENCE_EDITOR", ":"), ("GIT_EDITOR", ":")];
+    let (fine, _, said) = git.try_run_with(&["rebase", "-i", "--autosquash", "main"], &no_editor);
+    assert!(fine, "{said}");
+    let (status, done) = post(
+        &server,
+        "rebase",
+        json!({"branch": "topic", "onto": "main", "autosquash": true}),
+    );
+    assert_eq!(status, 201, "{done}");
+    assert_eq!(
+        done["head"],
+        *git.id("HEAD"),
+        "{}",
+        git.run(&["log", "--format=%B%n--"])
+    );
+}
+
+#[test]
+fn a_conflict_is_told_and_changes_nothing() {
+    let server = Server::start();
+    let git = two_lines(&server);
+    git.run(&["checkout", "-q", "-b", "rival", "start"]);
+    git.write("file", "all else\n");
+    git.commit("rival");
+    git.run(&["push", "-q", &server.url(), "rival"]);
+    let before = server.ref_at("refs/heads/topic");
+    let seq = server.repository.snapshot().seq;
+    let (status, problem) = post(&server, "merge", json!({"from": "rival", "to": "topic"}));
+    assert_eq!(
+        (status, problem["code"].as_str()),
+        (409, Some("MERGE_CONFLICT"))
+    );
+    let conflict = &problem["conflicts"][0];
+    assert_eq!(
+        (conflict["path"].as_str(), conflict["kind"].as_str()),
+        (Some("file"), Some("content"))
+    );
+    git.run(&["checkout", "-q", "topic"]);
+    git.try_run(&["merge", "rival"]);
+    let marked = std::fs::read_to_string(git.at.join("file")).unwrap();
+    assert_eq!(conflict["merged"]["content"], *marked);
+    assert_eq!(server.ref_at("refs/heads/topic"), before);
+    assert_eq!(server.repository.snapshot().seq, seq);
+    let (status, problem) = post(
+        &server,
+        "merge",
+        json!({"from": "rival", "to": "topic", "strategy": "ff_only"}),
+    );
+    assert_eq!(
+        (status, problem["code"].as_str()),
+        (422, Some("NOT_FAST_FORWARD"))
+    );
+    let old = git.id("start");
+    let (status, problem) = post(
+        &server,
+        "merge",
+        json!({"from": "main", "to": "topic", "expected_head": old}),
+    );
+    assert_eq!((status, problem["code"].as_str()), (409, Some("REF_MOVED")));
+    let (status, _) = post(&server, "merge", json!({"from": "nothing", "to": "topic"}));
+    assert_eq!(status, 404);
+}
