@@ -162,6 +162,30 @@ pub struct CommitOrder {
     pub actions: Vec<Action>,
 }
 
+impl NewCommit {
+    /// The commit that applying actions to a reality is.
+    pub(crate) fn of_apply(
+        branch: String,
+        message: String,
+        (author, committer): (Option<NewPerson>, Option<NewPerson>),
+        expected_head: Option<Option<String>>,
+        allow_empty: bool,
+        actions: Vec<NewAction>,
+    ) -> NewCommit {
+        NewCommit {
+            branch,
+            create_from: None,
+            message,
+            author,
+            committer,
+            expected_head,
+            on_conflict: None,
+            allow_empty,
+            actions,
+        }
+    }
+}
+
 impl TryFrom<NewCommit> for CommitOrder {
     type Error = Invalid;
 

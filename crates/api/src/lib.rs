@@ -12,6 +12,7 @@ pub mod lfs;
 pub mod merges;
 pub mod people;
 pub mod problem;
+pub mod realities;
 pub mod refs;
 pub mod repos;
 pub mod rfc3339;

@@ -194,6 +194,8 @@ section! {
         repository_refs: u64,
         /// Workspaces of one repository; 0: no limit.
         workspaces: u64,
+        /// Realities of one repository.
+        realities: u64,
         /// Repositories on the server; 0: no limit.
         repositories: usize,
         /// Answers kept for requests that come again.

@@ -13,7 +13,7 @@ use crate::git_lfs;
 use crate::http::{caller, idempotency, layers};
 use crate::routes::{
     blame, branches, bundle, commits, compare, diff, events, files, health, history, merges, pages,
-    refs, repos, tags, time_travel, workspaces,
+    realities, refs, repos, tags, time_travel, workspaces,
 };
 
 /// The whole service: routes, and what every request passes through.
@@ -116,6 +116,39 @@ fn api(app: &App) -> Router<App> {
         )
         // All of it in one file
         .route("/api/v1/repos/{repo}/bundle", get(bundle::show))
+        // Parallel realities
+        .route(
+            "/api/v1/repos/{repo}/parallel-realities",
+            get(realities::list).post(realities::create),
+        )
+        .route(
+            "/api/v1/repos/{repo}/parallel-realities/compare",
+            post(realities::compare),
+        )
+        .route(
+            "/api/v1/repos/{repo}/parallel-realities/conflicts",
+            get(realities::conflicts),
+        )
+        .route(
+            "/api/v1/repos/{repo}/parallel-realities/{reality}",
+            get(realities::show).delete(realities::remove),
+        )
+        .route(
+            "/api/v1/repos/{repo}/parallel-realities/{reality}/apply",
+            post(realities::apply),
+        )
+        .route(
+            "/api/v1/repos/{repo}/parallel-realities/{reality}/results",
+            post(realities::results),
+        )
+        .route(
+            "/api/v1/repos/{repo}/parallel-realities/{reality}/benchmark",
+            get(realities::benchmark),
+        )
+        .route(
+            "/api/v1/repos/{repo}/parallel-realities/{reality}/promote",
+            post(realities::promote),
+        )
         // Time travel
         .route("/api/v1/repos/{repo}/history", get(history::list))
         .route(

@@ -278,6 +278,9 @@ async fn jobs(app: App) {
         if let Err(error) = app.expire_repositories().await {
             tracing::warn!(%error, "expired repositories stay for now");
         }
+        if let Err(error) = app.expire_realities().await {
+            tracing::warn!(%error, "expired realities stay for now");
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use super::Engine;
 use crate::journal::{
     AppendError, Batch, Journal, Moment, PackBytes, PackId, PackSpool, Packs, PastRefs, Position,
 };
+use crate::repository::realities::KeyPrefix;
 use crate::repository::{RealityOf, Start, ToKeep};
 use crate::{
     Entry, EntryEdit, Fate, Lfs, MadeBatch, NewObjects, Realities, RealityId, RefName, Refs,
@@ -149,6 +150,11 @@ impl Reality {
     /// What names it for ever.
     pub fn key(&self) -> RepoKey {
         self.made.batch.key(self.id.index)
+    }
+
+    /// Whether making a repository of it reads nothing from the disk.
+    pub fn is_ready(&self) -> bool {
+        self.made.base().is_some()
     }
 
     /// When it goes by itself, if it does.
@@ -442,6 +448,18 @@ impl Engine {
         };
         let turns = Arc::clone(&self.turns);
         Repository::new(start, Arc::new(journal), Arc::new(packs), turns)
+    }
+
+    /// How the keys of a new batch begin. Never the same twice.
+    pub fn reality_keys(&self) -> KeyPrefix {
+        let key = (self.parts.new_key)().0;
+        let mut keys = [0; 12];
+        keys.copy_from_slice(&key[..12]);
+        // All of the key counts: it may be one that counts.
+        for (at, byte) in key[12..].iter().enumerate() {
+            keys[at] ^= byte;
+        }
+        keys
     }
 
     /// Remembers the refs that a batch begins with, which whoever made it has.

@@ -317,6 +317,7 @@ pub(super) fn may_leave(repository: &Repository) -> bool {
     repository.damage().is_none()
         && repository.is_made()
         && repository.snapshot().record.storage != Storage::Memory
+        && !repository.snapshot().realities.has_in_memory()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -521,28 +521,48 @@ impl Realities {
         }
     }
 
+    /// Whether some are kept in memory only, and not discarded.
+    pub fn has_in_memory(&self) -> bool {
+        let mut batches = self.batches(0);
+        batches.any(|made| made.batch.in_memory && !self.all_discarded(made))
+    }
+
+    /// Without those that were kept in memory only: what there is after a restart.
+    #[must_use]
+    pub fn without_in_memory(&self) -> Realities {
+        match self.has_in_memory() {
+            true => self.with_only(|made| !made.batch.in_memory),
+            false => self.clone(),
+        }
+    }
+
     /// Without the batches of which nothing is left: nobody asks for them any more.
     #[must_use]
     pub fn without_what_is_gone(&self) -> Realities {
-        let Some(inner) = &self.0 else {
-            return Realities::default();
-        };
-        let gone: Vec<Seq> = self
-            .batches(0)
-            .filter(|made| self.all_discarded(made))
-            .map(|made| made.seq)
-            .collect();
-        if gone.is_empty() {
-            return self.clone();
+        match self.batches(0).any(|made| self.all_discarded(made)) {
+            true => self.with_only(|made| !self.all_discarded(made)),
+            false => self.clone(),
         }
+    }
+
+    /// Those whose batches stay, and what is recorded of batches that are none of these.
+    fn with_only(&self, stays: impl Fn(&MadeBatch) -> bool) -> Realities {
+        let (stay, gone): (Vec<&Arc<MadeBatch>>, Vec<_>) =
+            self.batches(0).partition(|made| stays(made));
+        let gone: Vec<Seq> = gone.into_iter().map(|made| made.seq).collect();
         let is_left = |made: Seq| gone.binary_search(&made).is_err();
-        let batches = self.batches(0).filter(|made| is_left(made.seq));
-        let batches =
-            batches.map(|made| MadeBatch::new(made.seq, made.time, Arc::clone(&made.batch)));
         let (mut discarded, mut promoted) = self.fates();
         discarded.retain(|range| is_left(range.made));
         promoted.retain(|(id, _)| is_left(id.made));
-        Realities::from_parts(batches, &discarded, promoted, inner.results.clone())
+        let copy = |made: &Arc<MadeBatch>| {
+            let copy = MadeBatch::new(made.seq, made.time, Arc::clone(&made.batch));
+            if let Some(base) = made.base.get() {
+                copy.set_base(base.clone());
+            }
+            copy
+        };
+        let results = self.results().cloned();
+        Realities::from_parts(stay.into_iter().map(copy), &discarded, promoted, results)
     }
 }
 

@@ -244,6 +244,16 @@ fn is_name_segment(segment: &str) -> bool {
         && !segment.ends_with('.')
 }
 
+/// Whether `text` can be the name of a reality or workspace: one segment as of an id.
+pub fn is_scope_name(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    is_name_segment(text)
+        && !lower.ends_with(".git")
+        && !lower.ends_with(".lock")
+        && !matches!(lower.as_str(), "compare" | "conflicts")
+        && !is_device(&lower)
+}
+
 /// `con`, `con.txt`, `com1` and the like, which Windows keeps for itself.
 fn is_device(lower: &str) -> bool {
     let stem = lower.split('.').next().unwrap_or(lower);

@@ -8,13 +8,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use govc_api::repos::Size;
 use govc_engine::journal::Moment;
-use govc_engine::{Entry, Found, Listener, RepoKey, Repository, Seq, Time};
+use govc_engine::{Entry, EntryEdit, Found, Listener, RealityEdit, RepoKey, Repository, Seq, Time};
 use hashbrown::HashMap;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use super::App;
 use super::error::AppError;
+use super::realities::body::Bodies;
 use super::repos::RepositoryState;
 use crate::http::idempotency::{Answer, KEPT, Key};
 use crate::http::reply::GOVC_SEQ;
@@ -33,6 +34,18 @@ pub struct Logged {
     /// The body was the repository after the change: what of it is not in the entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<LoggedRepository>,
+    /// The body was the realities that were made: what of it is not in the entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub realities: Option<LoggedRealities>,
+}
+
+/// What of the answer to making realities is not in its entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoggedRealities {
+    /// How the caller sees this server.
+    pub origin: String,
+    /// How long it took until it was decided.
+    pub elapsed_us: u64,
 }
 
 /// What of a repository's answer is not in its entry.
@@ -196,6 +209,22 @@ fn collect(repository: &Found, since: Time, found: &LoggedAnswers) -> std::io::R
     }
 }
 
+/// The realities that an entry made, as they were answered.
+fn made_realities(
+    repository: &Arc<Repository>,
+    entry: &Entry,
+    rest: &LoggedRealities,
+) -> Result<Option<Vec<u8>>, AppError> {
+    let snapshot = repository.snapshot();
+    let bodies = Bodies::of(&snapshot.record.id, &rest.origin);
+    let made = entry.edits.iter().find_map(|edit| match edit {
+        EntryEdit::Reality(RealityEdit::Made(batch)) => Some((entry.seq, entry.time, batch)),
+        _ => None,
+    });
+    let body = made.map(|made| bodies.made(&snapshot.realities, made, || rest.elapsed_us));
+    Ok(body.transpose()?.map(Vec::from))
+}
+
 /// The answer once more.
 fn again(repository: &Arc<Repository>, entry: &Entry, logged: &Logged) -> Result<Answer, AppError> {
     let status = StatusCode::from_u16(logged.status).map_err(AppError::internal)?;
@@ -213,7 +242,10 @@ fn again(repository: &Arc<Repository>, entry: &Entry, logged: &Logged) -> Result
             let body = state.body(&rest.origin);
             Some(serde_json::to_vec(&body).map_err(AppError::internal)?)
         }
-        (None, None) => None,
+        (None, None) => match &logged.realities {
+            Some(rest) => made_realities(repository, entry, rest)?,
+            None => None,
+        },
     };
     if body.is_some() {
         headers.insert(

@@ -15,7 +15,9 @@ pub mod lfs;
 pub mod memory;
 pub mod merges;
 pub mod publish;
+pub mod realities;
 pub mod refs;
+pub mod remote;
 pub mod repos;
 pub mod residence;
 pub mod scope;
@@ -30,6 +32,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use govc_engine::journal::contents::Contents;
+use govc_engine::work::conflicts::ConflictCache;
 use govc_engine::{Engine, Listener, RepoId, Repository};
 use govc_store::Store;
 use hashbrown::HashMap;
@@ -68,6 +71,8 @@ struct Inner {
     draining: AtomicBool,
     memory: Memory,
     residence: Residence,
+    /// Which realities conflict, as far as somebody asked.
+    conflicts: ConflictCache,
     answers: Answers,
     /// Tells those who wait of what happens.
     hub: Arc<Hub>,
@@ -114,6 +119,7 @@ impl App {
         App(Arc::new(Inner {
             memory: Memory::of(config.storage.memory_budget.0),
             residence: Residence::default(),
+            conflicts: ConflictCache::default(),
             names: Names::of(&config),
             config,
             served: OnceLock::new(),

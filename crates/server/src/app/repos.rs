@@ -440,12 +440,7 @@ impl App {
     pub async fn expire_repositories(&self) -> Result<(), AppError> {
         let engine = self.engine()?;
         let now = engine.clock().now();
-        let job = Caller {
-            name: "govc".into(),
-            email: "".into(),
-            administrator: true,
-            request_id: "".into(),
-        };
+        let job = Caller::job();
         for found in engine.all() {
             let record = found.record();
             let over = record.expires_at.is_some_and(|at| at <= now);
@@ -499,6 +494,7 @@ fn logged(status: u16, location: Option<String>, origin: &str, size: Size) -> Lo
             origin: origin.to_owned(),
             size,
         }),
+        ..Logged::default()
     }
 }
 

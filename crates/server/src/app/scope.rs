@@ -15,6 +15,7 @@ use govc_engine::{
 use govc_git::ObjectId;
 
 use super::error::AppError;
+use super::realities::Doing;
 use super::state::State;
 use super::{Action, App};
 use crate::http::caller::Caller;
@@ -113,17 +114,16 @@ impl App {
         let repository = self.repository(caller, id, action).await?;
         match &scope.reality {
             None => Ok(repository),
-            Some(name) => reality(&repository, name),
+            Some(name) => {
+                let reality = self.reality(&repository, name)?;
+                let doing = match action {
+                    Action::Read => Doing::Reading,
+                    Action::Write | Action::Administer => Doing::Writing,
+                };
+                self.open_reality(&reality, doing).await
+            }
         }
     }
-}
-
-/// The repository that the reality `name` of `parent` is.
-fn reality(_parent: &Arc<Repository>, name: &str) -> Result<Arc<Repository>, AppError> {
-    Err(AppError::ScopeNotFound {
-        what: "reality",
-        name: name.to_owned(),
-    })
 }
 
 impl State {

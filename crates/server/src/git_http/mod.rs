@@ -44,7 +44,7 @@ async fn serve(app: &App, place: Place, request: Request) -> Result<Response, Re
                 return Err(Refused::Method("GET, HEAD"));
             }
             let service = info_refs::service(parts.uri.query())?;
-            let repository = app.repository(&caller, &id, action(service)).await?;
+            let repository = app.remote(&caller, &id, action(service)).await?;
             let offers = app.offers(&repository, &caller.request_id);
             info_refs::answer(&repository, service, version, offers).await
         }
@@ -52,7 +52,7 @@ async fn serve(app: &App, place: Place, request: Request) -> Result<Response, Re
             if parts.method != Method::POST {
                 return Err(Refused::Method("POST"));
             }
-            let repository = app.repository(&caller, &id, action(service)).await?;
+            let repository = app.remote(&caller, &id, action(service)).await?;
             let body = body::RequestBody::of(&parts.headers, body, service)?;
             let (content_type, reply) = match service {
                 Service::UploadPack => {

@@ -1,17 +1,17 @@
 //! Which repository a path names, and what is asked of it.
 
-use govc_engine::RepoId;
 use govc_git::wire::Service;
 
+use crate::app::remote::Remote;
 use crate::http::path::decode;
 
 /// A path that Git asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
     /// `/{repo}.git/info/refs`: where every conversation begins.
-    InfoRefs(RepoId),
+    InfoRefs(Remote),
     /// `/{repo}.git/git-upload-pack`, `/{repo}.git/git-receive-pack`.
-    Service(RepoId, Service),
+    Service(Remote, Service),
 }
 
 impl Place {
@@ -20,15 +20,12 @@ impl Place {
         let path = String::from_utf8(decode(path)).ok()?;
         let path = path.strip_prefix('/')?;
         if let Some(repo) = path.strip_suffix("/info/refs") {
-            return Some(Place::InfoRefs(id(repo)?));
+            return Some(Place::InfoRefs(Remote::parse(repo)?));
         }
         let (repo, service) = path.rsplit_once('/')?;
-        Some(Place::Service(id(repo)?, Service::from_name(service)?))
+        let service = Service::from_name(service)?;
+        Some(Place::Service(Remote::parse(repo)?, service))
     }
-}
-
-fn id(repo: &str) -> Option<RepoId> {
-    RepoId::parse(repo.strip_suffix(".git").unwrap_or(repo)).ok()
 }
 
 #[cfg(test)]
@@ -37,8 +34,8 @@ mod tests {
 
     #[test]
     fn ids_have_slashes_and_git_may_be_left_out() {
-        let hello = RepoId::parse("hello").unwrap();
-        let nested = RepoId::parse("a/b/c").unwrap();
+        let hello = Remote::parse("hello").unwrap();
+        let nested = Remote::parse("a/b/c").unwrap();
         for (path, expected) in [
             ("/hello.git/info/refs", Some(Place::InfoRefs(hello.clone()))),
             ("/hello/info/refs", Some(Place::InfoRefs(hello))),

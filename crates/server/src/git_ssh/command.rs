@@ -4,6 +4,7 @@ use govc_engine::RepoId;
 use govc_git::wire::Service;
 
 use crate::app::Action;
+use crate::app::remote::Remote;
 
 /// A line longer than this is nobody's.
 const LINE_BYTES_MAX: usize = 8 << 10;
@@ -12,7 +13,7 @@ const LINE_BYTES_MAX: usize = 8 << 10;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Asked {
     /// A service of a repository.
-    Git(Service, RepoId),
+    Git(Service, Remote),
     /// To read a repository's large files, or to write them too, by HTTP.
     Lfs(Action, RepoId),
     /// A service of what can be no repository.
@@ -41,8 +42,9 @@ impl Asked {
                 b"upload" => Action::Write,
                 _ => return Asked::Other,
             };
-            return match repository(path) {
-                Some(id) => Asked::Lfs(action, id),
+            return match remote(path) {
+                // Large files are the repository's, whichever reality needs them.
+                Some(remote) => Asked::Lfs(action, remote.repo),
                 None => Asked::NoRepository,
             };
         }
@@ -55,20 +57,20 @@ impl Asked {
             }
             _ => return Asked::Other,
         };
-        match repository(path) {
+        match remote(path) {
             Some(id) => Asked::Git(service, id),
             None => Asked::NoRepository,
         }
     }
 }
 
-fn repository(path: &[u8]) -> Option<RepoId> {
+fn remote(path: &[u8]) -> Option<Remote> {
     let path = std::str::from_utf8(path).ok()?;
     // `ssh://host/~/repo` comes as `/~/repo` or `~/repo`.
     let path = path.strip_prefix('/').unwrap_or(path);
     let path = path.strip_prefix("~/").unwrap_or(path);
     let path = path.strip_suffix('/').unwrap_or(path);
-    RepoId::parse(path.strip_suffix(".git").unwrap_or(path)).ok()
+    Remote::parse(path)
 }
 
 /// Takes a line apart as a shell does, without expanding anything: single quotes (Git writes `'` as
@@ -99,12 +101,13 @@ fn words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
 
 #[cfg(test)]
 mod tests {
+    use govc_engine::RepoId;
     use proptest::prelude::*;
 
     use super::*;
 
     fn asked(service: Service, id: &str) -> Asked {
-        Asked::Git(service, RepoId::parse(id).unwrap())
+        Asked::Git(service, Remote::parse(id).unwrap())
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::command::Asked;
 use super::talk::Talk;
 use crate::app::error::AppError;
 use crate::app::lfs::passes;
+use crate::app::remote::Remote;
 use crate::app::{Action, App};
 use crate::git_service::reply::Reply;
 use crate::git_service::{self, Duplex, Failure, action, advertisement, receive_pack, upload_pack};
@@ -92,11 +93,11 @@ async fn serve(
     app: &App,
     caller: &Caller,
     service: Service,
-    id: &RepoId,
+    id: &Remote,
     version: ProtocolVersion,
     talk: &mut Talk,
 ) -> Result<(), Failure> {
-    let repository: Arc<Repository> = app.repository(caller, id, action(service)).await?;
+    let repository: Arc<Repository> = app.remote(caller, id, action(service)).await?;
     let offers = app.offers(&repository, &caller.request_id);
     // Bundles are fetched over HTTP.
     let origin = app.http_origin();

@@ -1,6 +1,7 @@
 //! Answers to writes.
 
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use govc_engine::Seq;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -16,6 +17,15 @@ pub const GOVC_DRY_RUN: HeaderName = HeaderName::from_static("govc-dry-run");
 /// The answer to a write that has something to say.
 pub fn written(status: StatusCode, body: &impl Serialize, seq: Seq, terms: &Terms) -> Response {
     finish(json::answer(status, body), seq, terms)
+}
+
+/// As [`written`], of a body that is JSON already.
+pub fn written_json(status: StatusCode, body: Bytes, seq: Seq, terms: &Terms) -> Response {
+    let json = (
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    finish((status, [json], body).into_response(), seq, terms)
 }
 
 /// The answer to a write that has nothing to say.

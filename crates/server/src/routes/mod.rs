@@ -12,6 +12,7 @@ pub mod health;
 pub mod history;
 pub mod merges;
 pub mod pages;
+pub mod realities;
 pub mod refs;
 pub mod repos;
 pub mod tags;

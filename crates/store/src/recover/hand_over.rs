@@ -48,6 +48,7 @@ impl Store {
         repo: &Arc<Repo>,
         (refs, mut holdings): (Refs, Holdings),
     ) -> (Recovered, Option<io::Error>) {
+        holdings.realities = holdings.realities.without_in_memory();
         let written = std::mem::take(&mut holdings.written).into_iter();
         let realities = written.map(|(key, reality)| found_reality(key, reality, self.epoch));
         let realities = realities.collect();

@@ -1,0 +1,442 @@
+//! Promoting: what a reality became moves its parent's branch, as a merge would.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use govc_api::commits::Commit;
+use govc_api::realities::{PromoteOrder, Strategy};
+use govc_engine::pool::Pool;
+use govc_engine::work::merge::{Conflict, Labels, MergeOptions, merge_commits};
+use govc_engine::work::realities::{DiscardRealities, PromoteReality, Siblings, brought, siblings};
+use govc_engine::{
+    CauseKind, Change, Edit, Expected, Fate, NewObject, NewObjects, ObjectBody, Pending, Proposal,
+    Quarantined, Reality, RefEdit, RefName, Refusal, RepoId, Repository, Seq, Snapshot, Target,
+    Via,
+};
+use govc_git::object::Signature;
+use govc_git::object_id::hash_object;
+use govc_git::{ObjectId, ObjectKind};
+use serde_json::{Value, json};
+
+use super::conflicts::merge_failed;
+use super::{Action, App, Doing, Told};
+use crate::app::answers::Logged;
+use crate::app::commits::read;
+use crate::app::error::{AppError, SaidIn};
+use crate::app::files::tree_of;
+use crate::app::publish::{Answering, cause};
+use crate::http::ask::Terms;
+use crate::http::caller::Caller;
+
+/// So often a promotion is made again because the branch moved meanwhile.
+const TRIES_MAX: usize = 3;
+
+/// What a promotion came to.
+pub struct Promoted {
+    /// The commit that the branch is at.
+    pub commit: Commit,
+    /// Whether it was made by this.
+    pub is_new: bool,
+    /// The parent's number.
+    pub seq: Seq,
+}
+
+/// What moves the branch, worked out for the branch as it was a moment ago.
+struct Plan {
+    /// What the branch was.
+    current: Option<ObjectId>,
+    /// What it becomes.
+    target: ObjectId,
+    objects: NewObjects,
+    is_new: bool,
+    /// Keeps the pack of what is too large for an entry until one names it.
+    _aside: Option<Quarantined>,
+}
+
+impl App {
+    /// Promotes a reality: its parent's branch gets what it has, and it is closed.
+    ///
+    /// # Errors
+    /// [`AppError::MergeConflict`], [`AppError::RefMoved`], [`AppError::RealityClosed`],
+    /// [`AppError::RealityDiscarded`].
+    pub async fn promote_reality(
+        &self,
+        caller: &Caller,
+        id: &RepoId,
+        name: &str,
+        order: PromoteOrder,
+        terms: &Terms,
+    ) -> Result<Promoted, AppError> {
+        let host = self.repository(caller, id, Action::Write).await?;
+        let reality = self.reality(&host, name)?;
+        match reality.fate {
+            Fate::Open => {}
+            Fate::Promoted(_) => return Err(AppError::RealityClosed),
+            Fate::Discarded => return Err(AppError::RealityDiscarded),
+        }
+        let parent = self.parent_of(&reality, Doing::Writing).await?;
+        let author = self.signature(caller, "author", order.author.as_ref())?;
+        let committer = match &order.committer {
+            Some(_) => self.signature(caller, "committer", order.committer.as_ref())?,
+            None => author.clone(),
+        };
+        let into = match &order.into {
+            Some(into) => into.clone(),
+            None => reality.made.batch.head.clone(),
+        };
+        let (source, _) = self.engine()?.reality_head(&reality);
+        let source = source.ok_or_else(|| AppError::Impossible {
+            code: "NOTHING_TO_PROMOTE",
+            detail: format!("the reality {name:?} has no commit"),
+        })?;
+        let work = Arc::new(Work {
+            reality: reality.clone(),
+            parent: Arc::clone(&parent),
+            into,
+            source,
+            author,
+            committer,
+            order,
+        });
+        for again in 1.. {
+            let plan = {
+                let (work, dry_run) = (Arc::clone(&work), terms.dry_run);
+                self.offload(move || work.plan(dry_run)).await??
+            };
+            match self.publish_promotion(caller, &work, plan, terms).await {
+                // Somebody else moved it; whoever said what they believe is told.
+                Err(AppError::RefMoved { .. })
+                    if again < TRIES_MAX
+                        && work.order.expected == Expected::Anything
+                        && terms.if_match.is_none() => {}
+                Err(error) => return Err(error),
+                Ok(promoted) => {
+                    self.after_promotion(caller, &host, &work, terms).await?;
+                    return Ok(promoted);
+                }
+            }
+        }
+        Err(AppError::Unknown)
+    }
+
+    /// The repository that a reality was made from.
+    pub(super) async fn parent_of(
+        &self,
+        reality: &Reality,
+        doing: Doing,
+    ) -> Result<Arc<Repository>, AppError> {
+        let Some(parent) = reality.made.batch.parent else {
+            return Ok(Arc::clone(&reality.host));
+        };
+        let there = reality.host.snapshot().realities.clone();
+        let parent = self.engine()?.reality_by_id(&reality.host, &there, parent);
+        let parent = parent.ok_or(AppError::RealityDiscarded)?;
+        self.open_reality(&parent, doing).await
+    }
+
+    async fn publish_promotion(
+        &self,
+        caller: &Caller,
+        work: &Work,
+        plan: Plan,
+        terms: &Terms,
+    ) -> Result<Promoted, AppError> {
+        let commit = match plan.is_new {
+            true => plan.commit(work.parent.pool())?,
+            false => read(work.parent.pool(), plan.target)?,
+        };
+        let is_new = plan.is_new;
+        let status = if is_new { 201 } else { 200 };
+        let logged = Logged::body(status, Some(&commit));
+        let batch = &work.reality.made.batch;
+        let in_host = batch.parent.is_none();
+        let proposal = Told(PromoteReality {
+            inner: Moving {
+                plan,
+                into: work.into.clone(),
+                expected: work.order.expected,
+            },
+            reality: work.reality.id,
+            into: work.into.clone(),
+            siblings: work.order.discard_siblings.then_some(Siblings {
+                parent: batch.parent,
+            }),
+            in_host,
+            cause: cause(caller, CauseKind::RealityPromoted, Via::Rest),
+        });
+        let answering = Answering::about(vec![work.into.clone()], move |_, _| logged.clone());
+        let published = self
+            .publish_answering(&work.parent, terms, answering, proposal)
+            .await?;
+        Ok(Promoted {
+            commit,
+            is_new,
+            seq: published.seq,
+        })
+    }
+
+    async fn after_promotion(
+        &self,
+        caller: &Caller,
+        host: &Arc<Repository>,
+        work: &Work,
+        terms: &Terms,
+    ) -> Result<(), AppError> {
+        if terms.dry_run {
+            return Ok(());
+        }
+        let parent = work.reality.made.batch.parent;
+        if parent.is_some() && work.order.discard_siblings {
+            // They are recorded in the repository, and the promotion in their parent.
+            let there = host.snapshot().realities.clone();
+            let ids = siblings(&there, parent, work.reality.id);
+            if !ids.is_empty() {
+                let cause = cause(caller, CauseKind::RealityDiscarded, Via::Rest);
+                self.publish(host, Told(DiscardRealities { ids, cause }))
+                    .await?;
+            }
+        }
+        self.engine()?.realities_changed(host);
+        Ok(())
+    }
+}
+
+/// A promotion, before anything is decided.
+struct Work {
+    reality: Reality,
+    parent: Arc<Repository>,
+    into: RefName,
+    source: ObjectId,
+    author: Signature,
+    committer: Signature,
+    order: PromoteOrder,
+}
+
+impl Work {
+    /// What moves the branch as it is now.
+    fn plan(&self, dry_run: bool) -> Result<Plan, AppError> {
+        let snapshot = self.parent.snapshot();
+        let pool = self.parent.pool();
+        let current = snapshot.refs.resolve(self.into.as_bytes());
+        let is_unborn = current.is_none() && snapshot.refs.head_branch() == Some(&self.into);
+        if current.is_none() && !is_unborn {
+            return Err(AppError::RefNotFound {
+                name: self.into.to_text(),
+            });
+        }
+        let mut plan = self.moves(pool, current)?;
+        if self.reality.made.batch.in_memory {
+            // Nothing of it was kept by anybody so far.
+            let brought = brought(pool, self.source, &snapshot.refs)?;
+            let own = std::mem::take(&mut plan.objects.inline);
+            plan.objects.inline = brought.inline;
+            plan.objects.inline.extend(own);
+        }
+        if !dry_run {
+            plan._aside = self
+                .parent
+                .put_aside(&mut plan.objects)
+                .map_err(AppError::internal)?;
+        }
+        Ok(plan)
+    }
+
+    fn moves(&self, pool: &Pool, current: Option<ObjectId>) -> Result<Plan, AppError> {
+        let source = self.source;
+        let to = |target: ObjectId| Plan {
+            current,
+            target,
+            objects: NewObjects::default(),
+            is_new: false,
+            _aside: None,
+        };
+        let Some(head) = current else {
+            return Ok(to(source));
+        };
+        let graph = pool.graph();
+        let (Some(mine), Some(theirs)) = (graph.number(&head), graph.number(&source)) else {
+            let missing = if graph.number(&head).is_none() {
+                head
+            } else {
+                source
+            };
+            return Err(AppError::RefNotFound {
+                name: missing.to_string(),
+            });
+        };
+        if graph.is_ancestor(theirs, mine) {
+            return Ok(to(head));
+        }
+        let can_move = graph.is_ancestor(mine, theirs);
+        match self.order.strategy {
+            Strategy::Ff | Strategy::FfOnly if can_move => return Ok(to(source)),
+            Strategy::FfOnly => {
+                return Err(AppError::Impossible {
+                    code: "NOT_FAST_FORWARD",
+                    detail: format!("{} has commits that the reality lacks", self.into),
+                });
+            }
+            Strategy::Rebase => {
+                return Err(AppError::Impossible {
+                    code: "STRATEGY_UNAVAILABLE",
+                    detail: "a reality is not promoted by a rebase: use \"squash\" or \"merge\""
+                        .to_owned(),
+                });
+            }
+            Strategy::Ff | Strategy::Merge | Strategy::Squash => {}
+        }
+        let name = &self.reality.name;
+        let label = format!("realities/{name}");
+        let labels = Labels {
+            ancestor: b"",
+            ours: self.into.branch_name().unwrap_or(b"ours"),
+            theirs: label.as_bytes(),
+        };
+        let (tree, objects) = if can_move {
+            (tree_of(pool, source)?, Vec::new())
+        } else {
+            let merged = merge_commits(pool, &head, &source, &labels, &MergeOptions::default())
+                .map_err(merge_failed)?;
+            if !merged.is_clean {
+                return Err(AppError::PromoteConflict {
+                    conflicts: merged.conflicts.iter().map(conflict).collect(),
+                });
+            }
+            (merged.tree, merged.objects)
+        };
+        let is_squash = self.order.strategy == Strategy::Squash;
+        let parents = match is_squash {
+            true => vec![head],
+            false => vec![head, source],
+        };
+        let message = match &self.order.message {
+            Some(message) => {
+                let cleaned = govc_git::message::clean(message.as_bytes());
+                if cleaned.is_empty() {
+                    return Err(AppError::body("message", "is empty"));
+                }
+                cleaned.to_vec()
+            }
+            None if is_squash => format!("Squashed reality '{name}'\n").into_bytes(),
+            None => {
+                let into = self.into.branch_name().unwrap_or(self.into.as_bytes());
+                let into = String::from_utf8_lossy(into);
+                format!("Merge reality '{name}' into {into}\n").into_bytes()
+            }
+        };
+        let data = self.commit(tree, &parents, &message);
+        let id =
+            hash_object(pool.format(), ObjectKind::Commit, &data).map_err(AppError::internal)?;
+        let mut plan = to(id);
+        plan.is_new = true;
+        plan.objects.inline = objects;
+        plan.objects.inline.push(NewObject {
+            id,
+            kind: ObjectKind::Commit,
+            body: ObjectBody::Whole(Bytes::from(data)),
+        });
+        Ok(plan)
+    }
+
+    /// The content of a commit.
+    fn commit(&self, tree: ObjectId, parents: &[ObjectId], message: &[u8]) -> Vec<u8> {
+        let mut data = format!("tree {tree}\n").into_bytes();
+        for parent in parents {
+            data.extend_from_slice(format!("parent {parent}\n").as_bytes());
+        }
+        for (role, person) in [("author ", &self.author), ("committer ", &self.committer)] {
+            data.extend_from_slice(role.as_bytes());
+            person.write_to(&mut data);
+            data.push(b'\n');
+        }
+        data.push(b'\n');
+        data.extend_from_slice(message);
+        data
+    }
+}
+
+fn conflict(conflict: &Conflict) -> Value {
+    let version = |at: usize| {
+        conflict.versions[at].as_ref().map(|version| {
+            json!({
+                "path": String::from_utf8_lossy(&version.path),
+                "oid": version.id.to_string(),
+                "mode": format!("{:06o}", version.mode),
+            })
+        })
+    };
+    json!({
+        "path": String::from_utf8_lossy(&conflict.path),
+        "kind": conflict.kind.name(),
+        "base": version(0),
+        "ours": version(1),
+        "theirs": version(2),
+    })
+}
+
+impl Plan {
+    /// The commit that is made.
+    fn commit(&self, pool: &Pool) -> Result<Commit, AppError> {
+        let made = self.objects.inline.iter().find(|new| new.id == self.target);
+        match made.map(|made| &made.body) {
+            Some(ObjectBody::Whole(data)) => {
+                Commit::read(self.target, data, pool.format()).map_err(AppError::internal)
+            }
+            // It went aside, and is in the pool.
+            _ => read(pool, self.target),
+        }
+    }
+}
+
+/// Moves the branch, if it is still what it was.
+struct Moving {
+    plan: Plan,
+    into: RefName,
+    expected: Expected,
+}
+
+impl Moving {
+    fn moved(&self, now: &Snapshot) -> Option<AppError> {
+        let current = now.refs.resolve(self.into.as_bytes());
+        let believed = match self.expected {
+            Expected::Anything => true,
+            Expected::Absent => current.is_none(),
+            Expected::At(id) => current == Some(id),
+        };
+        let expected = match self.expected {
+            Expected::At(id) => Some(id),
+            Expected::Anything | Expected::Absent => self.plan.current,
+        };
+        (!believed || current != self.plan.current).then(|| AppError::RefMoved {
+            name: self.into.to_text(),
+            expected,
+            current,
+            said_in: SaidIn::Request,
+        })
+    }
+}
+
+impl Proposal for Moving {
+    fn decide(&mut self, now: &Pending<'_>) -> Result<Option<Change>, Refusal> {
+        if let Some(moved) = self.moved(now.snapshot) {
+            return Err(moved.into());
+        }
+        if self.plan.current == Some(self.plan.target) {
+            return Ok(None);
+        }
+        Ok(Some(Change {
+            objects: self.plan.objects.clone(),
+            edits: vec![Edit::Ref(RefEdit {
+                name: self.into.clone(),
+                expected: self.plan.current.map_or(Expected::Absent, Expected::At),
+                target: Target::At(self.plan.target),
+            })],
+            // The promotion has its own.
+            cause: cause_of_nobody(),
+        }))
+    }
+}
+
+fn cause_of_nobody() -> govc_engine::Cause {
+    cause(&Caller::job(), CauseKind::RealityPromoted, Via::Job)
+}

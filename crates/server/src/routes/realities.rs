@@ -1,0 +1,196 @@
+//! Parallel realities.
+
+use axum::extract::State;
+use axum::response::Response;
+use govc_api::realities::{Apply, CompareRealities, Conflicts, NewRealities, NewResults, Promote};
+use http::{HeaderValue, StatusCode, header};
+
+use crate::app::App;
+use crate::app::commits::place as commit_place;
+use crate::app::error::AppError;
+use crate::app::realities::Listed;
+use crate::app::realities::body::Bodies;
+use crate::http::ask::Ask;
+use crate::http::json::{self, Json, OptionalJson};
+use crate::http::page;
+use crate::http::problem::ApiError;
+use crate::http::reply::{as_of, done, located, written, written_json};
+
+/// The reality in the path: what follows the noun, up to the next one.
+fn name(ask: &Ask) -> Result<String, AppError> {
+    let rest = ask.rest();
+    let name = rest.split(|&byte| byte == b'/').next().unwrap_or_default();
+    String::from_utf8(name.to_vec()).map_err(|_| AppError::RealityNotFound {
+        name: String::from_utf8_lossy(name).into_owned(),
+    })
+}
+
+/// `POST /api/v1/repos/{repo}/parallel-realities`
+pub async fn create(
+    State(app): State<App>,
+    mut ask: Ask,
+    Json(body): Json<NewRealities>,
+) -> Result<Response, ApiError> {
+    let terms = ask.terms()?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let order = body.try_into()?;
+    let (body, seq) = app
+        .make_realities(&ask.caller, &repo, order, &terms, &ask.origin)
+        .await?;
+    Ok(written_json(StatusCode::CREATED, body, seq, &terms))
+}
+
+/// `GET /api/v1/repos/{repo}/parallel-realities`
+pub async fn list(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
+    let reading = ask.reading_now()?;
+    let listed = match ask.query().text("state")?.as_deref() {
+        None | Some("open") => Listed::Open,
+        Some("closed") => Listed::Closed,
+        Some("all") => Listed::All,
+        Some(_) => {
+            return Err(AppError::query("state", "`state` is open, closed or all").into());
+        }
+    };
+    let page = ask.page()?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let (host, page) = app
+        .list_realities(&ask.caller, &repo, listed, &reading, &page)
+        .await?;
+    let bodies = Bodies::of(&repo, &ask.origin);
+    let engine = app.engine()?;
+    let page = page.map(|reality| bodies.one(engine, &reality));
+    let response = page::answer(&ask.uri, &page);
+    Ok(as_of(response, host.snapshot().seq))
+}
+
+/// `GET /api/v1/repos/{repo}/parallel-realities/{reality}`
+pub async fn show(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
+    let reading = ask.reading_now()?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let reality = app
+        .show_reality(&ask.caller, &repo, &name(&ask)?, &reading)
+        .await?;
+    let body = Bodies::of(&repo, &ask.origin).one(app.engine()?, &reality);
+    let mut response = json::answer(StatusCode::OK, &body);
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    Ok(as_of(response, reality.host.snapshot().seq))
+}
+
+/// `DELETE /api/v1/repos/{repo}/parallel-realities/{reality}`
+pub async fn remove(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
+    let terms = ask.terms_of_all()?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let seq = app
+        .discard_reality(&ask.caller, &repo, &name(&ask)?, &terms)
+        .await?;
+    Ok(done(seq, &terms))
+}
+
+/// `POST /api/v1/repos/{repo}/parallel-realities/{reality}/apply`
+pub async fn apply(
+    State(app): State<App>,
+    mut ask: Ask,
+    Json(body): Json<Apply>,
+) -> Result<Response, ApiError> {
+    let terms = ask.terms_of_all()?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let (commit, seq) = app
+        .apply_to_reality(&ask.caller, &repo, &name(&ask)?, body, terms.clone())
+        .await?;
+    let place = commit_place(&repo, &commit);
+    Ok(located(
+        written(StatusCode::CREATED, &commit, seq, &terms),
+        &place,
+    ))
+}
+
+/// `POST /api/v1/repos/{repo}/parallel-realities/{reality}/results`
+pub async fn results(
+    State(app): State<App>,
+    mut ask: Ask,
+    Json(body): Json<NewResults>,
+) -> Result<Response, ApiError> {
+    let terms = ask.terms_of_all()?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let results = body.read()?;
+    let seq = app
+        .attach_results(&ask.caller, &repo, &name(&ask)?, results, &terms)
+        .await?;
+    Ok(done(seq, &terms))
+}
+
+/// `GET /api/v1/repos/{repo}/parallel-realities/{reality}/benchmark`
+pub async fn benchmark(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
+    let reading = ask.reading_now()?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let body = app
+        .benchmark(&ask.caller, &repo, &name(&ask)?, &reading)
+        .await?;
+    Ok(json::answer(StatusCode::OK, &body))
+}
+
+/// `POST /api/v1/repos/{repo}/parallel-realities/compare`
+pub async fn compare(
+    State(app): State<App>,
+    ask: Ask,
+    Json(body): Json<CompareRealities>,
+) -> Result<Response, ApiError> {
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let comparison = app
+        .compare_realities(&ask.caller, &repo, body.realities, body.metric)
+        .await?;
+    Ok(json::answer(StatusCode::OK, &comparison))
+}
+
+/// `GET /api/v1/repos/{repo}/parallel-realities/conflicts`
+pub async fn conflicts(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
+    let reading = ask.reading_now()?;
+    let names = ask.query().text("realities")?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let names = names.map(|names| {
+        let names = names.split(',').filter(|name| !name.is_empty());
+        names.map(str::to_owned).collect()
+    });
+    let (pairs, realities) = app
+        .reality_conflicts(&ask.caller, &repo, names, &reading)
+        .await?;
+    let body = Conflicts {
+        pairs: &pairs,
+        realities,
+    };
+    Ok(json::answer(StatusCode::OK, &body))
+}
+
+/// `POST /api/v1/repos/{repo}/parallel-realities/{reality}/promote`
+pub async fn promote(
+    State(app): State<App>,
+    mut ask: Ask,
+    OptionalJson(body): OptionalJson<Promote>,
+) -> Result<Response, ApiError> {
+    let terms = ask.terms_of_all()?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let order = body.try_into()?;
+    let promoted = app
+        .promote_reality(&ask.caller, &repo, &name(&ask)?, order, &terms)
+        .await?;
+    let status = match promoted.is_new {
+        true => StatusCode::CREATED,
+        false => StatusCode::OK,
+    };
+    let response = written(status, &promoted.commit, promoted.seq, &terms);
+    if !promoted.is_new {
+        return Ok(response);
+    }
+    Ok(located(response, &commit_place(&repo, &promoted.commit)))
+}
