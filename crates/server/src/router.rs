@@ -13,7 +13,7 @@ use crate::git_lfs;
 use crate::http::{caller, idempotency, layers};
 use crate::routes::{
     blame, branches, bundle, commits, compare, diff, events, files, health, history, merges, pages,
-    realities, refs, repos, tags, time_travel, workspaces,
+    realities, refs, repos, stashes, tags, time_travel, workspaces,
 };
 
 /// The whole service: routes, and what every request passes through.
@@ -75,6 +75,18 @@ fn api(app: &App) -> Router<App> {
         )
         .route("/api/v1/repos/{repo}/checkout", post(workspaces::checkout))
         .route("/api/v1/repos/{repo}/reset", post(workspaces::reset))
+        .route(
+            "/api/v1/repos/{repo}/stash",
+            get(stashes::list).post(stashes::create),
+        )
+        .route(
+            "/api/v1/repos/{repo}/stash/{id}",
+            get(stashes::show).delete(stashes::remove),
+        )
+        .route(
+            "/api/v1/repos/{repo}/stash/{id}/apply",
+            post(stashes::apply),
+        )
         // Commits
         .route("/api/v1/repos/{repo}/commit", post(workspaces::commit))
         .route("/api/v1/repos/{repo}/commits", post(commits::create))

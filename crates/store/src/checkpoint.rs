@@ -29,6 +29,7 @@ use crate::objects::{Objects, pack_path};
 use crate::packs::TEMPORARY;
 use crate::projection::{self, Projection};
 use crate::repo::{Recent, Repo, Saved};
+use crate::stash_log;
 use crate::store::Store;
 
 const CHECKPOINT_BYTES_MAX: u64 = 8 << 30;
@@ -311,6 +312,7 @@ impl Store {
         )?;
         let mut holdings = before.map_or_else(Holdings::default, |before| before.holdings);
         let old_refs = holdings.shown(&old_refs);
+        let old_stashes = holdings.stashes();
         for recent in recent {
             holdings.apply(&recent.entry, recent.epoch);
         }
@@ -318,6 +320,14 @@ impl Store {
         reality_history
             .last
             .retain(|key, _| holdings.written.contains_key(key));
+        let stashes = holdings.stashes();
+        if stashes != old_stashes || (!stashes.is_empty() && !stash_log::is_there(disk, dir)) {
+            let format = record.object_format;
+            if let Err(error) = stash_log::write(disk, dir, &objects, &stashes, format) {
+                // Only `git stash list` reads it.
+                tracing::warn!(directory = %dir.display(), %error, "no reflog of stashes");
+            }
+        }
         // 3
         let shown = holdings.shown(&refs);
         let peeled = peel(&objects, &shown, &old_refs, old_peeled)?;

@@ -45,6 +45,12 @@ type Batches<'a> = HashMap<KeyPrefix, &'a MadeBatch>;
 pub(crate) const REALITY_REFS: &[u8] = b"refs/govc/realities/";
 
 impl Holdings {
+    /// The stashes that `git stash list` shows, oldest first.
+    pub(crate) fn stashes(&self) -> Vec<govc_git::ObjectId> {
+        let workspace = self.workspaces.get(govc_engine::DEFAULT_WORKSPACE);
+        workspace.map_or_else(Vec::new, |workspace| workspace.stashes.to_vec())
+    }
+
     /// Becomes what it is after `entry`, which was made when numbers had jumped `epoch` times.
     pub(crate) fn apply(&mut self, entry: &Entry, epoch: u64) {
         if entry.host.is_some() {

@@ -21,6 +21,7 @@ mod packs;
 mod projection;
 mod recover;
 mod repo;
+mod stash_log;
 mod store;
 
 pub use compact::Compaction;

@@ -917,6 +917,7 @@ impl From<WorkspaceError> for AppError {
             WorkspaceError::FileRefused { .. } => impossible("FILE_REFUSED"),
             WorkspaceError::Collision(_) => impossible("COLLISION"),
             WorkspaceError::Commit(error) => (*error).into(),
+            WorkspaceError::Merge(error) => AppError::internal(error),
             WorkspaceError::Tree(error) => AppError::internal(error),
             WorkspaceError::Pool(error) => error.into(),
         }

@@ -235,6 +235,7 @@ pub fn problem(error: &AppError) -> Problem {
             let code = match *what {
                 "workspace" => "WORKSPACE_NOT_FOUND",
                 "transaction" => "TRANSACTION_NOT_FOUND",
+                "stash" => "STASH_NOT_FOUND",
                 _ => "REALITY_NOT_FOUND",
             };
             new(404, code, "Not found").with(what, name.as_str())

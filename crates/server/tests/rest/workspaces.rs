@@ -255,3 +255,65 @@ async fn a_dry_run_changes_nothing_and_a_key_is_answered_again() {
         "PATH_NOT_FOUND"
     );
 }
+
+#[tokio::test]
+async fn what_is_stashed_comes_back() {
+    let server = Server::with_commit().await;
+    let empty = server.post(&at("stash"), json!({})).await;
+    assert_eq!(
+        (empty.status.as_u16(), empty.code()),
+        (422, "NOTHING_TO_STASH".to_owned())
+    );
+    add(&server, "", "README", "changed\n").await;
+    let loose = json!({ "path": "loose", "content": "l\n" });
+    server.post(&at("write"), loose).await;
+    let body = json!({ "include_untracked": true, "message": "later" });
+    let made = server.post(&at("stash"), body).await;
+    assert_eq!(made.status, 201, "{made}");
+    let id = made.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(made.json()["message"], "On main: later");
+    let newest = server.get(&at("refs/stash")).await;
+    assert_eq!(newest.json()["oid"], json!(id));
+    assert_eq!(
+        server.get(&at("refs")).await.items("name"),
+        ["refs/heads/main", "refs/stash"]
+    );
+    let clean = status(&server, "").await;
+    assert_eq!(
+        (&clean["staged"], &clean["untracked"]),
+        (&json!([]), &json!([]))
+    );
+
+    add(&server, "", "README", "in the way\n").await;
+    let refused = server
+        .post(&at(&format!("stash/{id}/apply")), json!({}))
+        .await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code()),
+        (409, "MERGE_CONFLICT".to_owned())
+    );
+    let body = json!({ "keep_conflicts": true });
+    let kept = server.post(&at(&format!("stash/{id}/apply")), body).await;
+    assert_eq!(kept.status, 200, "{kept}");
+    let conflicts = status(&server, "").await["conflicts"].clone();
+    assert_eq!(conflicts[0]["path"], "README");
+    assert_eq!(
+        server.post(&at("commit"), by_ada("no")).await.code(),
+        "MERGE_CONFLICT"
+    );
+    server.post(&at("reset"), json!({ "mode": "hard" })).await;
+    assert_eq!(server.delete(&at("remove/loose?force")).await.status, 204);
+
+    let body = json!({ "drop": true, "index": true });
+    let done = server.post(&at(&format!("stash/{id}/apply")), body).await;
+    assert_eq!(done.status, 200, "{done}");
+    let back = status(&server, "").await;
+    assert_eq!(back["staged"][0]["path"], "README");
+    assert_eq!(back["untracked"], json!(["loose"]));
+    assert_eq!(server.get(&at("stash")).await.items("id").len(), 0);
+    assert_eq!(server.get(&at("refs/stash")).await.status, 404);
+    assert_eq!(
+        server.get(&at(&format!("stash/{id}"))).await.code(),
+        "STASH_NOT_FOUND"
+    );
+}

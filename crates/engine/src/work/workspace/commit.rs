@@ -4,14 +4,15 @@ use bytes::Bytes;
 use govc_git::object::commit::NewCommit;
 use govc_git::object::{CommitRef, Signature};
 use govc_git::object_id::hash_object;
-use govc_git::xdiff::Labels;
 use govc_git::{ObjectId, ObjectKind, message};
 
-use super::draft::{Changed, edit_tree, once};
-use super::three_way::three_way;
+use super::draft::{Changed, TreeEdit, edit_tree, once};
+use super::stash::{MadeTrees, conflict};
 use super::{OpenWorkspace, WorkspaceError};
 use crate::pool::Pool;
+use crate::work::diff::changes::changed_files_with;
 use crate::work::diff::{TreeFilter, changed_files};
+use crate::work::merge::{Labels, MergeOptions, merge_trees};
 use crate::work::tree;
 use crate::{NewObject, ObjectBody, OperationKind};
 
@@ -133,38 +134,48 @@ impl OpenWorkspace {
         }
         let head_tree = super::state::tree_or_empty(pool, self.head)?;
         let labels = Labels {
+            ancestor: b"base",
             ours: b"head",
             theirs: b"staged",
-            ..Labels::default()
         };
-        let trees = [&self.base_tree, &head_tree, &self.now.index];
-        let merged = three_way(pool, trees, labels)?;
-        if !merged.unmerged.is_empty() {
-            let paths = merged.unmerged.iter().map(|path| path.path.to_vec());
-            return Err(WorkspaceError::Conflict {
-                paths: paths.collect(),
-            });
+        let (base, staged) = (self.base_tree, self.now.index);
+        let merged = merge_trees(
+            pool,
+            &base,
+            &head_tree,
+            &staged,
+            &labels,
+            &MergeOptions::default(),
+        )?;
+        if !merged.is_clean {
+            return Err(conflict(&merged));
         }
-        let mut objects = merged.objects;
-        let index = edit_tree(pool, &head_tree, &merged.edits, &mut objects)?;
+        let index = merged.tree;
         // What is in the files and not in the index moves along where others have not been.
-        let files_changed = merged.edits.len() as u64;
-        let mut in_files = merged.edits;
         let mut lost = Vec::new();
+        let mut in_files = Vec::new();
         let all = TreeFilter::default();
-        for change in changed_files(pool, Some(&self.now.index), Some(&self.now.files), &all)? {
+        for change in changed_files(pool, Some(&staged), Some(&self.now.files), &all)? {
             let at_head = tree::lookup(pool, &head_tree, &change.path)?;
-            let at_base = tree::lookup(pool, &self.base_tree, &change.path)?;
-            if at_head != at_base {
-                lost.push(change.path);
-                continue;
+            let at_base = tree::lookup(pool, &base, &change.path)?;
+            match at_head == at_base {
+                true => in_files.push(TreeEdit::to(&change.path, change.new)),
+                false => lost.push(change.path),
             }
-            in_files.push(super::TreeEdit::to(&change.path, change.new));
         }
         if !lost.is_empty() {
             return Err(WorkspaceError::Dirty { paths: lost });
         }
-        let files = edit_tree(pool, &head_tree, &in_files, &mut objects)?;
+        let made = MadeTrees::of(pool, &merged.objects);
+        let read = |id: &govc_git::oid| made.read(id);
+        let onto = changed_files_with(pool.format(), &read, Some(&head_tree), Some(&index), &all)?;
+        let files_changed = onto.len() as u64;
+        let edits = onto
+            .iter()
+            .map(|change| TreeEdit::to(&change.path, change.new));
+        let edits: Vec<TreeEdit> = edits.chain(in_files).collect();
+        let mut objects = merged.objects.clone();
+        let files = edit_tree(pool, &head_tree, &edits, &mut objects)?;
         let message = message::clean(new.message.as_deref().unwrap_or_default());
         if message.is_empty() {
             return Err(WorkspaceError::MessageEmpty);

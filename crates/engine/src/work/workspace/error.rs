@@ -7,6 +7,7 @@ use govc_git::{ObjectId, path};
 use crate::RefName;
 use crate::pool::PoolError;
 use crate::work::commit::CommitError;
+use crate::work::merge::MergeError;
 use crate::work::tree_editor::TreeEditError;
 
 /// Why something is not done in a workspace. Nothing was changed then.
@@ -116,6 +117,9 @@ pub enum WorkspaceError {
     /// The content was made to collide with another.
     #[error(transparent)]
     Collision(#[from] Collision),
+    /// Trees cannot be merged.
+    #[error(transparent)]
+    Merge(MergeError),
     /// A commit cannot be made.
     #[error(transparent)]
     Commit(Box<CommitError>),
@@ -151,6 +155,17 @@ impl From<TreeEditError> for WorkspaceError {
             TreeEditError::Collision(collision) => WorkspaceError::Collision(collision),
             TreeEditError::Pool(error) => WorkspaceError::Pool(error),
             other => WorkspaceError::Tree(other),
+        }
+    }
+}
+
+impl From<MergeError> for WorkspaceError {
+    fn from(error: MergeError) -> WorkspaceError {
+        match error {
+            MergeError::Pool(error) => WorkspaceError::Pool(error),
+            MergeError::Tree(error) => error.into(),
+            MergeError::Collision(collision) => WorkspaceError::Collision(collision),
+            other => WorkspaceError::Merge(other),
         }
     }
 }

@@ -10,9 +10,9 @@ pub mod draft;
 pub mod error;
 pub mod files;
 pub mod rules;
+pub mod stash;
 pub mod state;
 pub mod status;
-mod three_way;
 
 pub use checkout::ResetMode;
 pub use commit::{StagedCommit, StagedCommitMade};

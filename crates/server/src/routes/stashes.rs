@@ -1,0 +1,92 @@
+//! Stashes.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use govc_api::stashes::{ApplyStash, NewStash};
+use http::StatusCode;
+
+use crate::app::App;
+use crate::app::stashes::place;
+use crate::app::workspaces::Place;
+use crate::http::ask::Ask;
+use crate::http::json::{self, OptionalJson};
+use crate::http::page;
+use crate::http::problem::ApiError;
+use crate::http::reply::{as_of, done, located, written};
+
+/// `GET /api/v1/repos/{repo}/stash`
+pub async fn list(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
+    let (reading, name) = ask.reading_in_workspace()?;
+    let query = ask.page()?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let at = Place {
+        repo: &repo,
+        name: &name,
+    };
+    let (page, seq) = app.stashes(&ask.caller, at, &reading, query).await?;
+    Ok(as_of(page::answer(&ask.uri, &page), seq))
+}
+
+/// `POST /api/v1/repos/{repo}/stash`
+pub async fn create(
+    State(app): State<App>,
+    mut ask: Ask,
+    OptionalJson(body): OptionalJson<NewStash>,
+) -> Result<Response, ApiError> {
+    let (terms, name) = ask.terms_in_workspace()?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let at = Place {
+        repo: &repo,
+        name: &name,
+    };
+    let (stash, seq) = app.create_stash(&ask.caller, at, body, &terms).await?;
+    let place = place(&repo, &stash.id);
+    Ok(located(
+        written(StatusCode::CREATED, &stash, seq, &terms),
+        &place,
+    ))
+}
+
+/// `GET /api/v1/repos/{repo}/stash/{id}`
+pub async fn show(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
+    let (reading, _) = ask.reading_in_workspace()?;
+    ask.finish()?;
+    let id = ask.rest_as_revision()?;
+    let (stash, seq) = app
+        .show_stash(&ask.caller, &ask.repo()?, id, &reading)
+        .await?;
+    Ok(as_of(json::answer(StatusCode::OK, &stash), seq))
+}
+
+/// `DELETE /api/v1/repos/{repo}/stash/{id}`
+pub async fn remove(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
+    let (terms, _) = ask.terms_in_workspace()?;
+    ask.finish()?;
+    let id = ask.rest_as_revision()?;
+    let repo = ask.repo()?;
+    let dropped = app.drop_stash(&ask.caller, &repo, id, &terms);
+    Ok(done(dropped.await?, &terms))
+}
+
+/// `POST /api/v1/repos/{repo}/stash/{id}/apply`
+pub async fn apply(
+    State(app): State<App>,
+    mut ask: Ask,
+    OptionalJson(body): OptionalJson<ApplyStash>,
+) -> Result<Response, ApiError> {
+    let (terms, name): (_, Arc<str>) = ask.terms_in_workspace()?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let rest = ask.rest_as_revision()?;
+    let id = rest.strip_suffix("/apply").unwrap_or(rest).to_owned();
+    let at = Place {
+        repo: &repo,
+        name: &name,
+    };
+    let (workspace, seq) = app.apply_stash(&ask.caller, at, &id, body, &terms).await?;
+    Ok(written(StatusCode::OK, &workspace, seq, &terms))
+}
