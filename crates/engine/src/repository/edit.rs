@@ -303,7 +303,7 @@ pub enum CauseKind {
     Push,
     /// A commit by the API.
     Commit,
-    /// A merge by the API, or of a push that asked for one.
+    /// A merge by the API.
     Merge,
     /// A branch was made by the API.
     BranchCreated,

@@ -3,6 +3,7 @@
 //! What is long is done before the turn, against the head as it is then. A head that moved since is
 //! a lost race: it is done again, at most twice, and then in the turn, if that was quick.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -56,8 +57,36 @@ pub struct Bringing {
     pub people: People,
     /// What the branch is believed to be.
     pub expected: Expected,
+    /// What came with it: the objects of a push.
+    pub pushed: NewObjects,
     /// Who asks, how and why.
     pub cause: Cause,
+}
+
+/// Objects that are in the pool while something is made of them. Nothing refers to them.
+pub struct Held {
+    repository: Arc<Repository>,
+    ids: Vec<ObjectId>,
+}
+
+impl Held {
+    /// Holds what is inline of `objects`.
+    ///
+    /// # Errors
+    /// When the pool does not take them.
+    pub fn new(repository: &Arc<Repository>, objects: &NewObjects) -> Result<Held, AppError> {
+        repository.pool().insert(&objects.inline)?;
+        Ok(Held {
+            repository: Arc::clone(repository),
+            ids: objects.brought().collect(),
+        })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.repository.pool().forget(&self.ids);
+    }
 }
 
 impl App {
@@ -99,6 +128,7 @@ impl App {
             },
             people,
             expected: order.expected,
+            pushed: NewObjects::default(),
             cause: cause(caller, CauseKind::Merge, Via::Rest),
         };
         let repo = id.clone();
@@ -148,6 +178,7 @@ impl App {
             plan,
             people,
             expected: order.expected,
+            pushed: NewObjects::default(),
             cause: cause(caller, CauseKind::Commit, Via::Rest),
         };
         self.replay(&repository, bringing, terms).await
@@ -186,6 +217,7 @@ impl App {
             },
             people,
             expected: order.expected,
+            pushed: NewObjects::default(),
             cause: cause(caller, CauseKind::Commit, Via::Rest),
         };
         self.replay(&repository, bringing, terms).await
@@ -208,7 +240,11 @@ impl App {
         ))
     }
 
-    fn people(
+    /// The people that commits name.
+    ///
+    /// # Errors
+    /// As [`App::signature`].
+    pub fn people(
         &self,
         caller: &Caller,
         author: Option<&govc_api::people::NewPerson>,
@@ -235,6 +271,7 @@ impl App {
         answer: impl Fn(&Integrated, &Pool) -> Logged + Clone + Send + 'static,
     ) -> Result<Outcome, AppError> {
         let bringing = Arc::new(bringing);
+        let _held = Held::new(repository, &bringing.pushed)?;
         let mut again = 0;
         loop {
             let head = repository
@@ -312,10 +349,7 @@ fn prepare(
     let integrated = integrate(repository.pool(), head, &bringing.plan, &bringing.people)
         .map_err(|error| AppError::from_integrating(error, repository.pool()))?;
     let took = started.elapsed();
-    let mut objects = NewObjects {
-        inline: integrated.objects.clone(),
-        packs: Vec::new(),
-    };
+    let mut objects = with_pushed(bringing, &integrated);
     let aside = match dry_run {
         true => None,
         false => repository
@@ -329,6 +363,18 @@ fn prepare(
         _aside: aside,
         took,
     })
+}
+
+/// What came with a push, and what was made of it.
+fn with_pushed(bringing: &Bringing, integrated: &Integrated) -> NewObjects {
+    let NewObjects { inline, packs } = &bringing.pushed;
+    let mut seen = HashSet::new();
+    let all = inline.iter().chain(&integrated.objects);
+    let new = all.filter(|object| seen.insert(object.id)).cloned();
+    NewObjects {
+        inline: new.collect(),
+        packs: packs.clone(),
+    }
 }
 
 /// What a branch becomes, if it is still what it was.
@@ -366,10 +412,7 @@ impl Proposal for Brought {
         } else if self.may_do_again {
             let done = integrate(now.pool, head, &self.bringing.plan, &self.bringing.people)
                 .map_err(|error| AppError::from_integrating(error, now.pool))?;
-            let objects = NewObjects {
-                inline: done.objects.clone(),
-                packs: Vec::new(),
-            };
+            let objects = with_pushed(&self.bringing, &done);
             (Arc::new(done), objects)
         } else {
             return Err(AppError::RaceLost {

@@ -7,6 +7,7 @@
 pub(crate) mod advertisement;
 mod aside;
 pub(crate) mod input;
+mod integration;
 pub(crate) mod receive_pack;
 pub(crate) mod reply;
 mod sending;

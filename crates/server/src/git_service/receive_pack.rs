@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 use govc_engine::journal::PackSpool;
 use govc_engine::work::receive::{self, Decision, Incoming, Prepared, Progress, ReceiveLimits};
-use govc_engine::{CauseKind, Repository, Via};
+use govc_engine::{Cause, CauseKind, Repository, Via};
 use govc_git::ObjectFormat;
 use govc_git::pack::Stage;
 use govc_git::wire::ProtocolError;
@@ -18,6 +18,7 @@ use govc_git::wire::sideband::{self, Band};
 use tokio::time::timeout;
 
 use super::input::{Input, InputError};
+use super::integration::Integration;
 use super::reply::Reply;
 use super::{Failure, KEEP_ALIVE, LARGE_PACKS, aside, our_fault};
 use crate::app::App;
@@ -262,7 +263,7 @@ impl Push {
             Incoming::Spool(_) => LARGE_PACKS.acquire().await.ok(),
             _ => None,
         };
-        let cause = cause(&caller, CauseKind::Push, via);
+        let cause = cause_of(&caller, via);
         let long = !is_quick(&repository, &incoming);
         let prepared = {
             let (repository, request) = (Arc::clone(&repository), Arc::clone(&request));
@@ -289,6 +290,27 @@ impl Push {
         let Some(proposal) = proposal else {
             return outcome;
         };
+        match Integration::of(&repository, &request, &outcome.refusals, proposal.objects()) {
+            Ok(None) => {}
+            Ok(Some(integration)) => {
+                let objects = proposal.objects().clone();
+                let cause = cause_of(&caller, via);
+                let done = integration.run(&app, &caller, &repository, objects, cause);
+                match done.await {
+                    Ok(message) => outcome.messages.push_str(&message),
+                    Err(error) => outcome.fail_integration(&error),
+                }
+                drop(proposal);
+                return outcome;
+            }
+            Err(why) => {
+                outcome.messages.push_str(&format!("error: {why}\n"));
+                for refusal in &mut outcome.refusals {
+                    refusal.get_or_insert_with(|| why.clone());
+                }
+                return outcome;
+            }
+        }
         let decision = proposal.decision();
         let published = app.publish(&repository, proposal).await;
         let Decision { refusals, messages } =
@@ -304,6 +326,10 @@ impl Push {
     }
 }
 
+fn cause_of(caller: &Caller, via: Via) -> Cause {
+    cause(caller, CauseKind::Push, via)
+}
+
 /// Whether a push is taken apart in less time than it takes to wake another thread: its pack is
 /// small, and so is all that may have to be looked through to see what it builds on.
 fn is_quick(repository: &Repository, incoming: &Incoming) -> bool {
@@ -316,6 +342,9 @@ fn is_quick(repository: &Repository, incoming: &Incoming) -> bool {
     };
     small && repository.pool().graph().len() <= COMMITS
 }
+
+/// So many conflicts are told.
+const CONFLICTS_TOLD_MAX: usize = 20;
 
 /// What became of a push.
 struct Outcome {
@@ -340,6 +369,26 @@ impl Outcome {
             other => other.to_string(),
         };
         self.messages.push_str(&format!("error: {why}\n"));
+        for refusal in &mut self.refusals {
+            refusal.get_or_insert_with(|| why.clone());
+        }
+    }
+
+    /// What was pushed could not be brought onto its branch.
+    fn fail_integration(&mut self, error: &AppError) {
+        let AppError::MergeConflict { conflicts, .. } = error else {
+            return self.fail(error);
+        };
+        for conflict in conflicts.iter().take(CONFLICTS_TOLD_MAX) {
+            let line = format!("error: conflict ({}) in {}\n", conflict.kind, conflict.path);
+            self.messages.push_str(&line);
+        }
+        let paths: Vec<&str> = conflicts
+            .iter()
+            .take(CONFLICTS_TOLD_MAX)
+            .map(|conflict| &*conflict.path)
+            .collect();
+        let why = format!("conflicts in {}", paths.join(", "));
         for refusal in &mut self.refusals {
             refusal.get_or_insert_with(|| why.clone());
         }

@@ -243,3 +243,104 @@ fn a_conflict_is_told_and_changes_nothing() {
     let (status, _) = post(&server, "merge", json!({"from": "nothing", "to": "topic"}));
     assert_eq!(status, 404);
 }
+
+#[test]
+fn eight_clients_push_at_once_and_all_of_them_succeed() {
+    for strategy in ["merge", "rebase"] {
+        let server = Server::start();
+        let git = server.working("w");
+        git.write("shared", "shared\n");
+        git.commit("first");
+        git.run(&["push", "-q", &server.url(), "main"]);
+        let clones: Vec<Git> = (0..8)
+            .map(|n| server.clone_to(&format!("c{n}"), &[]))
+            .collect();
+        for (n, clone) in clones.iter().enumerate() {
+            clone.write(&format!("file{n}"), format!("of client {n}\n"));
+            clone.commit(&format!("client {n}"));
+        }
+        let option = format!("on-conflict={strategy}");
+        let said: Vec<(bool, String, String)> = std::thread::scope(|scope| {
+            let push = |clone| {
+                let option = &option;
+                scope.spawn(move || {
+                    let clone: &Git = clone;
+                    clone.try_run(&["push", "-o", option, "origin", "HEAD:refs/for/main"])
+                })
+            };
+            let all: Vec<_> = clones.iter().map(push).collect();
+            all.into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        for (fine, _, said) in &said {
+            assert!(fine, "{said}");
+        }
+        assert!(
+            said.iter().any(|(_, _, said)| said.contains("git pull")),
+            "{said:?}"
+        );
+        assert_eq!(server.ref_at("refs/for/main"), "", "it is never stored");
+        let all = server.clone_to("all", &[]);
+        all.run(&["fsck", "--strict"]);
+        for n in 0..8 {
+            assert!(all.at.join(format!("file{n}")).exists(), "{n}");
+        }
+        let merges = all.run(&["rev-list", "--count", "--merges", "HEAD"]);
+        match strategy {
+            "rebase" => assert_eq!(merges.trim(), "0"),
+            _ => assert_eq!(merges.trim(), "7"),
+        }
+        // Whoever pulls has it.
+        clones[0].run(&["pull", "-q", "--rebase=false", "--no-edit"]);
+        assert!(clones[0].at.join("file7").exists());
+        assert_eq!(
+            server.repository.snapshot().seq,
+            9,
+            "one change for each push"
+        );
+    }
+}
+
+#[test]
+fn a_push_that_conflicts_is_refused_with_its_paths() {
+    let server = Server::start();
+    let git = two_lines(&server);
+    let main = server.ref_at("refs/heads/main");
+    git.run(&["checkout", "-q", "-b", "rival", "start~1"]);
+    git.write("file", "all else\n");
+    git.commit("rival");
+    let url = server.url();
+    let said = git.fails(&[
+        "push",
+        "-o",
+        "on-conflict=merge",
+        &url,
+        "HEAD:refs/for/main",
+    ]);
+    assert!(said.contains("conflict (content) in file"), "{said}");
+    assert!(said.contains("[remote rejected]"), "{said}");
+    assert_eq!(server.ref_at("refs/heads/main"), main);
+    let said = git.fails(&[
+        "push",
+        "-o",
+        "on-conflict=never",
+        &url,
+        "HEAD:refs/for/main",
+    ]);
+    assert!(
+        said.contains("on-conflict is merge, rebase or fail"),
+        "{said}"
+    );
+    let said = git.fails(&[
+        "push",
+        "-o",
+        "on-conflict=merge",
+        &url,
+        "HEAD:refs/for/nothing",
+    ]);
+    assert!(said.contains("refs/heads/nothing"), "{said}");
+    // Nothing of it was stored, and nothing of it is seen.
+    assert_eq!(server.ref_at("refs/for/main"), "");
+    server.clone_to("c", &[]).run(&["fsck", "--strict"]);
+}

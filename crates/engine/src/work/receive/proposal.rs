@@ -59,6 +59,11 @@ impl PushProposal {
         }
     }
 
+    /// What the push brings. A pack among it stays for as long as the proposal does.
+    pub fn objects(&self) -> &NewObjects {
+        &self.objects
+    }
+
     /// Where the decision can be read once the turn is over.
     pub fn decision(&self) -> Arc<Mutex<Decision>> {
         Arc::clone(&self.decision)
