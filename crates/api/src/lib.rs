@@ -16,6 +16,7 @@ pub mod realities;
 pub mod refs;
 pub mod repos;
 pub mod rfc3339;
+pub mod search;
 pub mod stashes;
 pub mod text;
 pub mod time_travel;

@@ -13,7 +13,7 @@ use crate::git_lfs;
 use crate::http::{caller, idempotency, layers};
 use crate::routes::{
     blame, branches, bundle, commits, compare, diff, events, files, health, history, merges, pages,
-    realities, refs, repos, stashes, tags, time_travel, workspaces,
+    realities, refs, repos, search, stashes, tags, time_travel, workspaces,
 };
 
 /// The whole service: routes, and what every request passes through.
@@ -126,6 +126,11 @@ fn api(app: &App) -> Router<App> {
             "/api/v1/repos/{repo}/refs/{*name}",
             get(refs::show).put(refs::put).delete(refs::remove),
         )
+        // Search
+        .route("/api/v1/repos/{repo}/search/commits", get(search::commits))
+        .route("/api/v1/repos/{repo}/search/content", get(search::content))
+        .route("/api/v1/repos/{repo}/search/files", get(search::files))
+        .route("/api/v1/repos/{repo}/grep", post(search::grep))
         // All of it in one file
         .route("/api/v1/repos/{repo}/bundle", get(bundle::show))
         // Parallel realities

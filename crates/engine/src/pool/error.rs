@@ -52,6 +52,14 @@ pub enum PoolError {
         /// What is wrong with it.
         what: String,
     },
+    /// A tree with more files than anybody needs at once.
+    #[error("tree {id} has more than {max} files")]
+    TooManyFiles {
+        /// The tree.
+        id: ObjectId,
+        /// How many are allowed.
+        max: usize,
+    },
     /// Trees or tags that lead to each other more often than anybody needs.
     #[error("object {id} is nested more than {max} deep")]
     TooDeep {

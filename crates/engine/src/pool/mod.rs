@@ -50,6 +50,7 @@ pub use tags::Peeled;
 pub use visibility::{Moves, Roots, Visibility};
 
 use crate::journal::{PackBytes, PackId};
+use crate::work::search::SearchIndex;
 use crate::work::tip_trees::TipTrees;
 use crate::{NewObject, ObjectBody};
 use cache::ReadCache;
@@ -66,6 +67,8 @@ pub struct PoolLimits {
     pub read_cache_bytes: usize,
     /// Bytes of delta bases that are kept while packs are read.
     pub delta_base_cache_bytes: usize,
+    /// Bytes of what is known of blobs and trees so that they are searched fast.
+    pub search_index_bytes: usize,
     /// The largest object that a hot delta may make, in bytes.
     pub object_bytes_max: u64,
 }
@@ -75,6 +78,7 @@ impl Default for PoolLimits {
         PoolLimits {
             read_cache_bytes: 16 << 20,
             delta_base_cache_bytes: 16 << 20,
+            search_index_bytes: 256 << 20,
             object_bytes_max: 2 << 30,
         }
     }
@@ -133,12 +137,15 @@ pub struct Pool {
     tag_targets: RwLock<HashMap<ObjectId, ObjectId>>,
     /// The trees of the newest commits, open for the next one's edits.
     tip_trees: TipTrees,
+    /// What searches know.
+    search_index: Arc<SearchIndex>,
 }
 
 impl Pool {
     /// An empty pool.
     pub fn new(format: ObjectFormat, limits: PoolLimits) -> Arc<Pool> {
         let hash = IdHash::random();
+        let search_index_bytes = limits.search_index_bytes;
         Arc::new(Pool {
             format,
             hot: HotMap::new(format, hash),
@@ -157,6 +164,7 @@ impl Pool {
             next_serial: AtomicU32::new(0),
             limits,
             tip_trees: TipTrees::default(),
+            search_index: Arc::new(SearchIndex::new(search_index_bytes)),
         })
     }
 
@@ -168,6 +176,11 @@ impl Pool {
     /// The trees of the newest commits, open for the next one's edits.
     pub fn tip_trees(&self) -> &TipTrees {
         &self.tip_trees
+    }
+
+    /// What searches know of its blobs.
+    pub fn search_index(&self) -> &Arc<SearchIndex> {
+        &self.search_index
     }
 
     /// The object `id`, whole; `None` where there is none.
@@ -713,8 +726,10 @@ impl Pool {
         let bytes = self.read_cache.bytes()
             + self.deflated.bytes()
             + self.base_cache.used_bytes() as u64
-            + self.ready_packs.bytes();
+            + self.ready_packs.bytes()
+            + self.search_index.bytes();
         self.forget_ready();
+        self.search_index.clear();
         self.read_cache.clear();
         self.deflated.clear();
         self.base_cache.clear();
@@ -733,6 +748,7 @@ impl Pool {
                 + self.deflated.bytes()
                 + self.base_cache.used_bytes() as u64
                 + self.introduced.bytes()
+                + self.search_index.bytes()
                 + self.ready_packs.bytes(),
             commits,
         };

@@ -15,6 +15,7 @@ pub mod realities;
 pub mod receive;
 pub mod refs;
 pub mod revision;
+pub mod search;
 mod splice;
 pub mod tip_trees;
 pub mod tree;

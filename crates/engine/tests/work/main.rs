@@ -9,6 +9,7 @@ mod git_repo;
 mod logs;
 mod merges;
 mod revisions;
+mod searches;
 mod stories;
 mod trees;
 mod workspaces;

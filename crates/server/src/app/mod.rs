@@ -21,6 +21,7 @@ pub mod remote;
 pub mod repos;
 pub mod residence;
 pub mod scope;
+pub mod search;
 pub mod stashes;
 pub mod state;
 pub mod time_travel;
@@ -178,6 +179,11 @@ impl App {
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::Relaxed);
         self.0.hub.close();
+    }
+
+    /// Whether the server is about to stop.
+    pub fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Relaxed)
     }
 
     /// Whether requests are answered.

@@ -179,7 +179,14 @@ impl From<RevisionError> for AppError {
 
 impl From<PoolError> for AppError {
     fn from(error: PoolError) -> AppError {
-        AppError::internal(error)
+        match error {
+            // That is how it was pushed.
+            PoolError::TooDeep { .. } | PoolError::TooManyFiles { .. } => AppError::Impossible {
+                code: "TREE_TOO_LARGE",
+                detail: error.to_string(),
+            },
+            error => AppError::internal(error),
+        }
     }
 }
 

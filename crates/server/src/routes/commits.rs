@@ -94,13 +94,17 @@ fn without_final_slash(mut path: Vec<u8>) -> Vec<u8> {
 
 /// Commits have whole seconds: where a bound has more, the next one that it lets in.
 #[derive(Clone, Copy)]
-enum Round {
+pub(super) enum Round {
     Up,
     Down,
 }
 
 /// A bound in seconds since 1970: a time as of RFC 3339, or a date, which means its 00:00 UTC.
-fn bound(query: &mut Query, name: &'static str, round: Round) -> Result<Option<i64>, AppError> {
+pub(super) fn bound(
+    query: &mut Query,
+    name: &'static str,
+    round: Round,
+) -> Result<Option<i64>, AppError> {
     let Some(text) = query.text(name)? else {
         return Ok(None);
     };

@@ -15,6 +15,7 @@ pub mod pages;
 pub mod realities;
 pub mod refs;
 pub mod repos;
+pub mod search;
 pub mod stashes;
 pub mod tags;
 pub mod time_travel;

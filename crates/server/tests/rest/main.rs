@@ -15,5 +15,6 @@ mod lfs;
 mod manners;
 mod refs;
 mod repos;
+mod search;
 mod time_travel;
 mod workspaces;

@@ -11,7 +11,11 @@ use crate::pool::{Pool, PoolError};
 use crate::work::tree::{Found, damaged, read};
 
 /// Trees in each other, at most: as many folders as the longest path has room for.
-const DEPTH_MAX: usize = govc_git::path::PATH_BYTES_MAX / 2 + 1;
+pub const DEPTH_MAX: usize = govc_git::path::PATH_BYTES_MAX / 2 + 1;
+
+/// So many files are listed or compared at once: trees that name each other can have more than
+/// there is memory.
+pub const FILES_MAX: usize = 1_000_000;
 
 /// One file that is not the same in two trees.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +95,10 @@ pub fn changed_files_with(
         let path = [&level.prefix[..], &name].concat();
         let file = |found: Option<Found>| found.filter(|found| !found.is_folder());
         if (file(was).is_some() || file(is).is_some()) && filter.takes(&path) {
+            if changes.len() >= FILES_MAX {
+                let id = new.or(old).map_or(format.null(), |id| id.to_owned());
+                return Err(PoolError::TooManyFiles { id, max: FILES_MAX });
+            }
             changes.push(FileChange {
                 path: path.clone(),
                 old: file(was),
