@@ -1,16 +1,18 @@
 //! What comes over HTTP beside Git: headers, queries, paths, JSON.
 
-use govc_api::{lfs, refs, repos, rfc3339};
+use govc_api::rfc3339;
+use govc_engine::RepoId;
+use govc_git::ObjectFormat;
+use govc_git::wire::Service;
+use govc_server::app::logged::Logged;
+use govc_server::fuzzing::{self, Asked, GitPlace, LfsPlace};
 use govc_server::http::ask::at_moment;
 use govc_server::http::etag::{self, ETag, IfMatch};
-use govc_server::http::json;
-use govc_server::http::page::{List, PageQuery};
+use govc_server::http::page::{self, Cursor, List, Page, PageQuery};
 use govc_server::http::path::{ApiPath, decode, encode};
 use govc_server::http::query::Query;
 use govc_server::http::range as ranges;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
-
-use crate::plant::plant;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 
 fn with(name: HeaderName, value: &[u8]) -> Option<HeaderMap> {
     Some(HeaderMap::from_iter([(
@@ -29,9 +31,6 @@ pub(crate) fn range(data: &[u8]) {
             continue;
         };
         assert!(range.start < range.end && range.end <= size);
-        plant("range", || {
-            size == 10 && (range == (3..10) || range == (6..10))
-        });
     }
 }
 
@@ -44,19 +43,21 @@ pub(crate) fn query(data: &[u8]) {
         return;
     };
     let mut given = 0;
-    given += usize::from(query.bytes("path").is_some());
+    if let Some(path) = query.bytes("path") {
+        given += 1;
+        let again = Query::parse(Some(&format!("path={}", encode(&path, false))));
+        assert_eq!(
+            again.ok().and_then(|mut again| again.bytes("path")),
+            Some(path)
+        );
+    }
     given += usize::from(query.text("ref").is_ok_and(|text| text.is_some()));
-    let limit = query.number::<u64>("limit");
-    let number = limit.as_ref().ok().copied().flatten();
-    let flag = query.flag("recursive");
+    let _ = (query.number::<u64>("limit"), query.flag("recursive"));
     let all = query.finish();
     assert!(given <= text.split('&').count());
     if let Err(error) = &all {
         assert!(error.to_string().len() < 256 + 8 * data.len());
     }
-    plant("query", || {
-        all.is_ok() && number.is_some_and(|number| number > 1000) && flag.is_ok_and(|flag| flag)
-    });
 }
 
 /// Paths of requests: percent-encoded and decoded they are the same.
@@ -73,9 +74,6 @@ pub(crate) fn url_path(data: &[u8]) {
     if let Ok(id) = &repo {
         assert_eq!(id.to_string().as_bytes(), path.repo);
     }
-    plant("url_path", || {
-        repo.is_ok() && path.repo.contains(&b'/') && path.rest().contains(&0xff)
-    });
 }
 
 /// Cursors of lists: the first byte says whether it is made for this list.
@@ -95,9 +93,37 @@ pub(crate) fn cursor(data: &[u8]) {
         assert!(cursor.after.len() <= data.len());
     }
     if let Ok(uri) = Uri::try_from(format!("/a?{text}")) {
-        let _ = List::of(&uri);
+        list_goes_on(&uri, page.limit);
     }
-    plant("cursor", || (14..100).contains(&page.limit));
+}
+
+/// The cursor of a page's answer is read as one of the same list.
+fn list_goes_on(uri: &Uri, limit: usize) {
+    let next = Cursor {
+        seq: limit as u64,
+        after: uri.query().unwrap_or_default().into(),
+    };
+    let page = Page {
+        items: vec![limit],
+        next: Some(next.clone()),
+    };
+    let page = page.map(|item| item.to_string());
+    let answer = page::answer_state(&HeaderMap::new(), uri, &page, None);
+    let Some(link) = answer.headers().get(header::LINK) else {
+        return;
+    };
+    let link = link.to_str().expect("what was just written");
+    let said = link
+        .trim_start_matches('<')
+        .split('>')
+        .next()
+        .unwrap_or_default();
+    let said = Uri::try_from(said).expect("an address");
+    let cursor = said.query().unwrap_or_default().rsplit('&').next();
+    let mut query = Query::parse(cursor).expect("one parameter");
+    // A limit, and what comes behind a `>`, are no part of what a list is.
+    let page = PageQuery::take(&mut query, List::of(&said)).expect("a cursor of this list");
+    assert_eq!(page.cursor, Some(next));
 }
 
 /// `If-Match`, `If-None-Match` and `If-Range`.
@@ -109,6 +135,9 @@ pub(crate) fn etag(data: &[u8]) {
         };
         let known = tag.is_known_to(&headers);
         let _ = tag.allows_range(&headers);
+        let head = ObjectFormat::Sha1.null();
+        let response = etag::finish(&headers, http::Response::default(), &tag, Some(head));
+        assert_eq!(response.status() == StatusCode::NOT_MODIFIED, known);
         if known {
             let text = String::from_utf8_lossy(data);
             assert!(text.contains("\"a-b\"") || text.trim() == "*");
@@ -117,11 +146,107 @@ pub(crate) fn etag(data: &[u8]) {
         if let Ok(Some(belief)) = &belief {
             let any = *belief == IfMatch::Any;
             assert!(!belief.holds(None) || any);
-            plant("etag", || match belief {
-                IfMatch::OneOf(ids) => ids.len() == 2 && data.starts_with(b"W/"),
-                IfMatch::Any => false,
-            });
         }
+    }
+}
+
+/// Paths that Git asks for: `.git` is there or not, once.
+pub(crate) fn git_path(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let (remote, rest) = match GitPlace::of(text) {
+        Some(GitPlace::InfoRefs(remote)) => (remote, "info/refs"),
+        Some(GitPlace::Service(remote, service)) => (remote, service.name()),
+        None => return,
+    };
+    let ends = ["", ".git"];
+    let repos = ends.map(|end| format!("/{}{end}", remote.repo));
+    let spelled: Vec<String> = match &remote.reality {
+        None => repos.map(|repo| format!("{repo}/{rest}")).into(),
+        Some(reality) => repos
+            .iter()
+            .flat_map(|repo| ends.map(|end| format!("{repo}/realities/{reality}{end}/{rest}")))
+            .collect(),
+    };
+    let said = String::from_utf8(decode(text)).expect("a place was read from it");
+    assert!(spelled.contains(&said), "{said:?} is read as {spelled:?}");
+}
+
+/// Paths of Git LFS.
+pub(crate) fn lfs_path(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let Some((repo, place)) = LfsPlace::of(text) else {
+        return;
+    };
+    let rest = match &place {
+        LfsPlace::Batch => "objects/batch".to_owned(),
+        LfsPlace::Object(oid) => format!("objects/{oid}"),
+        LfsPlace::Verify => "verify".to_owned(),
+        LfsPlace::Locks => "locks".to_owned(),
+        LfsPlace::VerifyLocks => "locks/verify".to_owned(),
+        LfsPlace::Unlock(id) => format!("locks/{id}/unlock"),
+    };
+    let spelled = ["", ".git"].map(|end| format!("/{repo}{end}/info/lfs/{rest}"));
+    let said = String::from_utf8(decode(text)).expect("a place was read from it");
+    assert!(spelled.contains(&said), "{said:?} is read as {spelled:?}");
+}
+
+/// Commands that come by SSH: what git quotes is read back.
+pub(crate) fn ssh_command(data: &[u8]) {
+    let words = fuzzing::ssh_words(data);
+    let length = |words: &Vec<Vec<u8>>| words.iter().map(Vec::len).sum::<usize>();
+    assert!(words.as_ref().map_or(0, length) <= data.len());
+    match Asked::parse(data) {
+        Asked::Git(..) | Asked::Lfs(..) | Asked::NoRepository => {
+            assert!(words.is_some_and(|words| (2..=4).contains(&words.len())));
+        }
+        Asked::Other => {}
+    }
+    // As sq_quote_buf() of git writes it.
+    let mut line = b"git-upload-pack '".to_vec();
+    for &byte in data {
+        match byte {
+            b'\'' | b'!' => line.extend_from_slice(&[b'\'', b'\\', byte, b'\'']),
+            byte => line.push(byte),
+        }
+    }
+    line.push(b'\'');
+    let expected = vec![b"git-upload-pack".to_vec(), data.to_vec()];
+    assert_eq!(fuzzing::ssh_words(&line), Some(expected));
+    let id = std::str::from_utf8(data).ok();
+    if let Some(id) = id.and_then(|id| RepoId::parse(id).ok()) {
+        assert_eq!(
+            Asked::parse(&line),
+            Asked::Git(Service::UploadPack, id.into())
+        );
+    }
+}
+
+/// Answers that entries keep for requests that come again.
+pub(crate) fn logged_answer(data: &[u8]) {
+    let Ok(answer) = fuzzing::logged_answer(data) else {
+        return;
+    };
+    assert!(answer.body.len() <= data.len());
+    assert!(answer.body.is_empty() || answer.headers.contains_key(header::CONTENT_TYPE));
+    let status = answer.status.as_u16();
+    let logged = Logged::body(status, Some(data))
+        .at("/x".to_owned())
+        .to_bytes();
+    let again = fuzzing::logged_answer(&logged).expect("what was just written");
+    assert_eq!(again.status, answer.status);
+    let empty = fuzzing::logged_answer(&Logged::empty(status).to_bytes());
+    assert!(empty.is_ok_and(|empty| empty.body.is_empty()));
+    if let Some(location) = answer.headers.get(header::LOCATION) {
+        assert!(
+            location
+                .as_bytes()
+                .iter()
+                .all(|byte| !matches!(byte, b'\r' | b'\n'))
+        );
     }
 }
 
@@ -148,56 +273,5 @@ pub(crate) fn rfc3339(data: &[u8]) {
         let again = rfc3339::parse(&said).expect("a moment that was just written");
         assert_eq!(again.seconds, moment.seconds);
         assert_eq!(again.offset_minutes, moment.offset_minutes);
-    }
-    plant("rfc3339", || {
-        text.get(17..19) == Some("60") && moment.offset_minutes < -60 && moment.micros == 0
-    });
-}
-
-/// The JSON of Git LFS.
-pub(crate) fn lfs_json(data: &[u8]) {
-    let batch = json::read::<lfs::BatchRequest>(data);
-    let lock = json::read::<lfs::LockRequest>(data);
-    let _ = json::read::<lfs::VerifyLocksRequest>(data);
-    let _ = json::read::<lfs::UnlockRequest>(data);
-    if let Err(error) = &lock {
-        assert!(error.to_string().len() < 512 + 8 * data.len());
-    }
-    let Ok(batch) = batch else { return };
-    assert!(batch.objects.len() * 2 <= data.len());
-    for object in &batch.objects {
-        let id = govc_engine::LfsOid::parse(&object.oid);
-        assert!(id.is_none_or(|id| id.to_string().eq_ignore_ascii_case(&object.oid)));
-    }
-    plant("lfs_json", || {
-        batch.objects.iter().any(|object| object.size < -5) && batch.hash_algo.is_some()
-    });
-}
-
-/// The JSON of the API: what is taken fits.
-pub(crate) fn json(data: &[u8]) {
-    if let Ok(body) = json::read::<govc_api::commits::NewCommit>(data) {
-        let order = govc_api::commits::CommitOrder::try_from(body);
-        plant("json", || {
-            order.is_ok() && data.windows(6).any(|text| text == b"\\u00e9")
-        });
-    }
-    if let Ok(body) = json::read::<refs::NewBranch>(data) {
-        let _ = refs::RefOrder::try_from(body);
-    }
-    if let Ok(body) = json::read::<refs::NewTag>(data) {
-        let _ = refs::RefOrder::try_from(body);
-    }
-    if let Ok(body) = json::read::<refs::RefBatch>(data) {
-        let _ = Vec::<govc_engine::RefEdit>::try_from(body);
-    }
-    if let Ok(body) = json::read::<repos::NewRepository>(data) {
-        let _ = repos::RepositoryOrder::try_from(body);
-    }
-    if let Ok(body) = json::read::<repos::PatchRepository>(data) {
-        let _ = repos::RepositoryPatch::try_from(body);
-    }
-    if let Ok(body) = json::read::<repos::Fork>(data) {
-        let _ = repos::ForkOrder::try_from(body);
     }
 }

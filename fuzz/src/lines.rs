@@ -27,3 +27,20 @@ pub(crate) fn cuts(data: &[u8]) -> impl Iterator<Item = usize> {
     let single = (data.len() <= 4096).then_some(1);
     single.into_iter().chain([7, somewhere.max(1)])
 }
+
+/// Data that may be said as text: where `is_text`, each line is a pkt-line, and `0000`, `0001` and
+/// `0002` are the special ones. A fuzzer changes lines; that their lengths are right is not what it
+/// is to find out.
+pub(crate) fn said(is_text: bool, data: &[u8]) -> Vec<u8> {
+    if !is_text {
+        return data.to_vec();
+    }
+    let mut out = Vec::with_capacity(data.len() * 2);
+    for line in data.split(|&byte| byte == b'\n') {
+        match line {
+            b"0000" | b"0001" | b"0002" => out.extend_from_slice(line),
+            line => pktline::write(&mut out, &[line]),
+        }
+    }
+    out
+}

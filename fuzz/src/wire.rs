@@ -4,17 +4,16 @@ use std::convert::Infallible;
 
 use govc_git::wire::capabilities::Capabilities;
 use govc_git::wire::command::{Command, Request, RequestDecoder};
-use govc_git::wire::fetch::FetchRequest;
+use govc_git::wire::fetch::{self, FetchRequest};
 use govc_git::wire::filter::{DEPTH_MAX, FilterSpec, PARTS_MAX};
 use govc_git::wire::ls_refs::LsRefsRequest;
 use govc_git::wire::offers::Offers;
-use govc_git::wire::receive::{PushDecoder, PushLimits, PushRequest};
-use govc_git::wire::upload::{Acks, Negotiator, Said, UploadDecoder};
-use govc_git::wire::{ProtocolError, ProtocolVersion};
-use govc_git::{ObjectFormat, ObjectKind, pktline};
+use govc_git::wire::receive::{self, PushDecoder, PushLimits, PushRequest, Report};
+use govc_git::wire::upload::{Negotiator, Said, UploadDecoder};
+use govc_git::wire::{AdvertisedRef, ProtocolError, ProtocolVersion, Service, depth};
+use govc_git::{ObjectFormat, pktline};
 
-use crate::lines::{cuts, request};
-use crate::plant::plant;
+use crate::lines::{cuts, request, said as bytes_of};
 
 fn format_of(flags: u8) -> ObjectFormat {
     if flags & 1 == 0 {
@@ -22,6 +21,11 @@ fn format_of(flags: u8) -> ObjectFormat {
     } else {
         ObjectFormat::Sha256
     }
+}
+
+/// Whether what follows is said as lines of text.
+fn is_text(flags: u8) -> bool {
+    flags & 64 != 0
 }
 
 fn offers_of(flags: u8) -> Offers {
@@ -102,14 +106,6 @@ pub(crate) fn pktline(data: &[u8]) {
     }
     let read = &data[..data.len() - rest.len()];
     assert!(again.eq_ignore_ascii_case(read));
-    plant("pktline", || {
-        let marks = whole.windows(3).any(|lines| {
-            lines[0] == Cut::Mark(b'2')
-                && matches!(&lines[1], Cut::Data(data) if data.len() > 8)
-                && lines[2] == Cut::Mark(b'1')
-        });
-        marks && ends.is_err()
-    });
 }
 
 /// What a request is, and what of `data` follows it.
@@ -155,14 +151,15 @@ pub(crate) fn command(data: &[u8]) {
     let Some((&flags, data)) = data.split_first() else {
         return;
     };
-    let Some(request) = read_whole(data, format_of(flags), &offers_of(flags)) else {
+    let data = bytes_of(is_text(flags), data);
+    let Some(request) = read_whole(&data, format_of(flags), &offers_of(flags)) else {
         return;
     };
-    plant("command", || {
-        let two = |fetch: &FetchRequest| fetch.wants.len() == 2 && fetch.haves.is_empty();
-        matches!(&request.command, Command::Fetch(fetch) if two(fetch))
-            && request.server_options.len() > 1
-    });
+    assert!(request.server_options.len() * 4 <= data.len());
+    // They are written into logs.
+    for said in request.agent.iter().chain(&request.session_id) {
+        assert!(said.len() <= 200);
+    }
 }
 
 fn arguments(data: &[u8], name: &str) -> Option<Command> {
@@ -188,11 +185,28 @@ pub(crate) fn fetch(data: &[u8]) {
     if let Some(filter) = &fetch.filter {
         check_filter(filter);
     }
-    plant("fetch", || {
-        depth.relative
-            && depth.deepen.is_some_and(|depth| depth > 1000)
-            && matches!(&fetch.filter, Some(FilterSpec::TreeDepth(depth)) if *depth > 2)
-    });
+    answer_fetch(&fetch);
+}
+
+/// What is answered to a fetch is lines.
+fn answer_fetch(fetch: &FetchRequest) {
+    let mut out = Vec::new();
+    fetch::write_acknowledgments(&mut out, fetch.haves.iter().copied(), fetch.done);
+    fetch::begin_shallow_info(&mut out);
+    depth::write_shallow(&mut out, &fetch.depth.shallow, &fetch.wants);
+    fetch::end_section(&mut out);
+    let refs = fetch.wanted_refs.iter().zip(&fetch.wants);
+    let refs: Vec<_> = refs.map(|(name, id)| (*id, name.clone())).collect();
+    fetch::write_wanted_refs(&mut out, &refs);
+    fetch::write_packfile_header(&mut out);
+    assert!(are_lines(&out));
+}
+
+fn are_lines(mut data: &[u8]) -> bool {
+    while let Ok(pktline::Decoded::Complete { bytes_consumed, .. }) = pktline::decode(data) {
+        data = &data[bytes_consumed..];
+    }
+    data.is_empty()
 }
 
 /// The arguments of `ls-refs`: walking the ranges gives what asking for each name gives.
@@ -201,9 +215,24 @@ pub(crate) fn ls_refs(data: &[u8]) {
         return;
     };
     check_ranges(&request);
-    plant("ls_refs", || {
-        request.unborn && request.peel && request.prefixes.len() > request.ranges().len() + 1
-    });
+    answer_ls_refs(&request);
+}
+
+/// What is answered to `ls-refs` is lines.
+fn answer_ls_refs(request: &LsRefsRequest) {
+    let (id, mut out) = (ObjectFormat::Sha1.null(), Vec::new());
+    for name in request.prefixes.iter().take(100) {
+        for id in [None, Some(id)] {
+            let shown = AdvertisedRef {
+                name,
+                id,
+                symref_target: Some(b"refs/heads/main"),
+                peeled: id,
+            };
+            request.write(&mut out, &shown);
+        }
+    }
+    assert!(are_lines(&out));
 }
 
 fn check_ranges(request: &LsRefsRequest) {
@@ -235,7 +264,6 @@ pub(crate) fn object_info(data: &[u8]) {
     }
     let heading = usize::from(request.size && !request.ids.is_empty());
     assert_eq!(count, heading + request.ids.len() + 1);
-    plant("object_info", || request.size && request.ids.len() > 3);
 }
 
 /// How many parts a filter has, and how deep they are nested.
@@ -286,13 +314,6 @@ pub(crate) fn filter(data: &[u8]) {
     check_filter(&filter);
     let spelled = spell(&filter);
     assert_eq!(FilterSpec::parse(&spelled), Ok(filter.clone()));
-    plant("filter", || {
-        let FilterSpec::Combine(parts) = &filter else {
-            return false;
-        };
-        let kind = FilterSpec::ObjectType(ObjectKind::Tag);
-        parts.len() > 2 && parts.contains(&kind) && parts.contains(&FilterSpec::BlobNone)
-    });
 }
 
 /// All that a client of versions 0 and 1 says.
@@ -316,6 +337,7 @@ pub(crate) fn upload(data: &[u8]) {
     let Some((&flags, data)) = data.split_first() else {
         return;
     };
+    let data = &bytes_of(is_text(flags), data)[..];
     let whole = said(data, data.len().max(1), flags);
     for size in cuts(data) {
         assert_eq!(said(data, size, flags), whole);
@@ -327,7 +349,7 @@ pub(crate) fn upload(data: &[u8]) {
     };
     let mut negotiator = Negotiator::new(&wants);
     let mut out = Vec::new();
-    let (mut haves, mut flushes, mut done) = (0, 0, false);
+    let (mut haves, mut flushes) = (0, 0);
     for said in all {
         match said {
             Said::Wants(_) => panic!("wants are said once"),
@@ -341,21 +363,11 @@ pub(crate) fn upload(data: &[u8]) {
                 flushes += 1;
                 let _ = negotiator.flush(&mut out, || Ok::<_, Infallible>(haves > 2));
             }
-            Said::Done => {
-                done = true;
-                negotiator.done(&mut out);
-            }
+            Said::Done => negotiator.done(&mut out),
         }
     }
     assert!(out.len() <= 128 * (2 * haves + 2 * flushes + 2 * data.len() / 8 + 2));
-    let mut rest = &out[..];
-    while let Ok(pktline::Decoded::Complete { bytes_consumed, .. }) = pktline::decode(rest) {
-        rest = &rest[bytes_consumed..];
-    }
-    assert!(rest.is_empty());
-    plant("upload", || {
-        done && haves > 1 && wants.acks == Acks::Multi && wants.fetch.depth.since > Some(1)
-    });
+    assert!(are_lines(&out));
 }
 
 fn push(
@@ -389,6 +401,7 @@ pub(crate) fn receive(data: &[u8]) {
     let Some((&flags, data)) = data.split_first() else {
         return;
     };
+    let data = &bytes_of(is_text(flags), data)[..];
     let whole = push(data, data.len().max(1), flags);
     for size in cuts(data) {
         assert_eq!(push(data, size, flags), whole);
@@ -398,11 +411,17 @@ pub(crate) fn receive(data: &[u8]) {
     let Some(request) = request else { return };
     assert!(request.commands.len() <= 100);
     assert!(request.options.iter().flatten().count() <= 10);
-    plant("receive", || {
-        request.capabilities.atomic
-            && !request.capabilities.quiet
-            && request.options.iter().flatten().count() > 1
-    });
+    let refused = |command: &receive::Command| command.is_delete().then_some("why\nnot");
+    let refs = request.commands.iter();
+    let report = Report {
+        unpack_error: request.has_pack().then_some("it is no pack"),
+        refs: refs
+            .map(|command| (&command.name[..], refused(command)))
+            .collect(),
+    };
+    let mut out = Vec::new();
+    receive::write_answer(&mut out, &request.capabilities, "hello", &report);
+    assert!(are_lines(&out));
 }
 
 /// Lists of capabilities, and the header that says which version is spoken.
@@ -419,13 +438,10 @@ pub(crate) fn capabilities(data: &[u8]) {
             None => assert!(list.has(name)),
         }
     }
+    if let Ok(name) = std::str::from_utf8(data) {
+        assert!(Service::from_name(name).is_none_or(|service| service.name() == name));
+    }
     let version = ProtocolVersion::from_header(data);
     let named = |text: &[u8]| data.windows(text.len()).any(|window| window == text);
     assert!(version != ProtocolVersion::V2 || named(b"version=2"));
-    plant("capabilities", || {
-        list.has(b"atomic")
-            && list
-                .value(b"object-format")
-                .is_some_and(|name| name.len() == 6)
-    });
 }

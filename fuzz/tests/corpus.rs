@@ -2,9 +2,11 @@
 //! longer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 use govc_fuzz::TARGETS;
 use govc_fuzz::corpus::{Mutator, inputs};
+use govc_fuzz::plants::PLANTS;
 
 /// How many changes of a corpus are tried for each target; `GOVC_FUZZ_CHANGES` says another.
 const CHANGES: usize = 2000;
@@ -56,4 +58,27 @@ fn every_corpus_has_a_target() {
         let name = name.to_string_lossy();
         assert!(govc_fuzz::target(&name).is_some(), "{name} is no target");
     }
+}
+
+#[test]
+fn every_parser_is_there_and_its_bug_has_a_place_in_it() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
+    for target in TARGETS {
+        for file in target.parser {
+            assert!(crates.join(file).is_file(), "{}: {file}", target.name);
+        }
+        let plants = || PLANTS.iter().filter(|plant| plant.target == target.name);
+        assert_eq!(plants().count(), 1, "{} has one bug", target.name);
+        for plant in plants() {
+            let source = std::fs::read_to_string(crates.join(plant.file)).expect("a file");
+            assert!(
+                plant.put_into(&source).is_some_and(|wrong| wrong != source),
+                "{} has not what the bug of {} is made of, or has it twice: {:?}",
+                plant.file,
+                plant.target,
+                plant.right,
+            );
+        }
+    }
+    assert_eq!(PLANTS.len(), TARGETS.len());
 }

@@ -2,6 +2,8 @@
 
 pub mod app;
 pub mod config;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod git_http;
 pub mod git_lfs;
 mod git_service;

@@ -1,16 +1,21 @@
 //! A door for the fuzzer to what is read from a disk and is nobody else's business.
 
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use govc_engine::Time;
-use govc_git::ObjectFormat;
+use govc_engine::journal::PackId;
+use govc_engine::{Entry, RefName, Refs, RepoKey, RepositoryRecord, Target, Time};
+use govc_git::{ObjectFormat, ObjectId};
 
 use crate::disk::{self, Disk, Open, SimDisk};
-use crate::format::{self, FormatError};
+use crate::format::{self, Checkpoint, FormatError};
+use crate::history::realities::RealityHistory;
 use crate::history::{self, HistoryIndex, Point};
-use crate::projection::{OnDisk, Projection};
-use crate::{directory, log};
+use crate::holdings::Holdings;
+use crate::projection::{OnDisk, Projection, Seen};
+use crate::{directory, log, projection};
 
 /// Reads a checkpoint, and gives its bytes written again.
 ///
@@ -20,28 +25,72 @@ pub fn checkpoint(file: Bytes) -> Result<Vec<u8>, FormatError> {
     format::encode_checkpoint(&format::decode_checkpoint(file)?)
 }
 
-/// Reads a log of one segment; gives its batches, each cut into entries as far as it can be, and
-/// how much damage is in it.
-pub fn log(segment: &[u8], number: u64) -> Option<(Vec<Vec<Bytes>>, usize)> {
+/// Batches as they were read, and how much damage was between them.
+type ReadLog = (Vec<Bytes>, usize);
+
+fn read_log(disk: &SimDisk) -> Option<ReadLog> {
+    let (mut payloads, mut damages) = (Vec::new(), 0);
+    let event = |event| match event {
+        log::Event::Batch { payload, .. } => payloads.push(payload),
+        log::Event::Damaged { .. } => damages += 1,
+    };
+    log::read(disk, Path::new(""), event).ok()?;
+    Some((payloads, damages))
+}
+
+/// A log that has these batches.
+fn write_log(payloads: &[impl AsRef<[u8]>]) -> Option<SimDisk> {
+    const SEGMENT_BYTES: u64 = 16 << 10;
+    let disk = SimDisk::new(0);
+    let summary = log::LogSummary::default();
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let mut log = log::Log::open(shared, Path::new(""), SEGMENT_BYTES, false, &summary, 1).ok()?;
+    for payload in payloads {
+        let own = vec![RepoKey([3; 16])];
+        log.append(own, payload.as_ref()).ok()?;
+    }
+    log.close().ok()?;
+    Some(disk)
+}
+
+/// Reads a log of one segment; gives its batches, each cut into entries as far as it can be, how
+/// much damage is in it, and whether the same batches in a new log are read the same.
+pub fn log(segment: &[u8], number: u64) -> Option<(Vec<Vec<Bytes>>, usize, bool)> {
     let disk = SimDisk::new(0);
     let file = disk
         .open(Path::new(&format!("{number:010}.log")), Open::Replace)
         .ok()?;
     file.write_at(0, segment).ok()?;
-    let (mut batches, mut damages) = (Vec::new(), 0);
-    log::read(&disk, Path::new(""), |event| match event {
-        log::Event::Batch { payload, .. } => {
-            batches.push(log::split_batch(payload).unwrap_or_default());
-        }
-        log::Event::Damaged { .. } => damages += 1,
-    })
-    .ok()?;
-    Some((batches, damages))
+    let (payloads, damages) = read_log(&disk)?;
+    let again = write_log(&payloads).and_then(|disk| read_log(&disk));
+    let same = again.is_some_and(|(again, damages)| damages == 0 && again == payloads);
+    let split = |payload| log::split_batch(payload).unwrap_or_default();
+    Some((payloads.into_iter().map(split).collect(), damages, same))
+}
+
+/// The bytes of a log's segment of these entries, from its head of 60 bytes to its first record,
+/// and from there to the end of its last.
+///
+/// # Errors
+/// When the log cannot be made.
+pub fn seed_log(entries: &[Entry]) -> io::Result<Vec<u8>> {
+    const HEAD_BYTES: usize = 60;
+    const RECORDS_AT: usize = 4096;
+    let entries: Vec<Arc<Entry>> = entries.iter().cloned().map(Arc::new).collect();
+    let batches = entries.chunks(2).map(log::encode_batch);
+    let batches: Vec<Vec<u8>> = batches
+        .collect::<Result<_, _>>()
+        .map_err(io::Error::other)?;
+    let disk = write_log(&batches).ok_or(io::ErrorKind::Other)?;
+    let segment = disk.open(Path::new("0000000001.log"), Open::Read)?.map()?;
+    let used = segment.iter().rposition(|byte| *byte != 0);
+    let records = RECORDS_AT..used.map_or(RECORDS_AT, |last| last + 1);
+    Ok([&segment[..HEAD_BYTES], &segment[records]].concat())
 }
 
 /// Reads a file of a history from its first frame on; gives how many entries it has after each of
 /// its first numbers, `None` where it is damaged, and whether its table can be read.
-pub fn history(bytes: &[u8]) -> (Vec<Option<usize>>, bool) {
+pub fn history(bytes: &[u8], format: ObjectFormat) -> (Vec<Option<usize>>, bool) {
     const FIRST_FRAME_AT: u64 = 16;
     let disk = SimDisk::new(0);
     let path = format!("{}/{}{:010}", directory::OURS, history::PREFIX, 1);
@@ -67,12 +116,110 @@ pub fn history(bytes: &[u8]) -> (Vec<Option<usize>>, bool) {
         [None, Some(0), Some(1), Some(2)].map(|seq| after(seq).ok().map(|entries| entries.len()));
     let moment = govc_engine::journal::Moment::Seq(u64::MAX);
     let refs = history::refs_at(&disk, dir, &index, moment);
+    if let Ok(entries) = after(None) {
+        write_history(&disk, &entries, format);
+    }
     (counts.to_vec(), refs.is_ok())
+}
+
+/// Appends entries to a history of their own, and reads them back.
+///
+/// # Panics
+/// When they are others.
+fn write_history(disk: &SimDisk, entries: &[Arc<Entry>], format: ObjectFormat) {
+    let dir = Path::new("again");
+    let made = disk::create_dirs(disk, &dir.join(directory::OURS));
+    let mut index = HistoryIndex::default();
+    let mut refs = Refs::default();
+    for some in entries.chunks(2) {
+        match history::append(disk, dir, &index, None, &mut refs, format, some) {
+            Ok(longer) => index = longer,
+            // Ids of the other hash cannot be written.
+            Err(_) => return,
+        }
+    }
+    let again = history::entries(disk, dir, &index, None, 1000);
+    let kept = entries
+        .iter()
+        .filter(|entry| entry.step == 0 && entry.host.is_none());
+    let kept: Vec<_> = kept.map(format::without_objects).collect();
+    assert!(made.is_ok() && again.is_ok_and(|again| again == kept));
+}
+
+/// The file of a history of these entries.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn seed_history(entries: &[Entry], format: ObjectFormat) -> io::Result<Vec<u8>> {
+    let entries: Vec<Arc<Entry>> = entries.iter().cloned().map(Arc::new).collect();
+    let disk = SimDisk::new(0);
+    let dir = Path::new("");
+    disk::create_dirs(&disk, Path::new(directory::OURS))?;
+    let mut refs = Refs::default();
+    let index = HistoryIndex::default();
+    history::append(&disk, dir, &index, None, &mut refs, format, &entries)?;
+    let path = format!("{}/{}{:010}", directory::OURS, history::PREFIX, 1);
+    let file = disk.open(Path::new(&path), Open::Read)?.map()?;
+    Ok(file.to_vec())
+}
+
+/// A checkpoint that has something of everything, of a repository with this record, after these
+/// entries.
+///
+/// # Errors
+/// [`FormatError`].
+pub fn seed_checkpoint(
+    record: RepositoryRecord,
+    entries: &[Entry],
+) -> Result<Vec<u8>, FormatError> {
+    let format = record.object_format;
+    let id = |byte: u8| ObjectId::try_from(&vec![byte; format.len_in_bytes()][..]);
+    let id = |byte| id(byte).map_err(|_| FormatError::Invalid("an id"));
+    let refs = [
+        (RefName::head(), Target::Symbolic(RefName::branch("main"))),
+        (RefName::branch("main"), Target::At(id(1)?)),
+        (RefName::branch("main2"), Target::At(id(2)?)),
+        (RefName::tag("v1"), Target::At(id(3)?)),
+    ];
+    let point = |seq: u64, time: i64| Point {
+        seq,
+        time: Time(time),
+        file: 1,
+        offset: 16,
+    };
+    let mut holdings = Holdings::default();
+    entries.iter().for_each(|entry| holdings.apply(entry, 1));
+    let mut before = Seen::default();
+    before
+        .loose
+        .insert(RefName::head(), b"ref: refs/heads/main\n".to_vec());
+    format::encode_checkpoint(&Checkpoint {
+        key: RepoKey([3; 16]),
+        epoch: 2,
+        seq: 300,
+        step: 1,
+        time: Time(1_700_000_000_000_000),
+        record,
+        refs: Refs::from_entries(refs),
+        peeled: vec![(id(3)?, id(1)?)],
+        packs: vec![PackId(id(4)?), PackId(id(5)?)],
+        history: HistoryIndex {
+            files: vec![(1, 900), (2, 70)],
+            points: vec![point(1, -5), point(200, 1 << 40), point(150, 0)],
+            since_table: 7,
+        },
+        packed_to_come: [9; 32],
+        before,
+        graph_commits: 3,
+        holdings,
+        reality_history: RealityHistory::default(),
+        replaced: vec![(PackId(id(6)?), Time(4))],
+    })
 }
 
 /// What is in `packed-refs` and HEAD.
 #[derive(Debug)]
-pub struct Refs {
+pub struct ReadRefs {
     /// `packed-refs` as we would write it, without peeled ids.
     pub packed: Vec<u8>,
     /// HEAD as we would write it.
@@ -84,7 +231,7 @@ pub struct Refs {
 }
 
 /// Reads `packed-refs` and HEAD.
-pub fn packed_refs(packed: &[u8], head: &[u8], format: ObjectFormat) -> Option<Refs> {
+pub fn packed_refs(packed: &[u8], head: &[u8], format: ObjectFormat) -> Option<ReadRefs> {
     let disk = SimDisk::new(0);
     for (name, content) in [("packed-refs", packed), ("HEAD", head)] {
         let file = disk.open(Path::new(name), Open::Replace).ok()?;
@@ -94,7 +241,18 @@ pub fn packed_refs(packed: &[u8], head: &[u8], format: ObjectFormat) -> Option<R
     let damage = found.damage(format);
     let refs = found.refs(format);
     let projection = Projection::of(&refs, &|_| None);
-    Some(Refs {
+    // What is written over what was there is read back, without locks and what is broken.
+    if projection::write(&disk, Path::new(""), &projection, false).is_ok() {
+        let mut again = OnDisk::read(&disk, Path::new("")).ok()?;
+        assert!(again.refs(format) == refs);
+        assert!(
+            again
+                .seen()
+                .is_mixture_of([&projection.seen(), &projection.seen()])
+        );
+    }
+    projection::remove_locks(&disk, Path::new("")).ok()?;
+    Some(ReadRefs {
         packed: projection.packed,
         head: projection.loose.get(b"HEAD".as_slice()).cloned(),
         broken: found.broken.len(),

@@ -22,10 +22,10 @@ enum Token {
     OneOf(Box<[u64; 4]>),
     /// `*`: bytes that are no slashes.
     Star,
-    /// `**` at the end of a pattern, or before an escaped slash: any bytes.
+    /// `**` at the end of a pattern, or before a slash: any bytes.
     Deep,
-    /// `**/`: nothing, or any bytes up to a slash, which is the next token.
-    DeepSlash,
+    /// `**/`: any bytes up to a slash, which are the next two tokens, or nothing at all.
+    Folders,
     /// A set without end, a lone backslash at the end: matches nothing.
     Never,
 }
@@ -49,7 +49,10 @@ impl Glob {
                     at += stars;
                     let token = match &text[at..] {
                         _ if stars == 0 || !begins_part => Token::Star,
-                        [b'/', ..] => Token::DeepSlash,
+                        [b'/', ..] => {
+                            tokens.push(Token::Folders);
+                            Token::Deep
+                        }
                         [] | [b'\\', b'/', ..] => Token::Deep,
                         _ => Token::Star,
                     };
@@ -98,8 +101,8 @@ impl Glob {
                     Token::Any => (false, byte != b'/'),
                     Token::OneOf(set) => (false, byte != b'/' && has(set, byte)),
                     Token::Star => (byte != b'/', false),
-                    Token::Deep | Token::DeepSlash => (true, false),
-                    Token::Never => (false, false),
+                    Token::Deep => (true, false),
+                    Token::Folders | Token::Never => (false, false),
                 };
                 next[place] |= stays;
                 next[place + 1] |= goes_on;
@@ -122,10 +125,11 @@ impl Glob {
             }
             match token {
                 Token::Star | Token::Deep => places[place + 1] = true,
-                // Its slash is the next token, and is passed over with it.
-                Token::DeepSlash => {
+                // What is passed over when it begins is not once it has begun: `**/c` is `c` and
+                // `b/c`, and not `bc`.
+                Token::Folders => {
                     places[place + 1] = true;
-                    places[place + 2] = true;
+                    places[place + 3] = true;
                 }
                 _ => {}
             }

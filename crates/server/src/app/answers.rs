@@ -5,88 +5,17 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use govc_api::repos::Size;
 use govc_engine::journal::Moment;
 use govc_engine::{Entry, EntryEdit, Found, Listener, RealityEdit, RepoKey, Repository, Seq, Time};
 use hashbrown::HashMap;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
-use serde::{Deserialize, Serialize};
 
 use super::App;
 use super::error::AppError;
 use super::realities::body::Bodies;
 use super::repos::RepositoryState;
 use crate::http::idempotency::{Answer, KEPT, Key};
-use crate::http::reply::GOVC_SEQ;
 
-/// What is kept of an answer in the entry of its change.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Logged {
-    /// The HTTP status.
-    pub status: u16,
-    /// Where what was made is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub location: Option<String>,
-    /// The body, as it was sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body: Option<String>,
-    /// The body was the repository after the change: what of it is not in the entry.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub repository: Option<LoggedRepository>,
-    /// The body was the realities that were made: what of it is not in the entry.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub realities: Option<LoggedRealities>,
-}
-
-/// What of the answer to making realities is not in its entry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LoggedRealities {
-    /// How the caller sees this server.
-    pub origin: String,
-    /// How long it took until it was decided.
-    pub elapsed_us: u64,
-}
-
-/// What of a repository's answer is not in its entry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LoggedRepository {
-    /// How the caller sees this server.
-    pub origin: String,
-    /// How large it was.
-    pub size: Size,
-}
-
-impl Logged {
-    /// An answer without a body.
-    pub fn empty(status: u16) -> Logged {
-        Logged {
-            status,
-            ..Logged::default()
-        }
-    }
-
-    /// An answer with a body; one that is not there is found missing by whoever asks again.
-    pub fn body(status: u16, body: Option<impl Serialize>) -> Logged {
-        Logged {
-            status,
-            body: body.and_then(|body| serde_json::to_string(&body).ok()),
-            ..Logged::default()
-        }
-    }
-
-    /// The answer that says where what was made is.
-    #[must_use]
-    pub fn at(mut self, location: String) -> Logged {
-        self.location = Some(location);
-        self
-    }
-
-    /// As an entry keeps it.
-    pub fn to_bytes(&self) -> Bytes {
-        serde_json::to_vec(self).unwrap_or_default().into()
-    }
-}
+pub use super::logged::{Logged, LoggedRealities, LoggedRepository};
 
 /// Where the writes of the last day are that have an answer in them, by key.
 #[derive(Debug, Default)]
@@ -164,9 +93,7 @@ impl App {
             if kept.request != key.request {
                 return Err(AppError::IdempotencyKeyReused);
             }
-            let logged: Logged =
-                serde_json::from_slice(&kept.answer).map_err(AppError::internal)?;
-            again(&repository, entry, &logged).map(Some)
+            again(&repository, entry, &Logged::read(&kept.answer)?).map(Some)
         })
         .await?
     }
@@ -227,16 +154,7 @@ fn made_realities(
 
 /// The answer once more.
 fn again(repository: &Arc<Repository>, entry: &Entry, logged: &Logged) -> Result<Answer, AppError> {
-    let status = StatusCode::from_u16(logged.status).map_err(AppError::internal)?;
-    let mut headers = HeaderMap::new();
-    headers.insert(GOVC_SEQ, HeaderValue::from(entry.seq));
-    if let Some(location) = &logged.location
-        && let Ok(value) = HeaderValue::from_str(location)
-    {
-        headers.insert(header::LOCATION, value);
-    }
-    let body = match (&logged.body, &logged.repository) {
-        (Some(body), _) => Some(body.clone().into_bytes()),
+    let state = match (&logged.body, &logged.repository) {
         (None, Some(rest)) => {
             let state = RepositoryState::after(repository, entry, rest.size)?;
             let body = state.body(&rest.origin);
@@ -246,16 +164,7 @@ fn again(repository: &Arc<Repository>, entry: &Entry, logged: &Logged) -> Result
             Some(rest) => made_realities(repository, entry, rest)?,
             None => None,
         },
+        (Some(_), _) => None,
     };
-    if body.is_some() {
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
-    }
-    Ok(Answer {
-        status,
-        headers,
-        body: body.unwrap_or_default().into(),
-    })
+    logged.again(entry.seq, state)
 }

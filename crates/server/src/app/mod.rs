@@ -12,6 +12,7 @@ pub mod fetch;
 pub mod files;
 pub mod history;
 pub mod lfs;
+pub mod logged;
 pub mod memory;
 pub mod merges;
 pub mod publish;

@@ -24,11 +24,14 @@ impl Remote {
     pub fn parse(path: &str) -> Option<Remote> {
         let path = path.strip_suffix(".git").unwrap_or(path);
         let (repo, reality) = match path.rsplit_once("/realities/") {
-            Some((repo, reality)) => (repo, Some(reality.to_owned())),
+            Some((repo, reality)) => {
+                let repo = repo.strip_suffix(".git").unwrap_or(repo);
+                (repo, Some(reality.to_owned()))
+            }
             None => (path, None),
         };
         Some(Remote {
-            repo: RepoId::parse(repo.strip_suffix(".git").unwrap_or(repo)).ok()?,
+            repo: RepoId::parse(repo).ok()?,
             reality,
         })
     }
@@ -81,6 +84,8 @@ mod tests {
         check("a/realities/x.git", "a", Some("x"));
         check("a/b/c/realities/x1", "a/b/c", Some("x1"));
         check("a.git/realities/x.git", "a", Some("x"));
-        assert_eq!(Remote::parse("realities/x.git"), None);
+        for no_remote in ["realities/x.git", "a.git.git", "a.git.git/realities/x"] {
+            assert_eq!(Remote::parse(no_remote), None, "{no_remote}");
+        }
     }
 }

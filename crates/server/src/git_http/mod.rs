@@ -6,7 +6,7 @@
 mod answer;
 mod body;
 mod info_refs;
-mod place;
+pub(crate) mod place;
 
 use axum::extract::{Request, State};
 use axum::response::Response;

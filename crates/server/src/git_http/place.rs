@@ -7,7 +7,7 @@ use crate::http::path::decode;
 
 /// A path that Git asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub enum Place {
     /// `/{repo}.git/info/refs`: where every conversation begins.
     InfoRefs(Remote),
     /// `/{repo}.git/git-upload-pack`, `/{repo}.git/git-receive-pack`.
@@ -16,7 +16,7 @@ pub(super) enum Place {
 
 impl Place {
     /// The place that `path` names, if Git asks for such; `.git` may be left out.
-    pub(super) fn of(path: &str) -> Option<Place> {
+    pub fn of(path: &str) -> Option<Place> {
         let path = String::from_utf8(decode(path)).ok()?;
         let path = path.strip_prefix('/')?;
         if let Some(repo) = path.strip_suffix("/info/refs") {

@@ -7,7 +7,7 @@ mod answer;
 mod batch;
 mod body;
 mod locks;
-mod place;
+pub(crate) mod place;
 mod transfer;
 
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use crate::http::path::decode;
 
 /// A path of Git LFS below a repository: `/{repo}.git/info/lfs/…`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub enum Place {
     /// `objects/batch`: what is to be transferred?
     Batch,
     /// `objects/{oid}`: one object. What stands there need not be a name of one.
@@ -24,7 +24,7 @@ pub(super) enum Place {
 impl Place {
     /// The repository and the place that `path` names, if it is one of Git LFS; `.git` may be left
     /// out.
-    pub(super) fn of(path: &str) -> Option<(RepoId, Place)> {
+    pub fn of(path: &str) -> Option<(RepoId, Place)> {
         // Most paths are others.
         if !path.contains("lfs") {
             return None;

@@ -11,7 +11,7 @@ const LINE_BYTES_MAX: usize = 8 << 10;
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Asked {
+pub enum Asked {
     /// A service of a repository.
     Git(Service, Remote),
     /// To read a repository's large files, or to write them too, by HTTP.
@@ -25,7 +25,7 @@ pub(super) enum Asked {
 impl Asked {
     /// Reads `git-upload-pack 'path'`, `git upload-pack 'path'` and the same with `receive-pack`.
     /// `git-lfs-authenticate 'path' download` or `upload` is Git LFS's own. The path may begin with `/`, `~/` or nothing, and end with `.git` or not.
-    pub(super) fn parse(line: &[u8]) -> Asked {
+    pub fn parse(line: &[u8]) -> Asked {
         if line.len() > LINE_BYTES_MAX {
             return Asked::Other;
         }
@@ -75,7 +75,7 @@ fn remote(path: &[u8]) -> Option<Remote> {
 
 /// Takes a line apart as a shell does, without expanding anything: single quotes (Git writes `'` as
 /// `'\''` and `!` as `'\!'`), double quotes, backslashes. `None` where a quote is not closed.
-fn words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+pub(crate) fn words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut words = Vec::new();
     let mut word: Option<Vec<u8>> = None;
     let mut quote = None;

@@ -4,7 +4,7 @@
 //! input, and their replies go out on it. russh speaks SSH; what it may do is said here: no shell,
 //! no other command, no terminal, no subsystem, no forwarding.
 
-mod command;
+pub(crate) mod command;
 pub(crate) mod keys;
 mod pack_end;
 mod session;
