@@ -40,8 +40,8 @@ torture:         ## kill -9 in the middle of everything: KILLS=300
 	GOVC_KILLS=$(KILLS) GOVC_BIN=$(CURDIR)/target/release/govc \
 		$(CARGO) test --workspace --test torture -- --nocapture
 
-fuzz:            ## libFuzzer on every parser: MINUTES=1 for each, TARGET=pack for one (PLANT=1: is a planted bug found?)
-	MINUTES=$(MINUTES) TARGET=$(TARGET) PLANT=$(PLANT) fuzz/run.sh
+fuzz:            ## libFuzzer on every parser: MINUTES=1 for each, TARGET=pack for one (PLANT=1: is a planted bug found? KEEP=1: keep what reaches more)
+	MINUTES=$(MINUTES) TARGET=$(TARGET) PLANT=$(PLANT) KEEP=$(KEEP) fuzz/run.sh
 
 fmt:             ## format the code
 	$(CARGO) fmt --all

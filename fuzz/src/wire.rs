@@ -313,7 +313,7 @@ pub(crate) fn filter(data: &[u8]) {
     };
     check_filter(&filter);
     let spelled = spell(&filter);
-    assert_eq!(FilterSpec::parse(&spelled), Ok(filter.clone()));
+    assert_eq!(FilterSpec::parse(&spelled), Ok(filter));
 }
 
 /// All that a client of versions 0 and 1 says.
