@@ -228,6 +228,16 @@ fn git_takes_what_is_written() {
         for by_id in [false, true] {
             let mut writer = PackWriter::new(Vec::new(), format, index.len()).unwrap();
             let mut offsets = HashMap::new();
+            let order = index.positions_in_pack_order();
+            for (rank, &position) in order.iter().enumerate() {
+                let offset = index.offset(position);
+                assert_eq!(index.offset_by_rank(rank), Some(offset));
+                assert_eq!(index.rank_by_offset(offset), Some(rank));
+                assert_eq!(index.rank_before(order.len(), offset), Some(rank));
+                assert_eq!(index.rank_before(rank + 1, offset), Some(rank));
+                assert_eq!(index.rank_before(rank, offset), None);
+                assert_eq!(index.rank_before(order.len(), offset + 1), None);
+            }
             for &position in index.positions_in_pack_order() {
                 let entry = source.raw_entry(position).unwrap();
                 assert_eq!(crc32fast::hash(&entry.bytes), index.crc32(position));

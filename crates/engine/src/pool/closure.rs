@@ -83,6 +83,9 @@ impl Pool {
             added?;
             if filter.is_open() && !hidden.is_empty() {
                 set.note_receiver(hidden);
+                let mut all = set.finish();
+                self.leave_out_known(&mut all);
+                set = SetBuilder::with(self, all);
             }
             set
         };
@@ -171,9 +174,11 @@ impl Pool {
         commit: CommitNumber,
         parents_had: bool,
     ) -> Result<(), PoolError> {
-        if !parents_had {
+        // Where all lists are there they say what the parents have, too.
+        if !parents_had || self.introduced.noted() >= self.graph.len() {
             let mut kept = self.kept_list(commit);
-            if kept.is_none() && !self.hot.contains(&self.graph.tree(commit)) {
+            let is_asked = !parents_had && !self.hot.contains(&self.graph.tree(commit));
+            if kept.is_none() && is_asked {
                 // The first to walk here keeps it for all who come later.
                 self.note_introduced(commit, &self.read_cache)?;
                 kept = self.kept_list(commit);

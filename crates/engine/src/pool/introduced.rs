@@ -257,6 +257,11 @@ impl Introduced {
         }
     }
 
+    /// Calls `look` with the introducers of objects beyond the first.
+    pub(super) fn each_of_others(&self, look: impl FnOnce(&HashMap<ObjectId, SmallVec<[u32; 2]>>)) {
+        look(&self.more.read().unwrap_or_else(PoisonError::into_inner));
+    }
+
     /// Calls `found` with each introducer beyond the first that is noted at an object.
     pub(super) fn each_other(&self, mut found: impl FnMut(&oid, CommitNumber)) {
         let more = self.more.read().unwrap_or_else(PoisonError::into_inner);

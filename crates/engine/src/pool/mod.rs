@@ -22,9 +22,11 @@ mod ready;
 mod ready_pack;
 mod receiver;
 mod records;
+mod relatives;
 mod scan;
 mod shallow;
 mod stream;
+mod streamed;
 mod tags;
 mod visibility;
 

@@ -109,6 +109,29 @@ impl Part {
         }
     }
 
+    /// The ranks of its objects in the order of the pack, where it has so little of that that
+    /// looking at all of it would take longer.
+    pub(super) fn few_ranks(&self) -> Option<Arc<[u32]>> {
+        /// About what finding one takes, beside looking at one.
+        const LOOKED_AT: u64 = 64;
+        if u64::from(self.count) * LOOKED_AT > u64::from(self.pack.len()) {
+            return None;
+        }
+        let index = self.pack.pack.index();
+        let mut offsets = Vec::with_capacity(self.count as usize);
+        for (number, &word) in self.bits.iter().enumerate() {
+            let mut left = word;
+            while left != 0 {
+                let position = number as u32 * 64 + left.trailing_zeros();
+                left &= left - 1;
+                offsets.push(index.offset(position));
+            }
+        }
+        offsets.sort_unstable();
+        let rank = |offset: &u64| index.rank_by_offset(*offset).map(|rank| rank as u32);
+        offsets.iter().map(rank).collect()
+    }
+
     /// Its positions in the order of the pack.
     pub(super) fn positions(&self) -> impl Iterator<Item = u32> + '_ {
         let index = self.pack.pack.index();
@@ -149,6 +172,15 @@ impl ObjectSet {
     /// What it has of the pack with this number.
     pub(super) fn part(&self, serial: u32) -> Option<&Part> {
         self.parts.iter().find(|part| part.pack.serial == serial)
+    }
+
+    /// Whether who receives both has the same commits, or nothing is known of either.
+    pub(super) fn has_same_receiver(&self, other: &ObjectSet) -> bool {
+        match (&self.receiver, &other.receiver) {
+            (Some(ours), Some(theirs)) => ours.is_same(theirs),
+            (None, None) => self.had.is_empty() && other.had.is_empty(),
+            _ => false,
+        }
     }
 
     /// Whether both have the same objects in the same places.

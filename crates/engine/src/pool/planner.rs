@@ -7,12 +7,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use govc_git::pack::entry::{EntryKind, parse_header, write_header};
 use govc_git::pack::zlib::Deflater;
-use govc_git::pack::{Pack, PackError, delta};
+use govc_git::pack::{Pack, PackError, delta, delta_between};
 use govc_git::{Object, ObjectId, ObjectKind, oid};
 use hashbrown::HashMap;
 
 use super::hot::Hot;
+use super::object_set::Part;
 use super::pack_list::PoolPack;
+use super::relatives::{Chain, Relatives};
 use super::{ObjectSet, PackOptions, Pool, PoolError};
 
 /// Deflating harder costs more time than anybody's network saves.
@@ -41,12 +43,16 @@ pub(super) struct Planner {
     /// Where hot objects went.
     hot_offsets: HashMap<ObjectId, u64>,
     sent: u32,
+    /// Which entries the part that is being sent has, where it has few of its pack.
+    ranks: Option<Arc<[u32]>>,
+    /// What became of deltas whose base is not sent.
+    relatives: Relatives,
     deflater: SpareDeflater,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Stage {
-    /// A part, and a place in the order of its pack.
+    /// A part, and a place among its entries.
     Part(usize, usize),
     Hot(usize),
     Done,
@@ -167,6 +173,8 @@ impl Planner {
             parts: Vec::new(),
             hot_offsets: HashMap::new(),
             sent: 0,
+            ranks: None,
+            relatives: Relatives::default(),
             deflater: SpareDeflater::default(),
         }
     }
@@ -237,28 +245,38 @@ impl Planner {
                 moved: Vec::new(),
                 is_finished: false,
             });
+            self.ranks = part.few_ranks();
+            self.relatives.clear();
         }
         // All deltas of a whole pack have their bases in it, as far away as before.
         let is_whole = part.is_whole() && self.options.ofs_delta;
         let order = part.pack.pack.index().positions_in_pack_order();
-        let to = order.len().min(from + ENTRIES);
+        let ranks = self.ranks.clone();
+        let len = ranks.as_ref().map_or(order.len(), |ranks| ranks.len());
+        let to = len.min(from + ENTRIES);
         for place in from..to {
-            let position = order[place];
-            let next = order.get(place + 1).copied();
+            let rank = match &ranks {
+                Some(ranks) => ranks.get(place).map_or(order.len(), |&rank| rank as usize),
+                None => place,
+            };
+            let Some(&position) = order.get(rank) else {
+                break;
+            };
             if is_whole {
-                let entry = Entry::at(&part.pack, position, next)?;
+                let entry = Entry::at(&part.pack, rank, position)?;
                 self.pass_on(&entry, draft);
             } else if part.has(position) {
-                let entry = Entry::at(&part.pack, position, next)?;
+                let entry = Entry::at(&part.pack, rank, position)?;
                 self.entry(pool, number, entry, draft)?;
             } else {
                 continue;
             }
             self.sent += 1;
         }
-        if to < order.len() {
+        if to < len {
             return Ok(Stage::Part(number, to));
         }
+        self.ranks = None;
         draft.end_run();
         if let Some(sent) = self.parts.last_mut() {
             sent.is_finished = true;
@@ -281,37 +299,52 @@ impl Planner {
         let (index, source) = (entry.pack.index(), entry.source);
         let header = parse_header(entry.bytes(), index.format());
         let header = header.map_err(|error| entry.damaged(&error))?;
-        let (base, same_part) = match &header.kind {
+        // The base, where it is in the same pack: its position, and where its entry begins.
+        let in_pack = match &header.kind {
             EntryKind::Whole(_) => {
                 self.pass_on(&entry, draft);
                 return Ok(());
             }
             EntryKind::OfsDelta { base_distance } => {
                 let base = source.checked_sub(*base_distance);
-                let base = base.and_then(|offset| index.position_by_offset(offset));
-                let base = base.ok_or_else(|| entry.damaged(&wrong_index()))?;
-                (index.id(base).to_owned(), part.has(base).then_some(base))
+                let found =
+                    base.and_then(|base| Some((base, index.rank_before(entry.rank, base)?)));
+                let position = |rank| index.positions_in_pack_order().get(rank).copied();
+                let found = found.and_then(|(base, rank)| Some((position(rank)?, base)));
+                Some(found.ok_or_else(|| entry.damaged(&wrong_index()))?)
             }
-            EntryKind::RefDelta { base } => (*base, index.lookup(base).filter(|&at| part.has(at))),
+            EntryKind::RefDelta { base } => {
+                let position = index.lookup(base);
+                position.map(|position| (position, index.offset(position)))
+            }
         };
-        let place = match same_part {
-            Some(base) => match index.offset(base) {
-                base if base < source => {
-                    let sent = self.parts.last();
-                    sent.and_then(|sent| sent.moved_to(base)).map(Place::Here)
-                }
-                // It comes later in the same pack: by name that is right.
-                _ => {
-                    self.pass_on(&entry, draft);
-                    return Ok(());
-                }
+        let base = || match (&header.kind, in_pack) {
+            (EntryKind::RefDelta { base }, _) => *base,
+            (_, Some((position, _))) => index.id(position).to_owned(),
+            _ => index.id(entry.position).to_owned(),
+        };
+        let place = match in_pack.filter(|&(position, _)| part.has(position)) {
+            Some((_, base)) if base < source => {
+                let sent = self.parts.last();
+                sent.and_then(|sent| sent.moved_to(base)).map(Place::Here)
+            }
+            // It comes later in the same pack: by name that is right.
+            Some(_) => {
+                self.pass_on(&entry, draft);
+                return Ok(());
+            }
+            None => {
+                let at = in_pack.map(|(position, _)| (&*part.pack, position));
+                self.place_of(pool, &base(), at)
+            }
+        };
+        let kind = match place {
+            None => return self.write_anew(pool, part, &entry, draft),
+            Some(Place::Here(offset)) if self.options.ofs_delta => EntryKind::OfsDelta {
+                base_distance: self.offset - offset,
             },
-            None => self.place_of(pool, &base),
+            Some(_) => EntryKind::RefDelta { base: base() },
         };
-        let Some(place) = place else {
-            return self.write_whole(pool, &entry, draft);
-        };
-        let kind = self.delta_kind(&base, place);
         if kind == header.kind {
             self.pass_on(&entry, draft);
             return Ok(());
@@ -346,13 +379,18 @@ impl Planner {
     }
 
     /// Where a base is that is not in the part that is being sent; `None` where it is of no use.
-    /// One that is in the set and was not sent yet is of none: bases could go in a ring.
-    fn place_of(&self, pool: &Pool, base: &oid) -> Option<Place> {
+    /// One that is in the set and was not sent yet is of none: bases could go in a ring. `at` is
+    /// where it is in a pack, if that is known.
+    fn place_of(&self, pool: &Pool, base: &oid, at: Option<(&PoolPack, u32)>) -> Option<Place> {
         if let Some(place) = self.place_near(base) {
             return Some(place);
         }
         let receiver = self.set.receiver.as_ref().filter(|_| self.options.thin)?;
-        let is_theirs = !self.set.contains(base) && receiver.has(pool, base);
+        if self.set.contains(base) {
+            return None;
+        }
+        let is_noted = at.is_some_and(|(pack, at)| receiver.has_at(pool, pack, at));
+        let is_theirs = is_noted || receiver.has(pool, base);
         is_theirs.then_some(Place::AtReceiver)
     }
 
@@ -375,19 +413,68 @@ impl Planner {
         (self.options.thin && self.set.had.contains(base)).then_some(Place::AtReceiver)
     }
 
-    /// Sends what an entry makes.
-    fn write_whole(
+    /// Sends what an entry of `part` makes, whose base is of no use: as a delta of a relative that
+    /// was sent, or whole.
+    fn write_anew(
         &mut self,
         pool: &Pool,
+        part: &Part,
         entry: &Entry<'_>,
         draft: &mut Draft,
     ) -> Result<(), PoolError> {
-        let cache = &pool.base_cache;
-        let object = entry.pack.object_at(entry.position, &|_| None, cache);
-        let object = object.map_err(|error| entry.damaged(&error))?;
+        /// Smaller ones are not worth a delta.
+        const BYTES_MIN: usize = 64;
+        let object_at = |position| {
+            let object = (entry.pack).object_at(position, &|_| None, &pool.base_cache);
+            object.map_err(|error| entry.damaged(&error))
+        };
+        let object = object_at(entry.position)?;
+        let chain = Chain::of(entry.pack, entry.source);
         self.note_moved(entry.source);
+        if let Some((relative, offset)) = self.relative(part, entry, &chain)
+            && object.data.len() >= BYTES_MIN
+        {
+            let base = match self.relatives.object(relative) {
+                Some(base) => base,
+                None => {
+                    let base = object_at(relative)?;
+                    self.relatives.keep(relative, &base);
+                    base
+                }
+            };
+            // Deflating halves what is whole, but not what a delta inserts.
+            let most = object.data.len() / 3;
+            let delta =
+                (base.kind == object.kind).then(|| delta_between(&base.data, &object.data, most));
+            if let Some(delta) = delta.flatten() {
+                let id = entry.pack.index().id(relative).to_owned();
+                let kind = self.delta_kind(&id, Place::Here(offset));
+                self.write(&kind, &delta, draft);
+                return Ok(());
+            }
+        }
+        self.relatives.note(&chain, entry.position, &object);
         self.write(&EntryKind::Whole(object.kind), &object.data, draft);
         Ok(())
+    }
+
+    /// What was sent of `part` and is another version of what has this chain: its position, and
+    /// where it went.
+    fn relative(&self, part: &Part, entry: &Entry<'_>, chain: &Chain) -> Option<(u32, u64)> {
+        let index = part.pack.pack.index();
+        let sent = self.parts.last()?;
+        // A base of the base may be sent though it is not.
+        let nearest = chain.bases().iter().find_map(|&base| {
+            let position = index.position_by_offset(base)?;
+            part.has(position).then_some((position, base))
+        });
+        if let Some((position, base)) = nearest
+            && base < entry.source
+        {
+            return Some((position, sent.moved_to(base)?));
+        }
+        let position = self.relatives.find(chain)?;
+        Some((position, sent.moved_to(index.offset(position))?))
     }
 
     /// Sends a few hot objects.
@@ -442,7 +529,7 @@ impl Planner {
         }
         // A base from further back makes a larger delta than what was there before.
         if let Some(kept) = &kept
-            && let Some(place) = self.place_of(pool, &kept.base)
+            && let Some(place) = self.place_of(pool, &kept.base, None)
         {
             let kind = self.delta_kind(&kept.base, place);
             self.write(&kind, &kept.delta, draft);
@@ -517,25 +604,21 @@ impl SentPart {
 struct Entry<'p> {
     pool_pack: &'p PoolPack,
     pack: &'p Pack,
+    /// Its place in the order of the pack.
+    rank: usize,
     position: u32,
     source: u64,
     range: Range<usize>,
 }
 
 impl<'p> Entry<'p> {
-    /// The entry at `position`; `next` is the one behind it.
-    fn at(
-        pool_pack: &'p PoolPack,
-        position: u32,
-        next: Option<u32>,
-    ) -> Result<Entry<'p>, PoolError> {
+    /// The entry that is number `rank` in the order of its pack, and at `position` of the index.
+    fn at(pool_pack: &'p PoolPack, rank: usize, position: u32) -> Result<Entry<'p>, PoolError> {
         let pack = &pool_pack.pack;
         let (index, data) = (pack.index(), pack.bytes());
-        let source = index.offset(position);
-        let end = match next {
-            Some(next) => index.offset(next),
-            None => data.len().saturating_sub(index.format().len_in_bytes()) as u64,
-        };
+        let behind_all = data.len().saturating_sub(index.format().len_in_bytes()) as u64;
+        let source = index.offset_by_rank(rank).unwrap_or(u64::MAX);
+        let end = index.offset_by_rank(rank + 1).unwrap_or(behind_all);
         let damaged = |error| pool_pack.damaged(index.id(position), &error);
         let range = usize::try_from(source).ok().zip(usize::try_from(end).ok());
         let range = range.map(|(from, to)| from..to);
@@ -545,6 +628,7 @@ impl<'p> Entry<'p> {
         let entry = Entry {
             pool_pack,
             pack,
+            rank,
             position,
             source,
             range,

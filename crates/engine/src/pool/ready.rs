@@ -66,24 +66,38 @@ const PACKS_MAX: usize = 8;
 /// And so many bytes of them, beyond ranges of packs.
 const PACK_BYTES_MAX: usize = 64 << 20;
 
+/// Packs between what many have and what many want: as many, of fewer bytes.
+const FETCH_BYTES_MAX: usize = 16 << 20;
+
 /// Packs that were made, the one that was asked for last first.
 #[derive(Default)]
-pub(super) struct ReadyPacks(Mutex<Vec<Arc<ReadyPack>>>);
+pub(super) struct ReadyPacks {
+    clones: Mutex<Vec<Arc<ReadyPack>>>,
+    fetches: Mutex<Vec<Arc<ReadyPack>>>,
+}
 
 impl ReadyPacks {
     /// Forgets all. Who is receiving one receives it whole.
     pub(super) fn clear(&self) {
-        self.lock().clear();
+        self.lock(false).clear();
+        self.lock(true).clear();
     }
 
     /// What they take of memory.
     pub(super) fn bytes(&self) -> u64 {
-        let all = self.lock();
-        all.iter().map(|pack| pack.own_bytes() as u64).sum()
+        let bytes = |all: MutexGuard<'_, Vec<Arc<ReadyPack>>>| -> u64 {
+            all.iter().map(|pack| pack.own_bytes() as u64).sum()
+        };
+        bytes(self.lock(false)) + bytes(self.lock(true))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<ReadyPack>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Those for who has something, or for who has nothing.
+    fn lock(&self, has_something: bool) -> MutexGuard<'_, Vec<Arc<ReadyPack>>> {
+        let packs = match has_something {
+            true => &self.fetches,
+            false => &self.clones,
+        };
+        packs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The pack of exactly this set, or what `make` begins with the others.
@@ -93,10 +107,19 @@ impl ReadyPacks {
         options: PackOptions,
         make: impl FnOnce(&[Arc<ReadyPack>]) -> ReadyPack,
     ) -> Arc<ReadyPack> {
-        let mut all = self.lock();
+        let has_something = set.receiver.is_some();
+        let bytes_max = match has_something {
+            true => FETCH_BYTES_MAX,
+            false => PACK_BYTES_MAX,
+        };
+        let mut all = self.lock(has_something);
         all.retain(|pack| !pack.has_failed());
-        let same =
-            |pack: &Arc<ReadyPack>| pack.ofs_delta == options.ofs_delta && pack.set.is_same(set);
+        let same = |pack: &Arc<ReadyPack>| {
+            pack.ofs_delta == options.ofs_delta
+                && (!has_something || pack.thin == options.thin)
+                && pack.set.has_same_receiver(set)
+                && pack.set.is_same(set)
+        };
         let pack = match all.iter().position(same) {
             Some(at) => all.remove(at),
             None => Arc::new(make(&all)),
@@ -106,20 +129,23 @@ impl ReadyPacks {
         let mut bytes = 0;
         all.retain(|pack| {
             bytes += pack.own_bytes();
-            bytes <= PACK_BYTES_MAX
+            bytes <= bytes_max
         });
         pack
     }
 }
 
 impl Pool {
-    /// The pack of `set`, for somebody who has nothing.
+    /// The pack of `set`, for somebody who has nothing, or of whom others know what he has.
     pub(super) fn ready_pack(&self, set: ObjectSet, options: PackOptions) -> Arc<ReadyPack> {
         self.ready_packs.get_or_begin(&set, options, |others| {
             let (count, format) = (set.len() as u32, self.format);
             let set = Arc::new(set.clone());
-            let same_kind = (others.iter()).filter(|pack| pack.ofs_delta == options.ofs_delta);
-            let larger = { same_kind }.find_map(|pack| pack.extended(&set, count, format));
+            let is_part = |pack: &&Arc<ReadyPack>| {
+                set.receiver.is_none() && pack.ofs_delta == options.ofs_delta
+            };
+            let larger =
+                (others.iter().filter(is_part)).find_map(|pack| pack.extended(&set, count, format));
             let anew = || Maker::new(Planner::new(Arc::clone(&set), options), count, format);
             let maker = larger.unwrap_or_else(anew);
             ReadyPack::new(set, options, maker)

@@ -14,7 +14,7 @@ use super::{ObjectSet, PackOptions, Pool, PoolError};
 const CHUNK_BYTES: usize = 512 << 10;
 /// A pack that is shared keeps so much at most that is nowhere else; from there on everybody
 /// makes the rest anew.
-const OWN_BYTES_MAX: usize = 16 << 20;
+const OWN_BYTES_MAX: usize = 48 << 20;
 
 /// Consecutive bytes of a pack: mostly views of packs that are there.
 #[derive(Debug)]
@@ -127,6 +127,7 @@ impl Maker {
 pub(super) struct ReadyPack {
     pub(super) set: Arc<ObjectSet>,
     pub(super) ofs_delta: bool,
+    pub(super) thin: bool,
     made: RwLock<Made>,
     /// Held to make the next chunk.
     maker: Mutex<Maker>,
@@ -162,6 +163,7 @@ impl ReadyPack {
         ReadyPack {
             set,
             ofs_delta: options.ofs_delta,
+            thin: options.thin,
             made: RwLock::default(),
             maker: Mutex::new(maker),
         }

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use govc_git::oid;
 
+use super::pack_list::PoolPack;
 use super::visibility::CommitSet;
-use super::{CommitNumber, Pool};
+use super::{CommitNumber, ObjectSet, Pool};
 
 /// So many sets of commits are remembered: clients that fetch often have nearly the same.
 const KEPT_MAX: usize = 4;
@@ -39,10 +40,26 @@ impl Receiver {
         }
     }
 
+    fn commits(&self, pool: &Pool) -> &CommitSet {
+        self.commits.get_or_init(|| pool.reached_by(&self.haves))
+    }
+
     /// Whether it is known to have `id`, a tree or a blob.
     pub(super) fn has(&self, pool: &Pool, id: &oid) -> bool {
-        let commits = self.commits.get_or_init(|| pool.reached_by(&self.haves));
+        let commits = self.commits(pool);
         pool.is_introduced_by(id, |commit| commits.contains(commit))
+    }
+
+    /// Whether it is at once known to have what is at a position of a pack.
+    pub(super) fn has_at(&self, pool: &Pool, pack: &PoolPack, position: u32) -> bool {
+        let commits = self.commits(pool);
+        let noted = pack.introducer(position).map(CommitNumber);
+        noted.is_some_and(|commit| commits.contains(commit))
+    }
+
+    /// Whether it has the same as `other`.
+    pub(super) fn is_same(&self, other: &Receiver) -> bool {
+        self.haves == other.haves
     }
 }
 
@@ -59,6 +76,33 @@ struct ReachedSet {
 }
 
 impl Pool {
+    /// Takes out of `set` the trees and blobs that its receiver is known to have: contents that came
+    /// back.
+    pub(super) fn leave_out_known(&self, set: &mut ObjectSet) {
+        let Some(receiver) = set.receiver.clone() else {
+            return;
+        };
+        let commits = receiver.commits(self);
+        self.introduced.each_of_others(|others| {
+            for part in &mut set.parts {
+                let pack = Arc::clone(&part.pack);
+                part.retain_each(
+                    |_| u64::MAX,
+                    |position| {
+                        let Some(first) = pack.introducer(position).map(CommitNumber) else {
+                            return true;
+                        };
+                        let id = pack.pack.index().id(position);
+                        let mut more = others.get(id).into_iter().flatten();
+                        !commits.contains(first)
+                            && !more.any(|&commit| commits.contains(CommitNumber(commit)))
+                    },
+                );
+            }
+        });
+        set.parts.retain(|part| part.count > 0);
+    }
+
     /// `tips`, which are sorted, and all their ancestors: made from a set that was made before
     /// where they reach all of that.
     fn reached_by(&self, tips: &[CommitNumber]) -> Arc<CommitSet> {

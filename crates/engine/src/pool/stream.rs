@@ -67,8 +67,10 @@ impl Pool {
             [part] if options.ofs_delta && set.hot.objects.is_empty() && part.is_whole() => {
                 Source::Whole(part.pack.pack.bytes().clone())
             }
-            // Who has something wants what nobody else wants, and so does who wants little.
-            _ if set.had.is_empty() && set.receiver.is_none() && count >= SHARED_OBJECTS_MIN => {
+            // Whoever fetches often has what others have who do, and wants the same; who wants
+            // little does not. What is known of a receiver is no more than what commits it has, or
+            // it is known by nobody else.
+            _ if (set.had.is_empty() || set.receiver.is_some()) && count >= SHARED_OBJECTS_MIN => {
                 Source::Shared {
                     pack: self.ready_pack(set, options),
                     next: 0,

@@ -162,7 +162,7 @@ fn parse_size(bytes: &[u8]) -> Result<(u64, &[u8]), DeltaError> {
     Err(DeltaError::Truncated)
 }
 
-fn write_size(mut size: usize, out: &mut Vec<u8>) {
+pub(super) fn write_size(mut size: usize, out: &mut Vec<u8>) {
     while size >= 0x80 {
         out.push((size & 0x7f) as u8 | 0x80);
         size >>= 7;
@@ -295,7 +295,7 @@ pub fn between(base: &[u8], target: &[u8]) -> Vec<u8> {
     )
 }
 
-fn write_insert(bytes: &[u8], out: &mut Vec<u8>) {
+pub(super) fn write_insert(bytes: &[u8], out: &mut Vec<u8>) {
     for piece in bytes.chunks(INSERT_MAX) {
         out.push(piece.len() as u8);
         out.extend_from_slice(piece);
@@ -303,7 +303,7 @@ fn write_insert(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Copies of a base beyond 4 GiB cannot be said in a delta; objects end at half of that.
-fn write_copy(mut range: Range<usize>, out: &mut Vec<u8>) {
+pub(super) fn write_copy(mut range: Range<usize>, out: &mut Vec<u8>) {
     while !range.is_empty() {
         let length = range.len().min(COPY_MAX);
         let said = if length == COPY_DEFAULT { 0 } else { length };

@@ -341,6 +341,43 @@ impl PackIndex {
         &self.pack_order().positions
     }
 
+    /// Where the entry that is number `rank` in the order of the pack begins.
+    pub fn offset_by_rank(&self, rank: usize) -> Option<u64> {
+        self.pack_order().offset(rank)
+    }
+
+    /// Which entry in the order of the pack begins at `offset`.
+    pub fn rank_by_offset(&self, offset: u64) -> Option<usize> {
+        let order = self.pack_order();
+        let rank = order.first_from(offset);
+        (order.offset(rank)? == offset).then_some(rank)
+    }
+
+    /// As [`PackIndex::rank_by_offset`], for an entry before that of number `rank`: the nearer it
+    /// is the sooner it is found.
+    pub fn rank_before(&self, rank: usize, offset: u64) -> Option<usize> {
+        let order = self.pack_order();
+        let (mut high, mut step) = (rank, 1);
+        let mut low = rank.checked_sub(1)?;
+        while order.offset(low)? > offset {
+            high = low;
+            step *= 2;
+            low = low.checked_sub(step).unwrap_or_default();
+            if high == 0 {
+                return None;
+            }
+        }
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match order.offset(middle)?.cmp(&offset) {
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Equal => return Some(middle),
+                std::cmp::Ordering::Greater => high = middle,
+            }
+        }
+        None
+    }
+
     fn pack_order(&self) -> &PackOrder {
         self.by_offset.get_or_init(|| PackOrder::of(self))
     }

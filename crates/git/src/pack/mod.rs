@@ -8,6 +8,7 @@ pub mod cache;
 pub mod commit_graph;
 pub mod complete;
 pub mod delta;
+mod delta_search;
 pub mod entry;
 pub mod error;
 pub mod index;
@@ -19,6 +20,7 @@ pub mod zlib;
 
 pub use cache::{BaseCache, DeltaBaseCache, NoCache};
 pub use complete::{PackSpool, complete};
+pub use delta_search::delta_between;
 pub use entry::EntryKind;
 pub use error::PackError;
 pub use index::{IndexEntry, IndexError, PackEntries, PackIndex, write_index};

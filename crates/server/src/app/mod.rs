@@ -5,6 +5,7 @@ pub mod blame;
 pub mod bundle;
 pub mod commits;
 pub mod compare;
+pub mod content;
 pub mod diff;
 pub mod error;
 pub mod events;
@@ -72,6 +73,8 @@ struct Inner {
     /// Set when the server is about to stop.
     draining: AtomicBool,
     memory: Memory,
+    /// Large files that are being read.
+    held: content::HeldContents,
     residence: Residence,
     /// Which realities conflict, as far as somebody asked.
     conflicts: ConflictCache,
@@ -120,6 +123,7 @@ impl App {
         let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
         App(Arc::new(Inner {
             memory: Memory::of(config.storage.memory_budget.0),
+            held: content::HeldContents::default(),
             residence: Residence::default(),
             conflicts: ConflictCache::default(),
             names: Names::of(&config),

@@ -1,5 +1,7 @@
 //! Files and folders.
 
+use std::ops::Range;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -8,6 +10,7 @@ use govc_git::ObjectId;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use crate::app::App;
+use crate::app::content::Content;
 use crate::app::error::AppError;
 use crate::app::files::{FileFound, TreeQuery};
 use crate::http::accept;
@@ -35,6 +38,7 @@ pub async fn read(
     let raw = accept::prefers(&ask.headers, "application/octet-stream");
     let named_by_id = reference.as_deref().is_some_and(is_full_id);
     let headers = ask.headers.clone();
+    let reader = app.clone();
     let answer = app.offload(move || -> Result<Response, AppError> {
         let file = state.file(reference.as_deref(), &path)?;
         let seq = state.view.seq;
@@ -52,11 +56,12 @@ pub async fn read(
             path: String::from_utf8_lossy(&file.path).into_owned(),
         };
         let size = state.size(&file)?.ok_or_else(no_content)?;
-        let content = || -> Result<bytes::Bytes, AppError> {
+        let content = |range: Range<u64>| -> Result<Body, AppError> {
             if method == Method::HEAD {
-                return Ok(bytes::Bytes::new());
+                return Ok(Body::empty());
             }
-            state.content(&file)?.ok_or_else(no_content)
+            let content = Content::of(&reader, &state.view.pool, file.id, size, range)?;
+            Ok(content.into_body(&reader))
         };
         raw_answer(&headers, &file, named_by_id, size, seq, content)
     });
@@ -70,7 +75,7 @@ fn raw_answer(
     named_by_id: bool,
     size: u64,
     seq: Seq,
-    content: impl Fn() -> Result<bytes::Bytes, AppError>,
+    content: impl Fn(Range<u64>) -> Result<Body, AppError>,
 ) -> Result<Response, AppError> {
     let tag = if named_by_id {
         ETag::Strong(file.id.to_string())
@@ -113,12 +118,7 @@ fn raw_answer(
     let body = if tag.is_known_to(request) {
         Body::empty()
     } else {
-        let all = content()?;
-        let part = range.map_or(0..all.len(), |range| {
-            let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(all.len());
-            place(range.start)..place(range.end)
-        });
-        Body::from(all.slice(part))
+        content(range.unwrap_or(0..size))?
     };
     let mut response = (status, body).into_response();
     response.headers_mut().extend(headers);

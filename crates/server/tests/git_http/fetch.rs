@@ -413,3 +413,49 @@ fn an_unborn_head_is_told_unless_the_owner_says_no() {
     server.set(|settings| settings.fetch.unborn_head = Some(false));
     assert_eq!(clone("not-told"), "refs/heads/mine\n");
 }
+
+#[test]
+fn large_files_are_read_in_pieces_and_ranges() {
+    let server = Server::start();
+    let git = server.working("w");
+    let noise: Vec<u8> = (0..3_000_000u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
+    let mut other = noise.clone();
+    other[1_500_000] ^= 1;
+    git.write("whole", &noise);
+    git.write("delta", &other);
+    git.commit("large");
+    git.run(&["repack", "-adfq"]);
+    git.run(&["push", "-q", &server.url(), "main"]);
+    let pool = server.repository.pool();
+    let id = |name: &str| {
+        let id = git.id(&format!("main:{name}"));
+        govc_git::ObjectId::from_hex(id.as_bytes()).unwrap()
+    };
+    let streamed = ["whole", "delta"].map(|name| pool.streamed(&id(name)).unwrap().is_some());
+    assert_ne!(streamed[0], streamed[1], "one is a delta of the other");
+    let client = reqwest::blocking::Client::new();
+    for (name, content) in [("whole", &noise), ("delta", &other)] {
+        let url = format!("http://{}/api/v1/repos/hello/read/{name}", server.address);
+        let get = || {
+            client
+                .get(&url)
+                .header("accept", "application/octet-stream")
+        };
+        let whole = get().send().unwrap();
+        assert_eq!(whole.headers()["content-length"], "3000000");
+        assert!(whole.bytes().unwrap()[..] == content[..]);
+        for (range, expected) in [
+            ("bytes=0-0", 0..1),
+            ("bytes=65535-200000", 65_535..200_001),
+            ("bytes=-5", 2_999_995..3_000_000),
+            ("bytes=1000000-", 1_000_000..3_000_000),
+        ] {
+            let part = get().header("range", range).send().unwrap();
+            assert_eq!(part.status(), 206);
+            let part = part.bytes().unwrap();
+            assert!(part[..] == content[expected], "{range}");
+        }
+    }
+}
