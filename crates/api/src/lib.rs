@@ -8,6 +8,7 @@ pub mod events;
 mod fetch_rules;
 pub mod files;
 pub mod history;
+pub mod hooks;
 pub mod lfs;
 pub mod merges;
 pub mod people;

@@ -33,6 +33,7 @@ pub use repository::record::{
 };
 pub use repository::refs::{RefName, Refs, Target};
 pub use repository::snapshot::Snapshot;
+pub use repository::hooks::{Hook, HookKind, Hooks};
 pub use repository::transactions::{Transaction, TransactionState, Transactions};
 pub use repository::workspaces::{
     DEFAULT_WORKSPACE, Operation, OperationKind, Unmerged, Workspace, Workspaces,

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use govc_engine::repository::realities::KeyPrefix;
-use govc_engine::repository::{transactions, workspaces};
+use govc_engine::repository::{hooks, transactions, workspaces};
 use govc_engine::{
-    Entry, EntryEdit, Fate, Lfs, MadeBatch, Realities, RealityId, RefName, Refs, RepoKey, Seq,
+    Entry, EntryEdit, Fate, Hooks, Lfs, MadeBatch, Realities, RealityId, RefName, Refs, RepoKey, Seq,
     Target, Time, Transactions, Workspaces,
 };
 
@@ -19,6 +19,8 @@ pub(crate) struct Holdings {
     pub(crate) workspaces: Workspaces,
     /// Transactions.
     pub(crate) transactions: Transactions,
+    /// Webhooks.
+    pub(crate) hooks: Hooks,
     /// What was made from it, and what became of that.
     pub(crate) realities: Realities,
     /// Realities that were made in it, and written to.
@@ -65,6 +67,7 @@ impl Holdings {
         self.lfs.apply(entry);
         workspaces::apply(&mut self.workspaces, entry);
         transactions::apply(&mut self.transactions, entry);
+        hooks::apply(&mut self.hooks, entry);
         self.realities.apply(entry, None);
     }
 

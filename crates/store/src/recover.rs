@@ -264,6 +264,7 @@ fn snapshot_of(state: &RepoState, refs: Refs, holdings: Holdings) -> Snapshot {
         workspaces: holdings.workspaces,
         transactions: holdings.transactions,
         realities: holdings.realities,
+        hooks: holdings.hooks,
     }
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use govc_engine::journal::PackId;
 use govc_engine::repository::record::{Quotas, Retention};
 use govc_engine::{
-    Cause, CauseKind, Entry, EntryEdit, FetchRules, ForkedFrom, FsckSeverity, Idempotency, LfsLock,
+    Cause, CauseKind, Entry, EntryEdit, FetchRules, ForkedFrom, FsckSeverity, Hook, HookKind, Idempotency, LfsLock,
     LfsObject, LfsOid, NewObject, NewObjects, ObjectBody, Operation, OperationKind, RefName,
     RepoId, RepoKey, RepositoryRecord, Settings, Storage, Target, Time, Transaction,
     TransactionState, Unmerged, Via, Workspace,
@@ -147,6 +147,32 @@ fn lock() -> impl Strategy<Value = LfsLock> {
         owner: owner.into(),
         locked_at: Time(at),
     })
+}
+
+fn hook() -> impl Strategy<Value = Hook> {
+    (
+        ".{0,30}",
+        prop::collection::vec(".{0,10}", 0..4),
+        prop::option::of(".{0,30}"),
+        any::<[bool; 2]>(),
+        any::<i64>(),
+        any::<u64>(),
+    )
+        .prop_map(
+            |(url, events, secret, [active, asks], created_at, delivered)| Hook {
+                url: url.into(),
+                events: events.into_iter().map(Arc::from).collect(),
+                secret: secret.map(Arc::from),
+                active,
+                kind: if asks {
+                    HookKind::Policy
+                } else {
+                    HookKind::Notify
+                },
+                created_at: Time(created_at),
+                delivered,
+            },
+        )
 }
 
 fn operation(format: ObjectFormat) -> impl Strategy<Value = Operation> {
@@ -295,6 +321,13 @@ fn edit(format: ObjectFormat) -> impl Strategy<Value = EntryEdit> {
                 before: before.map(Arc::new),
                 after: after.map(Arc::new),
             }),
+        (".{0,30}", prop::option::of(hook()), prop::option::of(hook())).prop_map(
+            |(id, before, after)| EntryEdit::Hook {
+                id: id.into(),
+                before: before.map(Arc::new),
+                after: after.map(Arc::new),
+            }
+        ),
     ]
 }
 
@@ -322,7 +355,9 @@ fn cause() -> impl Strategy<Value = Cause> {
         Just(CauseKind::External),
         Just(CauseKind::LfsUploaded),
         Just(CauseKind::LfsLocked),
-        Just(CauseKind::LfsUnlocked)
+        Just(CauseKind::LfsUnlocked),
+        Just(CauseKind::Hook),
+        Just(CauseKind::HookDelivered)
     ];
     let via = prop_oneof![Just(Via::Git), Just(Via::Rest), Just(Via::Job)];
     let idempotency = (any::<[u8; 32]>(), any::<[u8; 32]>(), ".{0,50}");

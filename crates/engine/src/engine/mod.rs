@@ -19,7 +19,7 @@ use crate::pool::{GraphSource, ListsToRead, Pool, PoolError, PoolLimits};
 use crate::repository::publish::{Committer, Pending, PublishError, Published, Refusal, Turns};
 use crate::repository::{Start, ToKeep};
 use crate::{
-    Cause, Change, Clock, Edit, Entry, Expected, ForkedFrom, Lfs, LfsObject, NewObject, NewObjects,
+    Cause, Change, Clock, Edit, Entry, Expected, ForkedFrom, Hooks, Lfs, LfsObject, NewObject, NewObjects,
     Place, Realities, RefEdit, RefName, Refs, RepoId, RepoKey, Repository, RepositoryRecord, Seq,
     Settings, Snapshot, Storage, Target, Time, Transactions, Workspaces,
 };
@@ -474,6 +474,7 @@ impl Engine {
             workspaces: Workspaces::default(),
             transactions: Transactions::default(),
             realities: Realities::default(),
+            hooks: Hooks::default(),
         };
         let repository = self.start(Start {
             key,

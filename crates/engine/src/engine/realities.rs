@@ -19,7 +19,7 @@ use crate::journal::{
 use crate::repository::realities::KeyPrefix;
 use crate::repository::{RealityOf, Start, ToKeep};
 use crate::{
-    Entry, EntryEdit, Fate, Lfs, MadeBatch, NewObjects, Realities, RealityId, RefName, Refs,
+    Entry, EntryEdit, Fate, Hooks, Lfs, MadeBatch, NewObjects, Realities, RealityId, RefName, Refs,
     RepoKey, Repository, RepositoryRecord, Seq, Snapshot, Storage, Target, Time, Transactions,
     Workspaces,
 };
@@ -400,6 +400,7 @@ impl Engine {
             workspaces: Workspaces::default(),
             transactions: Transactions::default(),
             realities: Realities::default(),
+            hooks: Hooks::default(),
         };
         let mut next = 1;
         if let Some(found) = found {

@@ -14,7 +14,7 @@ use govc_git::ObjectId;
 use super::Engine;
 use crate::journal::{Journal, Moment, PastRefs, Shelf};
 use crate::{
-    Entry, Lfs, RefName, RepoKey, Repository, RepositoryRecord, Seq, Snapshot, Storage, Time, Usage,
+    Entry, Hooks, Lfs, RefName, RepoKey, Repository, RepositoryRecord, Seq, Snapshot, Storage, Time, Usage,
 };
 
 /// A repository as the catalogue has it.
@@ -56,6 +56,22 @@ impl Found {
         match self {
             Found::Here(repository) => repository.snapshot().lfs.clone(),
             Found::Resting(resting) => resting.summary.lfs.clone(),
+        }
+    }
+
+    /// Its webhooks.
+    pub fn hooks(&self) -> Hooks {
+        match self {
+            Found::Here(repository) => repository.snapshot().hooks.clone(),
+            Found::Resting(resting) => resting.summary.hooks.clone(),
+        }
+    }
+
+    /// The number of its newest change.
+    pub fn seq(&self) -> Seq {
+        match self {
+            Found::Here(repository) => repository.snapshot().seq,
+            Found::Resting(resting) => resting.summary.seq,
         }
     }
 
@@ -113,6 +129,8 @@ pub struct Summary {
     pub head: Option<ObjectId>,
     /// Its large files and their locks.
     pub lfs: Lfs,
+    /// Its webhooks.
+    pub hooks: Hooks,
 }
 
 impl From<&Snapshot> for Summary {
@@ -124,6 +142,7 @@ impl From<&Snapshot> for Summary {
             default_branch: snapshot.refs.head_branch().cloned(),
             head: snapshot.head(),
             lfs: snapshot.lfs.clone(),
+            hooks: snapshot.hooks.clone(),
         }
     }
 }

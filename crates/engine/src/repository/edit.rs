@@ -7,7 +7,7 @@ use govc_git::{ObjectId, ObjectKind};
 
 use crate::journal::PackId;
 use crate::{
-    LfsLock, LfsObject, RealityEdit, RefName, RepoKey, RepositoryRecord, Seq, Target, Time,
+    Hook, LfsLock, LfsObject, RealityEdit, RefName, RepoKey, RepositoryRecord, Seq, Target, Time,
     Transaction, Workspace,
 };
 
@@ -60,6 +60,13 @@ pub enum Edit {
         id: Arc<str>,
         /// What it is to be.
         after: Option<Arc<Transaction>>,
+    },
+    /// A webhook; `None` takes it away. Where only its position moves this is staging.
+    Hook {
+        /// Its id.
+        id: Arc<str>,
+        /// What it is to be.
+        after: Option<Arc<Hook>>,
     },
     /// Realities made, promoted, discarded. Whoever proposes this has looked, in its turn, what is
     /// there.
@@ -185,6 +192,15 @@ pub enum EntryEdit {
         /// What it is.
         after: Option<Arc<Transaction>>,
     },
+    /// A webhook; `None` where there is none.
+    Hook {
+        /// Its id.
+        id: Arc<str>,
+        /// What it was.
+        before: Option<Arc<Hook>>,
+        /// What it is.
+        after: Option<Arc<Hook>>,
+    },
     /// Realities made, promoted, discarded.
     Reality(RealityEdit),
 }
@@ -197,6 +213,11 @@ impl EntryEdit {
             | EntryEdit::Transaction { .. }
             | EntryEdit::Reality(RealityEdit::Results(_)) => true,
             EntryEdit::Workspace { is_staging, .. } => *is_staging,
+            EntryEdit::Hook {
+                before: Some(before),
+                after: Some(after),
+                ..
+            } => before.is_but_for_position(after),
             _ => false,
         }
     }
@@ -325,6 +346,10 @@ pub enum CauseKind {
     LfsLocked,
     /// A path was unlocked.
     LfsUnlocked,
+    /// A webhook was made, changed or removed.
+    Hook,
+    /// A webhook was told of changes.
+    HookDelivered,
     /// A workspace was made, deleted, checked out, reset, or something was staged in it.
     Workspace,
     /// A stash was made, applied or dropped.
@@ -391,6 +416,8 @@ impl CauseKind {
             CauseKind::LfsUploaded => "lfs.uploaded",
             CauseKind::LfsLocked => "lfs.locked",
             CauseKind::LfsUnlocked => "lfs.unlocked",
+            CauseKind::Hook => "hook",
+            CauseKind::HookDelivered => "hook.delivered",
             CauseKind::Workspace => "workspace",
             CauseKind::Stash => "stash",
             CauseKind::Transaction => "transaction",

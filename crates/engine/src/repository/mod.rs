@@ -14,6 +14,7 @@ pub mod record;
 pub mod refs;
 pub mod shared_map;
 pub mod snapshot;
+pub mod hooks;
 pub mod transactions;
 mod unpacked;
 pub mod workspaces;

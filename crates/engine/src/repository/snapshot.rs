@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use govc_git::ObjectId;
 
-use super::{transactions, workspaces};
+use super::{hooks, transactions, workspaces};
 use crate::{
-    Entry, EntryEdit, Lfs, Realities, Refs, RepositoryRecord, Seq, Time, Transactions, Workspaces,
+    Entry, EntryEdit, Hooks, Lfs, Realities, Refs, RepositoryRecord, Seq, Time, Transactions, Workspaces,
 };
 
 /// A repository at one moment. It never changes: whoever holds one sees that moment for as long
@@ -31,6 +31,8 @@ pub struct Snapshot {
     pub transactions: Transactions,
     /// What was made from it, and what became of that.
     pub realities: Realities,
+    /// Its webhooks.
+    pub hooks: Hooks,
 }
 
 impl Snapshot {
@@ -59,12 +61,14 @@ impl Snapshot {
                 | EntryEdit::LfsLock { .. }
                 | EntryEdit::Workspace { .. }
                 | EntryEdit::Transaction { .. }
+                | EntryEdit::Hook { .. }
                 | EntryEdit::Reality(_) => {}
             }
         }
         self.lfs.apply(entry);
         workspaces::apply(&mut self.workspaces, entry);
         transactions::apply(&mut self.transactions, entry);
+        hooks::apply(&mut self.hooks, entry);
         self.seq = entry.seq;
         self.step = entry.step;
         self.time = entry.time;

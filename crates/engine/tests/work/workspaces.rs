@@ -15,7 +15,7 @@ use govc_engine::work::workspace::{
     self, Changed, FileToWrite, OpenWorkspace, ResetMode, StagedCommit, WorkspaceError, stash,
 };
 use govc_engine::{
-    DEFAULT_WORKSPACE, Lfs, ObjectBody, Realities, RefName, Refs, RepoId, RepoKey,
+    DEFAULT_WORKSPACE, Hooks, Lfs, ObjectBody, Realities, RefName, Refs, RepoId, RepoKey,
     RepositoryRecord, Settings, Snapshot, Storage, Target, Time, Transactions, Workspaces,
 };
 use govc_git::object::{GitTime, Signature};
@@ -76,6 +76,7 @@ impl Both {
                 workspaces: Workspaces::default(),
                 transactions: Transactions::default(),
                 realities: Realities::default(),
+                hooks: Hooks::default(),
             },
             dir,
             seconds: 1_700_000_000,

@@ -11,6 +11,7 @@ use super::realities::{decode_realities, decode_written, encode_realities, encod
 use super::record::{decode_record, encode_record};
 use super::refs::{decode_refs, encode_refs};
 use super::transactions::{decode_transactions, encode_transactions};
+use super::hooks::{decode_hooks, encode_hooks};
 use super::workspaces::{decode_workspaces, encode_workspaces};
 use crate::history::realities::RealityHistory;
 use crate::history::{HistoryIndex, Point};
@@ -31,6 +32,7 @@ mod part {
     pub(super) const TRANSACTIONS: u64 = 4;
     pub(super) const REALITIES: u64 = 5;
     pub(super) const WRITTEN_REALITIES: u64 = 6;
+    pub(super) const HOOKS: u64 = 7;
     /// The version of each of them.
     pub(super) const VERSION: u8 = 1;
 }
@@ -116,6 +118,7 @@ pub(crate) fn encode_checkpoint(checkpoint: &Checkpoint) -> Result<Vec<u8>, Form
         lfs,
         workspaces,
         transactions,
+        hooks,
         realities,
         written,
     } = &checkpoint.holdings;
@@ -124,6 +127,7 @@ pub(crate) fn encode_checkpoint(checkpoint: &Checkpoint) -> Result<Vec<u8>, Form
         (part::REPLACED, !checkpoint.replaced.is_empty()),
         (part::WORKSPACES, !workspaces.is_empty()),
         (part::TRANSACTIONS, !transactions.is_empty()),
+        (part::HOOKS, !hooks.is_empty()),
         (part::REALITIES, !realities.is_empty()),
         (
             part::WRITTEN_REALITIES,
@@ -149,6 +153,10 @@ pub(crate) fn encode_checkpoint(checkpoint: &Checkpoint) -> Result<Vec<u8>, Form
             part::REPLACED => encode_replaced(out, &checkpoint.replaced, format),
             part::WORKSPACES => encode_workspaces(out, workspaces, format),
             part::TRANSACTIONS => encode_transactions(out, transactions, format),
+            part::HOOKS => {
+                encode_hooks(out, hooks);
+                Ok(())
+            }
             part::REALITIES => encode_realities(out, realities, format),
             _ => encode_written(
                 out,
@@ -288,6 +296,7 @@ pub(crate) fn decode_checkpoint(file: Bytes) -> Result<Checkpoint, FormatError> 
                 (part::TRANSACTIONS, part::VERSION) => {
                     holdings.transactions = decode_transactions(&mut content, format)?;
                 }
+                (part::HOOKS, part::VERSION) => holdings.hooks = decode_hooks(&mut content)?,
                 (part::REALITIES, part::VERSION) => {
                     holdings.realities = decode_realities(&mut content, format)?;
                 }

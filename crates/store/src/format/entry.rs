@@ -12,6 +12,7 @@ use govc_git::{ObjectFormat, ObjectId, ObjectKind};
 
 use super::codec::{Decoder, Encoder, FormatError, format_byte, format_of};
 use super::lfs::{decode_lock, encode_lock};
+use super::hooks::{decode_hook, encode_hook};
 use super::realities;
 use super::record::{decode_record, encode_record};
 use super::refs::{decode_target, encode_target};
@@ -32,6 +33,7 @@ mod edit {
     pub(super) const WORKSPACE: u64 = 5;
     pub(super) const TRANSACTION: u64 = 6;
     pub(super) const REALITY: u64 = 7;
+    pub(super) const HOOK: u64 = 8;
     /// The version of each of them.
     pub(super) const VERSION: u8 = 1;
 }
@@ -209,6 +211,7 @@ fn encode_edit(
         EntryEdit::Workspace { .. } => edit::WORKSPACE,
         EntryEdit::Transaction { .. } => edit::TRANSACTION,
         EntryEdit::Reality(_) => edit::REALITY,
+        EntryEdit::Hook { .. } => edit::HOOK,
         _ => return Err(FormatError::Unwritable("this kind of edit")),
     };
     out.number(number);
@@ -279,6 +282,16 @@ fn encode_edit(
             Ok(())
         }
         EntryEdit::Reality(edit) => realities::encode_edit(out, edit, format),
+        EntryEdit::Hook { id, before, after } => {
+            out.string(id.as_bytes());
+            for hook in [before, after] {
+                out.byte(u8::from(hook.is_some()));
+                if let Some(hook) = hook {
+                    out.nested(|out| encode_hook(out, hook));
+                }
+            }
+            Ok(())
+        }
         _ => Err(FormatError::Unwritable("this kind of edit")),
     })
 }
@@ -360,6 +373,19 @@ fn decode_edit(input: &mut Decoder, format: ObjectFormat) -> Result<EntryEdit, F
                 id,
                 before: transaction()?,
                 after: transaction()?,
+            }
+        }
+        (edit::HOOK, edit::VERSION) => {
+            let id = content.text("a hook's id")?.into();
+            let mut hook = || match content.byte(WHAT)? {
+                0 => Ok(None),
+                1 => decode_hook(&mut content.nested(WHAT)?).map(|hook| Some(Arc::new(hook))),
+                _ => Err(FormatError::Invalid(WHAT)),
+            };
+            EntryEdit::Hook {
+                id,
+                before: hook()?,
+                after: hook()?,
             }
         }
         (edit::REALITY, edit::VERSION) => {
@@ -479,6 +505,8 @@ const CAUSES: &[(u8, CauseKind)] = &[
     (22, CauseKind::RealityDiscarded),
     (23, CauseKind::RealityResults),
     (24, CauseKind::Merge),
+    (25, CauseKind::Hook),
+    (26, CauseKind::HookDelivered),
 ];
 
 fn cause_number(kind: CauseKind) -> Result<u8, FormatError> {

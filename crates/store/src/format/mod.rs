@@ -14,6 +14,7 @@ mod record;
 mod refs;
 mod transactions;
 mod workspaces;
+mod hooks;
 
 pub(crate) use checkpoint::{Checkpoint, decode_checkpoint, encode_checkpoint};
 pub use codec::{Decoder, Encoder, FormatError};

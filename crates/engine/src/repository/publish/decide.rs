@@ -144,6 +144,12 @@ impl Door {
                         decided.push(EntryEdit::Transaction { id, before, after });
                     }
                 }
+                Edit::Hook { id, after } => {
+                    let before = self.pending.hooks.get(&id).cloned();
+                    if before != after {
+                        decided.push(EntryEdit::Hook { id, before, after });
+                    }
+                }
                 Edit::Reality(edit) => decided.push(EntryEdit::Reality(edit)),
                 Edit::Repository(after) => {
                     let before = (!to_be_made).then(|| Box::new((*self.pending.record).clone()));

@@ -1,0 +1,270 @@
+//! The HTTP client that tells and asks webhooks.
+//!
+//! It opens the connection itself, to an address that [`Networks`] lets pass, so neither a name
+//! that resolves to something else the second time nor a proxy of the environment can lead it
+//! elsewhere; redirects are answers like others.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, Request, header};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+use url::{Host, Url};
+
+use super::guard::Networks;
+
+/// So much of an answer is read.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+/// So many addresses of a name are tried.
+const ADDRESSES_MAX: usize = 4;
+
+/// What a webhook answered.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The beginning of its body.
+    pub body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// It is not an address that can be called.
+    #[error("{0}")]
+    Url(&'static str),
+    /// It leads to where this server does not call.
+    #[error("{0} is not a public address (hooks.allow_networks)")]
+    NotPublic(IpAddr),
+    /// The name leads nowhere.
+    #[error("the name {name} cannot be resolved: {why}")]
+    Name {
+        /// The name.
+        name: String,
+        /// What the system said.
+        why: String,
+    },
+    /// Nobody is there, or not any more.
+    #[error("the connection failed: {0}")]
+    Connection(#[source] std::io::Error),
+    /// Whoever is there cannot show that it is the right one.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// What came was no HTTP.
+    #[error("HTTP: {0}")]
+    Http(#[from] hyper::Error),
+    /// It took too long.
+    #[error("no answer in {} ms", .0.as_millis())]
+    TimedOut(Duration),
+}
+
+/// Calls webhooks.
+pub struct Client {
+    networks: Networks,
+    timeout: Duration,
+    tls: OnceCell<Result<TlsConnector, String>>,
+}
+
+/// Takes `text` for the address of a webhook.
+///
+/// # Errors
+/// [`CallError::Url`] when it is none; [`CallError::NotPublic`] when it is a literal that is not
+/// called.
+pub fn parse(text: &str, networks: &Networks) -> Result<Url, CallError> {
+    let url = Url::parse(text).map_err(|_| CallError::Url("it is not a URL"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(CallError::Url("its scheme is not http or https"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(CallError::Url("it has a user or a password in it"));
+    }
+    match literal(&url) {
+        Some(address) if !networks.allow(address) => Err(CallError::NotPublic(address)),
+        _ if url.host().is_none() => Err(CallError::Url("it names no host")),
+        _ => Ok(url),
+    }
+}
+
+/// The address that the host is, however it is written: `Url` knows `0x7f.1` and `2130706433` too.
+fn literal(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
+        Host::Ipv4(address) => Some(address.into()),
+        Host::Ipv6(address) => Some(address.into()),
+        Host::Domain(_) => None,
+    }
+}
+
+impl Client {
+    /// A client that calls public addresses and `networks`, and waits so long for an answer.
+    pub fn new(networks: Networks, timeout: Duration) -> Client {
+        Client {
+            networks,
+            timeout,
+            tls: OnceCell::new(),
+        }
+    }
+
+    /// Where it may call.
+    pub fn networks(&self) -> &Networks {
+        &self.networks
+    }
+
+    /// Sends `body` to `url`, for at most the set time.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn post(
+        &self,
+        url: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Answer, CallError> {
+        let sent = timeout(self.timeout, self.exchange(url, headers, body));
+        sent.await
+            .unwrap_or(Err(CallError::TimedOut(self.timeout)))
+    }
+
+    async fn exchange(
+        &self,
+        url: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Answer, CallError> {
+        let url = parse(url, &self.networks)?;
+        let stream = self.connect(&url).await?;
+        if url.scheme() == "http" {
+            return send(stream, &url, headers, body).await;
+        }
+        let name = match url.host() {
+            Some(Host::Domain(name)) => ServerName::try_from(name.to_owned())
+                .map_err(|_| CallError::Url("it names no host"))?,
+            Some(Host::Ipv4(address)) => ServerName::from(IpAddr::from(address)),
+            Some(Host::Ipv6(address)) => ServerName::from(IpAddr::from(address)),
+            None => return Err(CallError::Url("it names no host")),
+        };
+        let connector = self.tls.get_or_init(|| async { tls() }).await;
+        let connector = connector.clone().map_err(CallError::Tls)?;
+        let stream = connector
+            .connect(name, stream)
+            .await
+            .map_err(|error| CallError::Tls(error.to_string()))?;
+        send(stream, &url, headers, body).await
+    }
+
+    async fn connect(&self, url: &Url) -> Result<TcpStream, CallError> {
+        let port = url
+            .port_or_known_default()
+            .ok_or(CallError::Url("it has no port"))?;
+        let found: Vec<SocketAddr> = match literal(url) {
+            Some(address) => vec![(address, port).into()],
+            None => {
+                let name = url.host_str().unwrap_or_default();
+                let failed = |why: String| CallError::Name {
+                    name: name.to_owned(),
+                    why,
+                };
+                let found = lookup_host((name, port)).await;
+                let found: Vec<_> = found.map_err(|error| failed(error.to_string()))?.collect();
+                if found.is_empty() {
+                    return Err(failed("it has no address".to_owned()));
+                }
+                found
+            }
+        };
+        let mut error = found.first().map_or(CallError::Url("it names no host"), |first| {
+            CallError::NotPublic(first.ip())
+        });
+        let allowed = found.iter().filter(|found| self.networks.allow(found.ip()));
+        for address in allowed.take(ADDRESSES_MAX) {
+            match TcpStream::connect(address).await {
+                Ok(stream) => return Ok(stream),
+                Err(failed) => error = CallError::Connection(failed),
+            }
+        }
+        Err(error)
+    }
+}
+
+/// TLS with the certificates that the system trusts.
+fn tls() -> Result<TlsConnector, String> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        return Err("the system has no certificates to trust".to_owned());
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+async fn send(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    url: &Url,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Answer, CallError> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let host = match (url.host_str(), url.port()) {
+        (Some(host), Some(port)) => format!("{host}:{port}"),
+        (host, _) => host.unwrap_or_default().to_owned(),
+    };
+    let target = match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    };
+    let mut request = Request::builder()
+        .method(Method::POST)
+        .uri(target)
+        .header(header::HOST, host)
+        .header(header::CONNECTION, "close")
+        .body(Full::new(body))
+        .map_err(|_| CallError::Url("it cannot be asked for"))?;
+    request.headers_mut().extend(headers);
+    let exchange = async {
+        let response = sender.send_request(request).await?;
+        let status = response.status().as_u16();
+        let mut incoming = response.into_body();
+        let mut body = BytesMut::new();
+        while let Some(frame) = incoming.frame().await {
+            // What was answered counts, even if its text is cut off.
+            let Ok(frame) = frame else { break };
+            if let Ok(data) = frame.into_data() {
+                let room = ANSWER_BYTES_MAX - body.len();
+                body.extend_from_slice(data.get(..room).unwrap_or(&data));
+                if data.len() >= room {
+                    break;
+                }
+            }
+        }
+        Ok(Answer {
+            status,
+            body: body.freeze(),
+        })
+    };
+    let mut connection = std::pin::pin!(connection);
+    let mut exchange = std::pin::pin!(exchange);
+    tokio::select! {
+        biased;
+        answer = &mut exchange => answer,
+        ended = &mut connection => match ended {
+            Err(error) => Err(CallError::Http(error)),
+            Ok(()) => exchange.await,
+        },
+    }
+}
