@@ -5,6 +5,7 @@ mod compaction;
 mod damaged;
 mod fork;
 mod full_disk;
+mod hooks;
 mod hostile;
 mod hostile_fetch;
 mod lfs;

@@ -137,7 +137,10 @@ pub fn events(names: &[String]) -> Result<Arc<[Arc<str>]>, Invalid> {
     }
     for (at, name) in names.iter().enumerate() {
         if !TYPES.contains(&name.as_str()) {
-            let why = format!("{name:?} is no type of event; there are {}", TYPES.join(", "));
+            let why = format!(
+                "{name:?} is no type of event; there are {}",
+                TYPES.join(", ")
+            );
             return Err(Invalid::field(format!("events[{at}]"), why));
         }
     }

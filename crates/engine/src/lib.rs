@@ -20,6 +20,7 @@ pub use repository::edit::{
     ObjectBody, RefEdit, Via,
 };
 pub use repository::fetch_rules::FetchRules;
+pub use repository::hooks::{Hook, HookKind, Hooks};
 pub use repository::key::{Place, RepoKey, Seq};
 pub use repository::lfs::{Lfs, LfsLock, LfsObject, LfsOid};
 pub use repository::publish::{Pending, Proposal, PublishError, Published, Refusal};
@@ -33,7 +34,6 @@ pub use repository::record::{
 };
 pub use repository::refs::{RefName, Refs, Target};
 pub use repository::snapshot::Snapshot;
-pub use repository::hooks::{Hook, HookKind, Hooks};
 pub use repository::transactions::{Transaction, TransactionState, Transactions};
 pub use repository::workspaces::{
     DEFAULT_WORKSPACE, Operation, OperationKind, Unmerged, Workspace, Workspaces,

@@ -248,6 +248,32 @@ section! {
 }
 
 section! {
+    /// Webhooks, and hooks that are programs.
+    HooksSection, GivenHooks {
+        /// Networks that are not public, and that webhooks may be in.
+        allow_networks: Vec<String>,
+        /// How long one try may take.
+        timeout: Span,
+        /// How often it is tried.
+        attempts: u32,
+        /// How long is waited after the first try; twice as long after each other.
+        first_retry: Span,
+        /// The longest wait between two tries.
+        last_retry: Span,
+        /// Requests to webhooks at once.
+        concurrency: usize,
+        /// Webhooks of one repository.
+        per_repository: usize,
+        /// Deliveries of one webhook that are remembered.
+        deliveries: usize,
+        /// How long a policy hook may think.
+        policy_timeout: Span,
+        /// What becomes of a change when a policy hook cannot be asked.
+        policy_unreachable: Unreachable,
+    }
+}
+
+section! {
     /// What is told on stderr.
     Log, GivenLog {
         /// Directives as of tracing's `EnvFilter`.
@@ -274,6 +300,8 @@ pub struct Config {
     pub fetch: Fetch,
     /// Git LFS.
     pub lfs: LfsSection,
+    /// Webhooks, and hooks that are programs.
+    pub hooks: HooksSection,
     /// What is told on stderr.
     pub log: Log,
     /// Listen beyond loopback without a token. Only the command line says so.
@@ -290,7 +318,18 @@ struct Given {
     limits: Option<GivenLimits>,
     fetch: Option<GivenFetch>,
     lfs: Option<GivenLfs>,
+    hooks: Option<GivenHooks>,
     log: Option<GivenLog>,
+}
+
+/// What becomes of a change when a policy hook cannot be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unreachable {
+    /// It is refused.
+    Refuse,
+    /// It passes.
+    Allow,
 }
 
 /// What new repositories are.
@@ -387,6 +426,7 @@ impl Config {
             limits: Limits::whole(given.limits.unwrap_or_default()).map_err(missing)?,
             fetch: Fetch::whole(given.fetch.unwrap_or_default()).map_err(missing)?,
             lfs: LfsSection::whole(given.lfs.unwrap_or_default()).map_err(missing)?,
+            hooks: HooksSection::whole(given.hooks.unwrap_or_default()).map_err(missing)?,
             log: Log::whole(given.log.unwrap_or_default()).map_err(missing)?,
             insecure_no_auth: false,
         })
@@ -426,6 +466,7 @@ impl Config {
         config.limits.overlay(given.limits.unwrap_or_default());
         config.fetch.overlay(given.fetch.unwrap_or_default());
         config.lfs.overlay(given.lfs.unwrap_or_default());
+        config.hooks.overlay(given.hooks.unwrap_or_default());
         config.log.overlay(given.log.unwrap_or_default());
         Ok(config)
     }
@@ -521,6 +562,11 @@ impl Config {
         let refuse = |why: &str| Err(ConfigError::Contradiction(why.to_owned()));
         let address = self.address()?;
         self.check_ssh()?;
+        if let Err(text) = crate::app::hooks::Networks::parse(&self.hooks.allow_networks) {
+            return Err(ConfigError::Contradiction(format!(
+                "hooks.allow_networks: {text:?} is no network as 10.20.0.0/16"
+            )));
+        }
         if !address.is_loopback() && self.auth.token.is_empty() && !self.insecure_no_auth {
             return Err(ConfigError::Contradiction(format!(
                 "listening on {address} lets everybody who reaches this machine do everything: \

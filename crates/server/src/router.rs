@@ -12,8 +12,8 @@ use crate::git_http;
 use crate::git_lfs;
 use crate::http::{caller, idempotency, layers};
 use crate::routes::{
-    blame, branches, bundle, commits, compare, diff, events, files, health, history, merges, pages,
-    realities, refs, repos, search, stashes, tags, time_travel, workspaces,
+    blame, branches, bundle, commits, compare, diff, events, files, health, history, hooks, merges,
+    pages, realities, refs, repos, search, stashes, tags, time_travel, workspaces,
 };
 
 /// The whole service: routes, and what every request passes through.
@@ -191,6 +191,23 @@ fn api(app: &App) -> Router<App> {
         .route("/api/v1/repos/{repo}/undo", post(time_travel::undo))
         .route("/api/v1/repos/{repo}/rewind", post(time_travel::rewind))
         // What happens
+        .route(
+            "/api/v1/repos/{repo}/hooks",
+            get(hooks::list).post(hooks::create),
+        )
+        .route(
+            "/api/v1/repos/{repo}/hooks/{id}",
+            get(hooks::show).patch(hooks::patch).delete(hooks::remove),
+        )
+        .route(
+            "/api/v1/repos/{repo}/hooks/{id}/deliveries",
+            get(hooks::deliveries),
+        )
+        .route(
+            "/api/v1/repos/{repo}/hooks/{id}/deliveries/{delivery}/redeliver",
+            post(hooks::redeliver),
+        )
+        .route("/api/v1/repos/{repo}/hooks/{id}/ping", post(hooks::ping))
         .route("/api/v1/repos/{repo}/events", get(events::of_repository))
         .route("/api/v1/events", get(events::everywhere))
         // Nothing else is there

@@ -136,6 +136,7 @@ pub async fn serve(
         ssh: ssh_address,
     });
 
+    let telling = app.tell_hooks().ok();
     let jobs = tokio::spawn(jobs(app.clone()));
     let collector = tokio::spawn(collect(app.clone()));
     let connections = accept(&app, listener, stop).await;
@@ -143,6 +144,9 @@ pub async fn serve(
     collector.abort();
     tracing::info!("stopping");
     drain(&app, connections, ssh).await;
+    if let Some(telling) = telling {
+        telling.stop().await;
+    }
     // Closing waits for the disk: off the threads that serve.
     let close = move || {
         lists.stop();

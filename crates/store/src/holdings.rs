@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use govc_engine::repository::realities::KeyPrefix;
 use govc_engine::repository::{hooks, transactions, workspaces};
 use govc_engine::{
-    Entry, EntryEdit, Fate, Hooks, Lfs, MadeBatch, Realities, RealityId, RefName, Refs, RepoKey, Seq,
-    Target, Time, Transactions, Workspaces,
+    Entry, EntryEdit, Fate, Hooks, Lfs, MadeBatch, Realities, RealityId, RefName, Refs, RepoKey,
+    Seq, Target, Time, Transactions, Workspaces,
 };
 
 /// What a repository has beside its record, its refs and its objects. The store does not keep it

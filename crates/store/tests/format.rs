@@ -8,10 +8,10 @@ use bytes::Bytes;
 use govc_engine::journal::PackId;
 use govc_engine::repository::record::{Quotas, Retention};
 use govc_engine::{
-    Cause, CauseKind, Entry, EntryEdit, FetchRules, ForkedFrom, FsckSeverity, Hook, HookKind, Idempotency, LfsLock,
-    LfsObject, LfsOid, NewObject, NewObjects, ObjectBody, Operation, OperationKind, RefName,
-    RepoId, RepoKey, RepositoryRecord, Settings, Storage, Target, Time, Transaction,
-    TransactionState, Unmerged, Via, Workspace,
+    Cause, CauseKind, Entry, EntryEdit, FetchRules, ForkedFrom, FsckSeverity, Hook, HookKind,
+    Idempotency, LfsLock, LfsObject, LfsOid, NewObject, NewObjects, ObjectBody, Operation,
+    OperationKind, RefName, RepoId, RepoKey, RepositoryRecord, Settings, Storage, Target, Time,
+    Transaction, TransactionState, Unmerged, Via, Workspace,
 };
 use govc_git::{ObjectFormat, ObjectId, ObjectKind};
 use govc_store::format::{Encoder, FormatError, decode_entry, encode_entry, named_repository};
@@ -321,13 +321,16 @@ fn edit(format: ObjectFormat) -> impl Strategy<Value = EntryEdit> {
                 before: before.map(Arc::new),
                 after: after.map(Arc::new),
             }),
-        (".{0,30}", prop::option::of(hook()), prop::option::of(hook())).prop_map(
-            |(id, before, after)| EntryEdit::Hook {
+        (
+            ".{0,30}",
+            prop::option::of(hook()),
+            prop::option::of(hook())
+        )
+            .prop_map(|(id, before, after)| EntryEdit::Hook {
                 id: id.into(),
                 before: before.map(Arc::new),
                 after: after.map(Arc::new),
-            }
-        ),
+            }),
     ]
 }
 

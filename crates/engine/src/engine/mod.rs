@@ -19,9 +19,9 @@ use crate::pool::{GraphSource, ListsToRead, Pool, PoolError, PoolLimits};
 use crate::repository::publish::{Committer, Pending, PublishError, Published, Refusal, Turns};
 use crate::repository::{Start, ToKeep};
 use crate::{
-    Cause, Change, Clock, Edit, Entry, Expected, ForkedFrom, Hooks, Lfs, LfsObject, NewObject, NewObjects,
-    Place, Realities, RefEdit, RefName, Refs, RepoId, RepoKey, Repository, RepositoryRecord, Seq,
-    Settings, Snapshot, Storage, Target, Time, Transactions, Workspaces,
+    Cause, Change, Clock, Edit, Entry, Expected, ForkedFrom, Hooks, Lfs, LfsObject, NewObject,
+    NewObjects, Place, Realities, RefEdit, RefName, Refs, RepoId, RepoKey, Repository,
+    RepositoryRecord, Seq, Settings, Snapshot, Storage, Target, Time, Transactions, Workspaces,
 };
 
 use catalogue::{Catalogue, Reservation};

@@ -14,7 +14,8 @@ use govc_git::ObjectId;
 use super::Engine;
 use crate::journal::{Journal, Moment, PastRefs, Shelf};
 use crate::{
-    Entry, Hooks, Lfs, RefName, RepoKey, Repository, RepositoryRecord, Seq, Snapshot, Storage, Time, Usage,
+    Entry, Hooks, Lfs, RefName, RepoKey, Repository, RepositoryRecord, Seq, Snapshot, Storage,
+    Time, Usage,
 };
 
 /// A repository as the catalogue has it.

@@ -3,6 +3,7 @@
 pub mod edit;
 pub mod fetch_rules;
 pub mod history;
+pub mod hooks;
 pub mod key;
 pub mod lfs;
 pub mod listings;
@@ -14,7 +15,6 @@ pub mod record;
 pub mod refs;
 pub mod shared_map;
 pub mod snapshot;
-pub mod hooks;
 pub mod transactions;
 mod unpacked;
 pub mod workspaces;

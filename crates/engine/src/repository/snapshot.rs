@@ -6,7 +6,8 @@ use govc_git::ObjectId;
 
 use super::{hooks, transactions, workspaces};
 use crate::{
-    Entry, EntryEdit, Hooks, Lfs, Realities, Refs, RepositoryRecord, Seq, Time, Transactions, Workspaces,
+    Entry, EntryEdit, Hooks, Lfs, Realities, Refs, RepositoryRecord, Seq, Time, Transactions,
+    Workspaces,
 };
 
 /// A repository at one moment. It never changes: whoever holds one sees that moment for as long

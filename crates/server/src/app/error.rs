@@ -337,6 +337,34 @@ pub enum AppError {
     /// The body ended early, or its transfer failed.
     #[error("the request's body did not arrive whole")]
     BodyCutOff,
+    /// There is no such webhook.
+    #[error("there is no hook {id:?} in this repository")]
+    HookNotFound {
+        /// As it was asked for.
+        id: String,
+    },
+    /// There is no such delivery, or not any more.
+    #[error("there is no delivery {id:?} of this hook")]
+    DeliveryNotFound {
+        /// As it was asked for.
+        id: String,
+    },
+    /// A hook does not want the change.
+    #[error("{message}")]
+    HookRefused {
+        /// Which.
+        id: String,
+        /// What it says.
+        message: String,
+    },
+    /// A hook that may refuse could not be asked.
+    #[error("the policy hook {id} could not be asked: {why}")]
+    HookUnreachable {
+        /// Which.
+        id: String,
+        /// Why.
+        why: String,
+    },
     /// The key was used for something else.
     #[error("this Idempotency-Key was used with another body")]
     IdempotencyKeyReused,

@@ -1,6 +1,7 @@
 //! Use cases: what the server does when it is asked, the same for every way of asking.
 
 pub mod answers;
+mod asked;
 pub mod blame;
 pub mod bundle;
 pub mod commits;
@@ -12,6 +13,7 @@ pub mod events;
 pub mod fetch;
 pub mod files;
 pub mod history;
+pub mod hooks;
 pub mod lfs;
 pub mod logged;
 pub mod memory;
@@ -49,6 +51,7 @@ use crate::serve::Storage;
 use answers::LoggedAnswers;
 use error::AppError;
 use events::Hub;
+use hooks::Courier;
 use lfs::LargeFiles;
 use lfs::passes::Passes;
 use memory::Memory;
@@ -81,6 +84,8 @@ struct Inner {
     answers: Answers,
     /// Tells those who wait of what happens.
     hub: Arc<Hub>,
+    /// Tells and asks webhooks.
+    courier: Arc<Courier>,
     /// Where answers are in the log.
     logged: Arc<LoggedAnswers>,
     /// Set once those of runs before this one are among them.
@@ -127,6 +132,7 @@ impl App {
             residence: Residence::default(),
             conflicts: ConflictCache::default(),
             names: Names::of(&config),
+            courier: Courier::new(&config.hooks),
             config,
             served: OnceLock::new(),
             passes: Passes::default(),
@@ -161,6 +167,9 @@ impl App {
         storage
             .engine
             .listen(Arc::clone(&self.0.hub) as Arc<dyn Listener>);
+        storage
+            .engine
+            .listen(Arc::clone(&self.0.courier) as Arc<dyn Listener>);
         // Only the first one counts; there is no second.
         let _ = self.0.served.set(served);
     }

@@ -70,6 +70,18 @@ impl App {
             key: terms.idempotency.clone(),
             answer,
         };
+        if self.asks_somebody(repository) {
+            let published = self
+                .publish_asked(repository, terms.dry_run, guarded)
+                .await?;
+            return Ok(match terms.dry_run {
+                true => Published {
+                    seq: repository.snapshot().seq,
+                    ..published
+                },
+                false => published,
+            });
+        }
         let published = if terms.dry_run {
             repository
                 .rehearse(guarded)

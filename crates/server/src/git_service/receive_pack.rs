@@ -368,9 +368,13 @@ impl Outcome {
             AppError::Internal(cause) => our_fault(&**cause).to_owned(),
             other => other.to_string(),
         };
-        self.messages.push_str(&format!("error: {why}\n"));
+        for line in why.lines() {
+            self.messages.push_str(&format!("error: {line}\n"));
+        }
+        // A report has room for one line.
+        let short = why.lines().next().unwrap_or_default();
         for refusal in &mut self.refusals {
-            refusal.get_or_insert_with(|| why.clone());
+            refusal.get_or_insert_with(|| short.to_owned());
         }
     }
 

@@ -270,6 +270,18 @@ pub fn problem(error: &AppError) -> Problem {
             "IDEMPOTENCY_KEY_REUSED",
             "The key was used for something else",
         ),
+        AppError::HookNotFound { id } => {
+            new(404, "HOOK_NOT_FOUND", "No such hook").with("hook", id.as_str())
+        }
+        AppError::DeliveryNotFound { id } => {
+            new(404, "DELIVERY_NOT_FOUND", "No such delivery").with("delivery", id.as_str())
+        }
+        AppError::HookRefused { id, .. } => {
+            new(422, "HOOK_REFUSED", "A hook refused the change").with("hook", id.as_str())
+        }
+        AppError::HookUnreachable { id, .. } => {
+            new(503, "HOOK_UNREACHABLE", "A hook could not be asked").with("hook", id.as_str())
+        }
         AppError::Lfs(error) => new(error.status(), error.code(), "Git LFS says no"),
         AppError::SeqNotReached { wanted, current } => new(503, "SEQ_NOT_REACHED", "Not there yet")
             .with("wanted", *wanted)

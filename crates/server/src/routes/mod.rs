@@ -10,6 +10,7 @@ pub mod events;
 pub mod files;
 pub mod health;
 pub mod history;
+pub mod hooks;
 pub mod merges;
 pub mod pages;
 pub mod realities;

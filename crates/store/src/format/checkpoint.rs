@@ -6,12 +6,12 @@ use govc_engine::{RefName, Refs, RepoKey, RepositoryRecord, Seq, Time};
 use govc_git::{ObjectFormat, ObjectId};
 
 use super::codec::{Decoder, Encoder, FormatError, format_byte, format_of};
+use super::hooks::{decode_hooks, encode_hooks};
 use super::lfs::{decode_lfs, encode_lfs};
 use super::realities::{decode_realities, decode_written, encode_realities, encode_written};
 use super::record::{decode_record, encode_record};
 use super::refs::{decode_refs, encode_refs};
 use super::transactions::{decode_transactions, encode_transactions};
-use super::hooks::{decode_hooks, encode_hooks};
 use super::workspaces::{decode_workspaces, encode_workspaces};
 use crate::history::realities::RealityHistory;
 use crate::history::{HistoryIndex, Point};

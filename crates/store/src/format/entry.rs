@@ -11,8 +11,8 @@ use govc_engine::{
 use govc_git::{ObjectFormat, ObjectId, ObjectKind};
 
 use super::codec::{Decoder, Encoder, FormatError, format_byte, format_of};
-use super::lfs::{decode_lock, encode_lock};
 use super::hooks::{decode_hook, encode_hook};
+use super::lfs::{decode_lock, encode_lock};
 use super::realities;
 use super::record::{decode_record, encode_record};
 use super::refs::{decode_target, encode_target};

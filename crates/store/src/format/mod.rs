@@ -7,6 +7,7 @@
 mod checkpoint;
 mod codec;
 mod entry;
+mod hooks;
 mod lfs;
 mod lists;
 mod realities;
@@ -14,7 +15,6 @@ mod record;
 mod refs;
 mod transactions;
 mod workspaces;
-mod hooks;
 
 pub(crate) use checkpoint::{Checkpoint, decode_checkpoint, encode_checkpoint};
 pub use codec::{Decoder, Encoder, FormatError};

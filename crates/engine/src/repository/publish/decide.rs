@@ -100,7 +100,9 @@ impl Door {
     ) -> Result<Vec<EntryEdit>, PublishError> {
         let to_be_made = self.next == 0;
         let alive = to_be_made || self.pending.record.deleted_at.is_none();
-        if !alive && !edits.iter().any(|edit| matches!(edit, Edit::Repository(_))) {
+        // That its hooks were told of its end can be noted.
+        let may_stay = |edit: &Edit| matches!(edit, Edit::Repository(_) | Edit::Hook { .. });
+        if !alive && !edits.iter().any(may_stay) {
             return Err(PublishError::Deleted);
         }
         let mut decided = Vec::with_capacity(edits.len());

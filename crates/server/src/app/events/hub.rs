@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use govc_engine::{Entry, Listener, RepoKey, Seq, Time};
+use govc_engine::{CauseKind, Entry, Listener, RepoKey, Seq, Time};
 use hashbrown::HashMap;
 use tokio::sync::{broadcast, watch};
 
@@ -163,6 +163,10 @@ impl Listener for Hub {
             if self.count.receiver_count() > 0 {
                 self.count.send_modify(|count| *count += 1);
             }
+        }
+        // How far webhooks are is nothing that happened.
+        if entry.cause.kind == CauseKind::HookDelivered {
+            return;
         }
         if self.watched.load(Ordering::Acquire) == 0 {
             return;

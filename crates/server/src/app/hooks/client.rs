@@ -131,8 +131,7 @@ impl Client {
         body: Bytes,
     ) -> Result<Answer, CallError> {
         let sent = timeout(self.timeout, self.exchange(url, headers, body));
-        sent.await
-            .unwrap_or(Err(CallError::TimedOut(self.timeout)))
+        sent.await.unwrap_or(Err(CallError::TimedOut(self.timeout)))
     }
 
     async fn exchange(
@@ -182,9 +181,11 @@ impl Client {
                 found
             }
         };
-        let mut error = found.first().map_or(CallError::Url("it names no host"), |first| {
-            CallError::NotPublic(first.ip())
-        });
+        let mut error = found
+            .first()
+            .map_or(CallError::Url("it names no host"), |first| {
+                CallError::NotPublic(first.ip())
+            });
         let allowed = found.iter().filter(|found| self.networks.allow(found.ip()));
         for address in allowed.take(ADDRESSES_MAX) {
             match TcpStream::connect(address).await {

@@ -159,7 +159,13 @@ mod tests {
     fn named_networks_are_called_all_the_same() {
         let allowed = ["10.1.0.0/16", "fd00::/8", "127.0.0.1"].map(str::to_owned);
         let networks = Networks::parse(&allowed).unwrap();
-        for inside in ["10.1.2.3", "fd12::1", "127.0.0.1", "::ffff:127.0.0.1", "8.8.8.8"] {
+        for inside in [
+            "10.1.2.3",
+            "fd12::1",
+            "127.0.0.1",
+            "::ffff:127.0.0.1",
+            "8.8.8.8",
+        ] {
             assert!(networks.allow(inside.parse().unwrap()), "{inside}");
         }
         for other in ["10.2.0.1", "127.0.0.2", "fc00::1", "169.254.169.254"] {

@@ -47,7 +47,10 @@ mod tests {
         let id = "msg_p5jXN8AQM9LWM0D4loKWxJek";
         let body = br#"{"test": 2432232314}"#;
         let signed = sign(secret, id, 1_614_265_330, body);
-        assert_eq!(signed.standard, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+        assert_eq!(
+            signed.standard,
+            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+        );
         // The example of GitHub's "Validating webhook deliveries".
         let signed = sign("It's a Secret to Everybody", "", 0, b"Hello, World!");
         assert_eq!(

@@ -1,0 +1,157 @@
+//! Changes that somebody is asked about before they are made.
+//!
+//! What is asked about has its real ids, so it is decided first, as a rehearsal; then those are
+//! asked; then exactly that is made, if all that it replaces is still as it was. If not, all of it
+//! is done again.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use govc_engine::{
+    Change, Edit, Entry, EntryEdit, Expected, Pending, Proposal, PublishError, Published, RefEdit,
+    Refusal, Repository, Snapshot, Target,
+};
+
+use super::App;
+use super::error::AppError;
+use super::hooks::any_asks;
+use super::publish::refused;
+
+/// How often a change is decided anew because others moved the repository while it was asked about.
+const TRIES_MAX: usize = 8;
+
+impl App {
+    /// Whether anybody may want to be asked about a change of this repository.
+    pub(super) fn asks_somebody(&self, repository: &Repository) -> bool {
+        any_asks(&repository.snapshot().hooks)
+    }
+
+    /// Publishes what `proposal` says, once those who are asked let it pass.
+    ///
+    /// # Errors
+    /// As [`App::publish_answering`]; [`AppError::HookRefused`], [`AppError::HookUnreachable`].
+    pub(super) async fn publish_asked(
+        &self,
+        repository: &Arc<Repository>,
+        dry_run: bool,
+        proposal: impl Proposal + 'static,
+    ) -> Result<Published, AppError> {
+        let told = |error| refused(repository, error);
+        let shared = Shared(Arc::new(Mutex::new(proposal)));
+        for _ in 0..TRIES_MAX {
+            let rehearsed = repository.rehearse(shared.clone()).await.map_err(told)?;
+            let Some(entry) = rehearsed.entry.clone() else {
+                return Ok(rehearsed);
+            };
+            if entry.step != 0 {
+                // What is only staged nobody is asked about.
+                return match dry_run {
+                    true => Ok(rehearsed),
+                    false => repository.publish(shared).await.map_err(told),
+                };
+            }
+            self.ask_policies(repository, &entry).await?;
+            if dry_run {
+                return Ok(rehearsed);
+            }
+            match repository.publish(Exactly(entry)).await {
+                Err(PublishError::Refused(refusal)) if refusal.is::<Moved>() => {}
+                published => return published.map_err(told),
+            }
+        }
+        Err(AppError::Unavailable {
+            why: "the repository kept being moved by others while hooks were asked".to_owned(),
+        })
+    }
+}
+
+/// A proposal that is decided more than once.
+struct Shared<P>(Arc<Mutex<P>>);
+
+impl<P> Clone for Shared<P> {
+    fn clone(&self) -> Shared<P> {
+        Shared(Arc::clone(&self.0))
+    }
+}
+
+impl<P: Proposal> Proposal for Shared<P> {
+    fn decide(&mut self, now: &Pending<'_>) -> Result<Option<Change>, Refusal> {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.decide(now)
+    }
+}
+
+/// What was decided before, if it can still be.
+struct Exactly(Arc<Entry>);
+
+/// What is to be replaced is not what it was.
+#[derive(Debug, thiserror::Error)]
+#[error("the repository was moved")]
+struct Moved;
+
+impl Proposal for Exactly {
+    fn decide(&mut self, now: &Pending<'_>) -> Result<Option<Change>, Refusal> {
+        let edits = self.0.edits.iter();
+        let edits: Option<Vec<Edit>> = edits.map(|edit| again(edit, now.snapshot)).collect();
+        Ok(Some(Change {
+            objects: self.0.objects.clone(),
+            edits: edits.ok_or(Moved)?,
+            cause: self.0.cause.clone(),
+        }))
+    }
+}
+
+/// The edit that leads to `edit` once more; `None` where what it replaces was moved.
+fn again(edit: &EntryEdit, now: &Snapshot) -> Option<Edit> {
+    match edit {
+        EntryEdit::Ref {
+            name,
+            before,
+            after,
+        } => {
+            let there = now.refs.get(name.as_bytes()).unwrap_or(&Target::Gone);
+            (there == before).then(|| {
+                Edit::Ref(RefEdit {
+                    name: name.clone(),
+                    expected: Expected::Anything,
+                    target: after.clone(),
+                })
+            })
+        }
+        EntryEdit::Repository { before, after } => {
+            (before.as_deref() == Some(&*now.record)).then(|| Edit::Repository(after.clone()))
+        }
+        EntryEdit::LfsObjects(objects) => Some(Edit::LfsObjects(objects.to_vec())),
+        EntryEdit::LfsLock {
+            path,
+            before,
+            after,
+        } => (now.lfs.lock(path) == before.as_ref()).then(|| Edit::LfsLock {
+            path: Arc::clone(path),
+            after: after.clone(),
+        }),
+        EntryEdit::Workspace {
+            name,
+            before,
+            after,
+            is_staging,
+        } => (now.workspaces.get(name) == before.as_ref()).then(|| Edit::Workspace {
+            name: Arc::clone(name),
+            after: after.clone(),
+            is_staging: *is_staging,
+        }),
+        EntryEdit::Transaction { id, before, after } => {
+            (now.transactions.get(id) == before.as_ref()).then(|| Edit::Transaction {
+                id: Arc::clone(id),
+                after: after.clone(),
+            })
+        }
+        EntryEdit::Hook { id, before, after } => {
+            (now.hooks.get(id) == before.as_ref()).then(|| Edit::Hook {
+                id: Arc::clone(id),
+                after: after.clone(),
+            })
+        }
+        // Whoever proposes these has looked at all of the repository.
+        _ => None,
+    }
+}
