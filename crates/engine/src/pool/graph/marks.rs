@@ -33,6 +33,14 @@ impl Marks {
         before
     }
 
+    /// Takes `marks` from commit `n`, which keeps others.
+    #[inline]
+    pub(in crate::pool) fn take_off(&mut self, n: u32, marks: u8) {
+        if let Some(byte) = self.bytes.get_mut(n as usize) {
+            *byte &= !marks;
+        }
+    }
+
     /// How many commits have marks.
     pub(in crate::pool) fn touched(&self) -> &[u32] {
         &self.touched

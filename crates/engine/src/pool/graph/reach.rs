@@ -1,6 +1,7 @@
 //! Who is whose ancestor. All walks go by generation, highest first: a commit is looked at after
 //! all its descendants, so what is known of it then is final.
 
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::{CommitNumber, Graph, Marks};
@@ -63,42 +64,64 @@ impl Graph {
         {
             return vec![*a];
         }
+        // By date, as git does it: lines of history that were begun long ago and merged lately would
+        // have a walk by generation look at all that came between. A clock that was wrong costs
+        // a second look: what a commit learns after it was looked at is passed on again.
         let mut marks = self.take_marks();
-        let mut queue = ByGeneration::new(self);
+        let mut queue: BinaryHeap<(i64, Reverse<u32>, u32)> = BinaryHeap::new();
+        let mut arrived = 0;
+        let mut push = |queue: &mut BinaryHeap<_>, n: u32| {
+            queue.push((self.time(CommitNumber(n)), Reverse(arrived), n));
+            arrived += 1;
+        };
         // How many in the queue can still lead to a base.
         let mut fresh = 0usize;
         for (commits, from) in [(a, FROM_A), (b, FROM_B)] {
             for commit in commits {
                 if marks.add(commit.0, from | QUEUED) & QUEUED == 0 {
-                    queue.push(commit.0);
+                    push(&mut queue, commit.0);
                     fresh += 1;
                 }
             }
         }
-        let mut bases = Vec::new();
+        let mut bases: Vec<CommitNumber> = Vec::new();
         while fresh > 0 {
-            let Some(n) = queue.pop() else { break };
+            let Some((_, _, n)) = queue.pop() else { break };
+            marks.take_off(n, QUEUED);
             let mut passed = marks.get(n) & (BOTH | STALE);
             if passed & STALE == 0 {
                 fresh -= 1;
                 if passed == BOTH {
-                    bases.push(CommitNumber(n));
+                    if !bases.contains(&CommitNumber(n)) {
+                        bases.push(CommitNumber(n));
+                    }
                     passed |= STALE;
                 }
             }
             self.each_parent(n, |parent| {
-                let before = marks.add(parent, passed | QUEUED);
+                let before = marks.get(parent);
+                if before & passed == passed {
+                    return;
+                }
+                marks.add(parent, passed | QUEUED);
                 if before & QUEUED == 0 {
-                    queue.push(parent);
-                    fresh += usize::from(passed & STALE == 0);
+                    push(&mut queue, parent);
+                    fresh += usize::from((before | passed) & STALE == 0);
                 } else if before & STALE == 0 && passed & STALE != 0 {
-                    // It waits in the queue: none is met after it was looked at.
                     fresh -= 1;
                 }
             });
         }
+        bases.retain(|base| marks.get(base.0) & STALE == 0);
         self.give_marks(marks);
-        bases.sort_by_key(|&n| std::cmp::Reverse(self.time(n)));
+        if bases.len() > 1 {
+            let all = bases.clone();
+            bases.retain(|base| {
+                let mut others = all.iter().filter(|other| *other != base);
+                !others.any(|other| self.is_ancestor(*base, *other))
+            });
+        }
+        bases.sort_by_key(|&n| Reverse(self.time(n)));
         bases
     }
 
