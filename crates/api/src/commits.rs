@@ -146,6 +146,9 @@ fn once() -> u64 {
 pub struct CommitOrder {
     /// The branch's full name.
     pub branch: RefName,
+    /// The actions are of what the branch is believed to be: when it has moved, what they changed
+    /// is merged onto it.
+    pub merges: bool,
     /// The revision to make it from; `Some(None)`: from nothing.
     pub create_from: Option<Option<String>>,
     /// The message as it was sent.
@@ -192,9 +195,6 @@ impl TryFrom<NewCommit> for CommitOrder {
     fn try_from(new: NewCommit) -> Result<CommitOrder, Invalid> {
         ref_name(&new.branch, refname::check_branch)?;
         no_nul("message", &new.message)?;
-        if new.on_conflict == Some(OnConflict::Merge) {
-            return Err(Invalid::field("on_conflict", "\"merge\" is not served yet"));
-        }
         let actions = new
             .actions
             .into_iter()
@@ -203,6 +203,7 @@ impl TryFrom<NewCommit> for CommitOrder {
             .collect::<Result<Vec<Action>, Invalid>>()?;
         Ok(CommitOrder {
             branch: RefName::branch(&new.branch),
+            merges: new.on_conflict == Some(OnConflict::Merge),
             create_from: new.create_from,
             expected: belief("expected_head", new.expected_head.as_ref())?,
             message: new.message,

@@ -12,14 +12,18 @@ use govc_engine::work::commit::{
     CommitError, CommitMade, CommitRequest, NewCommitOnBranch, Receipt, Start,
 };
 use govc_engine::work::log::{Log, LogQuery};
+use govc_engine::work::merge::{Integrated, People, Plan};
 use govc_engine::work::tree;
-use govc_engine::{CauseKind, Change, Pending, Proposal, Refusal, RepoId, Repository, Seq, Via};
+use govc_engine::{
+    CauseKind, Change, Expected, Pending, Proposal, Refusal, RepoId, Repository, Seq, Target, Via,
+};
 use govc_git::object::{GitTime, Signature};
 use govc_git::{ObjectId, oid};
 
 use super::answers::Logged;
 use super::error::AppError;
 use super::files::check_path;
+use super::merges::{Bringing, merged_commit};
 use super::publish::{Answering, cause};
 use super::repos::location;
 use super::state::{State, commit};
@@ -66,7 +70,13 @@ impl App {
             .repository_in(caller, id, &terms.scope, Action::Write)
             .await?;
         self.check_sizes(&order.actions)?;
+        let merges = order.merges;
         let request = self.commit_request(caller, &repository, order)?;
+        if let (true, Expected::At(base)) = (merges, request.expected) {
+            return self
+                .create_commit_on(caller, id, &repository, request, base, terms)
+                .await;
+        }
         let branch = request.branch.clone();
         let mut proposal = self
             .prepare_commit(&repository, request, terms.dry_run)
@@ -92,6 +102,65 @@ impl App {
             .publish_answering(&repository, terms, answering, proposal)
             .await?;
         Ok((render(&made, format)?, published.seq))
+    }
+
+    /// Records what the actions make of `base` on a branch that may have moved on from there.
+    async fn create_commit_on(
+        &self,
+        caller: &Caller,
+        id: &RepoId,
+        repository: &Arc<Repository>,
+        mut request: CommitRequest,
+        base: ObjectId,
+        terms: &Terms,
+    ) -> Result<(Commit, Seq), AppError> {
+        let view = View::of(repository);
+        if view.refs.resolve(request.branch.as_bytes()).is_none() {
+            return Err(AppError::RefNotFound {
+                name: request.branch.to_text(),
+            });
+        }
+        // It is to be a commit that may be seen.
+        let base = commit(&view, &base.to_string())?;
+        request.expected = Expected::Anything;
+        request.start = Start::Existing;
+        let branch = request.branch.clone();
+        let people = People {
+            author: request.author.clone(),
+            committer: request.committer.clone(),
+        };
+        let mut proposal = self
+            .prepare_commit(repository, request, terms.dry_run)
+            .await?;
+        let receipt = proposal.receipt();
+        let mut refs = view.refs.clone();
+        refs.set(branch.clone(), Target::At(base));
+        let change = proposal.propose(&refs, &view.pool)?;
+        let made = receipt.take();
+        let made = made.ok_or_else(|| AppError::Internal("no commit was made".into()))?;
+        let bringing = Bringing {
+            branch,
+            plan: Plan::Pick {
+                commits: vec![made.id],
+                mainline: None,
+            },
+            people,
+            expected: Expected::Anything,
+            pushed: change.objects,
+            keeps_all: false,
+            cause: cause(caller, CauseKind::Commit, Via::Rest),
+        };
+        let repo = id.clone();
+        let answer =
+            move |integrated: &Integrated, pool: &Pool| match merged_commit(integrated, pool) {
+                Ok((commit, _)) => Logged::body(201, Some(&commit)).at(place(&repo, &commit)),
+                Err(_) => Logged::empty(201),
+            };
+        let outcome = self.bring(repository, bringing, terms, answer).await?;
+        // The pack of large files was held until here.
+        drop(proposal);
+        let (commit, _) = merged_commit(&outcome.integrated, repository.pool())?;
+        Ok((commit, outcome.seq))
     }
 
     fn check_sizes(&self, actions: &[FileAction]) -> Result<(), AppError> {

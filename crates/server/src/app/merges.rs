@@ -59,6 +59,8 @@ pub struct Bringing {
     pub expected: Expected,
     /// What came with it: the objects of a push.
     pub pushed: NewObjects,
+    /// All of that is kept, and not only what the new commits have of it.
+    pub keeps_all: bool,
     /// Who asks, how and why.
     pub cause: Cause,
 }
@@ -129,6 +131,7 @@ impl App {
             people,
             expected: order.expected,
             pushed: NewObjects::default(),
+            keeps_all: false,
             cause: cause(caller, CauseKind::Merge, Via::Rest),
         };
         let repo = id.clone();
@@ -179,6 +182,7 @@ impl App {
             people,
             expected: order.expected,
             pushed: NewObjects::default(),
+            keeps_all: false,
             cause: cause(caller, CauseKind::Commit, Via::Rest),
         };
         self.replay(&repository, bringing, terms).await
@@ -218,6 +222,7 @@ impl App {
             people,
             expected: order.expected,
             pushed: NewObjects::default(),
+            keeps_all: false,
             cause: cause(caller, CauseKind::Commit, Via::Rest),
         };
         self.replay(&repository, bringing, terms).await
@@ -368,8 +373,12 @@ fn prepare(
 /// What came with a push, and what was made of it.
 fn with_pushed(bringing: &Bringing, integrated: &Integrated) -> NewObjects {
     let NewObjects { inline, packs } = &bringing.pushed;
+    let wanted: HashSet<ObjectId> = integrated.objects.iter().map(|object| object.id).collect();
+    let brought = inline
+        .iter()
+        .filter(|object| bringing.keeps_all || wanted.contains(&object.id));
     let mut seen = HashSet::new();
-    let all = inline.iter().chain(&integrated.objects);
+    let all = brought.chain(&integrated.objects);
     let new = all.filter(|object| seen.insert(object.id)).cloned();
     NewObjects {
         inline: new.collect(),
@@ -438,7 +447,10 @@ impl Proposal for Brought {
 }
 
 /// The commit that a merge ended with, and whether it was made by it.
-fn merged_commit(integrated: &Integrated, pool: &Pool) -> Result<(Commit, bool), AppError> {
+///
+/// # Errors
+/// When it cannot be read.
+pub fn merged_commit(integrated: &Integrated, pool: &Pool) -> Result<(Commit, bool), AppError> {
     let format = pool.format();
     match integrated.made.last() {
         Some(made) => {

@@ -115,6 +115,7 @@ impl Integration {
             people: app.people(caller, None, None)?,
             expected: Expected::Anything,
             pushed,
+            keeps_all: true,
             cause,
         };
         let terms = Terms::default();

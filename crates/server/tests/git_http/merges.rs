@@ -344,3 +344,46 @@ fn a_push_that_conflicts_is_refused_with_its_paths() {
     assert_eq!(server.ref_at("refs/for/main"), "");
     server.clone_to("c", &[]).run(&["fsck", "--strict"]);
 }
+
+#[test]
+fn a_commit_on_what_has_moved_is_merged_if_it_asks() {
+    let server = Server::start();
+    let git = two_lines(&server);
+    let base = git.id("main~1");
+    let body = |message: &str, content: &str| {
+        json!({
+            "branch": "main", "message": message, "expected_head": base, "on_conflict": "merge",
+            "actions": [{"op": "put", "path": "file", "content": content}],
+        })
+    };
+    let text: String = (0..20).map(|line| format!("line {line}\n")).collect();
+    let (status, commit) = post(
+        &server,
+        "commits",
+        body("top", &text.replace("line 1\n", "one\n")),
+    );
+    assert_eq!(status, 201, "{commit}");
+    assert_eq!(commit["parents"], json!([git.id("main")]));
+    assert_eq!(server.ref_at("refs/heads/main"), commit["oid"]);
+    // As git picks it.
+    git.run(&["checkout", "-q", "-b", "aside", &base]);
+    git.write("file", text.replace("line 1\n", "one\n"));
+    git.commit("top");
+    git.run(&["checkout", "-q", "main"]);
+    git.run(&["cherry-pick", "aside"]);
+    assert_eq!(commit["oid"], *git.id("HEAD"));
+    let seq = server.repository.snapshot().seq;
+    let (status, problem) = post(&server, "commits", body("all", "all else\n"));
+    assert_eq!(
+        (status, problem["code"].as_str()),
+        (409, Some("MERGE_CONFLICT"))
+    );
+    assert_eq!(server.repository.snapshot().seq, seq);
+    let clone = server.clone_to("c", &[]);
+    clone.run(&["fsck", "--strict"]);
+    assert!(
+        std::fs::read_to_string(clone.at.join("file"))
+            .unwrap()
+            .contains("one\n")
+    );
+}
