@@ -414,3 +414,57 @@ fn a_client_that_stays_on_the_line_gets_its_report_and_one_that_breaks_off_chang
     drop(stdin);
     assert!(refs().starts_with(&commit));
 }
+
+#[test]
+fn shallow_and_partial_clones_are_those_that_git_makes() {
+    for version in [0, 1, 2] {
+        let Story { server, git } = Story::speaking(Some(version));
+        server.create("hello");
+        History::of(60, 6).make(&git, "source");
+        let url = server.ssh_url("hello");
+        git.run(&format!("-C source push -q --mirror {url}"));
+        let source = format!("file://{}/source", git.folder().display());
+        let serve = "-C source config uploadpack.allowFilter true";
+        git.run(serve);
+        let objects = |of: &str| {
+            let listed = git.run(&format!("-C {of} rev-list --objects --missing=print HEAD"));
+            let mut listed: Vec<String> = listed.lines().map(str::to_owned).collect();
+            listed.sort_unstable();
+            listed
+        };
+        for (from, to) in [(&url, "shallow"), (&source, "expected")] {
+            git.run(&format!("clone -q --no-checkout --depth 3 {from} {to}"));
+        }
+        assert_eq!(objects("shallow"), objects("expected"), "{version}");
+        for more in ["--deepen 4", "--shallow-exclude=v1", "--unshallow"] {
+            let fetched = ["shallow", "expected"].map(|at| {
+                let ran = git.attempt(&format!("-C {at} fetch -q {more}"));
+                ran.status.success()
+            });
+            assert_eq!(fetched[0], fetched[1], "{version} {more}");
+            assert_eq!(objects("shallow"), objects("expected"), "{version} {more}");
+        }
+        git.fsck("shallow");
+        git.run(&format!("clone -q --depth 1 {url} one"));
+        let mine = git.commit("one", "mine", "mine\n");
+        git.run("-C one push -q origin HEAD:refs/heads/from-shallow");
+        assert!(
+            git.run(&format!("ls-remote {url} from-shallow"))
+                .starts_with(&mine)
+        );
+
+        for filter in ["blob:none", "tree:1"] {
+            let name = filter.replace(':', "-");
+            for (from, to) in [(&url, ""), (&source, "-expected")] {
+                let clone = format!("clone -q --no-checkout --filter={filter} {from} {name}{to}");
+                git.run(&clone);
+            }
+            let expected = format!("{name}-expected");
+            assert_eq!(objects(&name), objects(&expected), "{version} {filter}");
+            // What is missing comes when it is needed.
+            git.run(&format!("-C {name} checkout -q main"));
+            git.run(&format!("-C {name} log -p -3 --format=%s"));
+            git.fsck(&name);
+        }
+    }
+}

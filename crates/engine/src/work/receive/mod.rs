@@ -5,36 +5,37 @@
 //! repository's turn is whether each ref still is what the client saw. A small push travels in
 //! the entry itself, a larger one as a pack that was made safe before it.
 
+mod connect;
 mod connectivity;
 mod inspect;
+mod large;
 mod links;
 mod proposal;
+mod small;
 mod sound_trees;
+mod take_error;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use govc_git::object::{check, commit};
-use govc_git::pack::{
-    self, DeltaBaseCache, IndexLimits, Pack, PackError, PackIndex, PackSpool as CompletedSpool,
-    ParsedObject, Stage,
-};
-use govc_git::wire::receive::{Command, PushRequest};
-use govc_git::{Object, ObjectFormat, ObjectId, ObjectKind, oid, refname};
+use govc_git::object::check;
+use govc_git::pack::{self, IndexLimits, Pack, PackError, PackIndex, Stage};
+use govc_git::wire::receive::PushRequest;
+use govc_git::{ObjectFormat, ObjectId, ObjectKind, oid, refname};
 
 pub use proposal::{Decision, PushProposal};
 
 use super::hidden::HiddenRefs;
 use crate::journal::{PackId, PackSpool};
-use crate::pool::{GraphSource, PoolError};
-use crate::{
-    Cause, FsckSeverity, NewObject, NewObjects, ObjectBody, QuarantineError, Quarantined,
-    Repository, RepositoryRecord,
-};
-use connectivity::{Arrived, Broken, Seen, Walk};
+use crate::pool::GraphSource;
+use crate::{Cause, FsckSeverity, NewObjects, Quarantined, Repository, RepositoryRecord};
+use connectivity::Arrived;
 use inspect::{Fsck, Inspector};
+use large::{Completed, Large};
+use small::Small;
+use take_error::TakeError;
 
 /// What a push may bring.
 #[derive(Debug, Clone)]
@@ -146,109 +147,6 @@ pub fn prepare(
         refusals: push.refusals,
         messages: push.messages,
         proposal,
-    }
-}
-
-/// Why a pack is not taken.
-enum TakeError {
-    /// It is malformed or over a limit.
-    Pack(PackError),
-    /// It is good, and what is in it is not.
-    Fsck(String),
-    /// A delta starts from something that is not there, or not for this repository.
-    Base(ObjectId),
-    /// Objects are to be checked by a rule that there cannot be.
-    Rule {
-        finding: String,
-        severity: FsckSeverity,
-    },
-    /// It names what is neither in it nor there. Only where objects are checked the whole push is
-    /// refused for that, as git does.
-    Missing(String),
-    /// It has more bytes than is allowed.
-    TooLarge(u64),
-    /// It could not be written.
-    Io(io::Error),
-    /// Something that it builds on cannot be read.
-    Pool(PoolError),
-}
-
-impl TakeError {
-    /// What the report says behind `unpack`.
-    fn report(&self) -> String {
-        match self {
-            TakeError::Pack(error) => error.to_string(),
-            TakeError::Fsck(_) => "fsck error in packed object".to_owned(),
-            TakeError::Base(_) => "unresolved deltas".to_owned(),
-            TakeError::Rule { finding, severity } => {
-                format!("Cannot demote {finding} to {}", severity.name())
-            }
-            TakeError::Missing(_) => "missing necessary objects".to_owned(),
-            TakeError::TooLarge(limit) => {
-                format!("the pack exceeds the maximum allowed size of {limit} bytes")
-            }
-            TakeError::Io(error) if error.kind() == io::ErrorKind::StorageFull => {
-                "there is no room for the pack".to_owned()
-            }
-            TakeError::Io(_) | TakeError::Pool(_) => {
-                "the server could not take the pack".to_owned()
-            }
-        }
-    }
-
-    /// What whoever pushes is told besides.
-    fn message(&self) -> String {
-        match self {
-            TakeError::Fsck(findings) => format!("{findings}fatal: fsck error in packed object\n"),
-            TakeError::Base(base) => format!(
-                "error: the pack builds on {base}, which is not in this repository\n\
-                 fatal: unresolved deltas\n"
-            ),
-            TakeError::Io(error) => {
-                tracing::error!(%error, "a pushed pack could not be written");
-                format!("fatal: {}\n", self.report())
-            }
-            TakeError::Pool(error) => {
-                tracing::error!(%error, "what a push builds on could not be read");
-                format!("fatal: {}\n", self.report())
-            }
-            TakeError::Missing(what) => format!("{what}fatal: {}\n", self.report()),
-            TakeError::Pack(_) | TakeError::TooLarge(_) | TakeError::Rule { .. } => {
-                format!("fatal: {}\n", self.report())
-            }
-        }
-    }
-}
-
-impl From<PackError> for TakeError {
-    fn from(error: PackError) -> TakeError {
-        match error {
-            PackError::MissingBase { base, .. } => TakeError::Base(base),
-            PackError::Io(error) => TakeError::Io(error),
-            error => TakeError::Pack(error),
-        }
-    }
-}
-
-impl From<QuarantineError> for TakeError {
-    fn from(error: QuarantineError) -> TakeError {
-        match error {
-            QuarantineError::Write(error) => TakeError::Io(error),
-            QuarantineError::Pack(error) => error.into(),
-            QuarantineError::Pool(error) => TakeError::Pool(error),
-        }
-    }
-}
-
-impl From<io::Error> for TakeError {
-    fn from(error: io::Error) -> TakeError {
-        TakeError::Io(error)
-    }
-}
-
-impl From<PoolError> for TakeError {
-    fn from(error: PoolError) -> TakeError {
-        TakeError::Pool(error)
     }
 }
 
@@ -477,346 +375,8 @@ impl Push<'_> {
             Ok(None)
         })
     }
-
-    /// Looks for all that the pushed tips reach, and refuses those that reach something that is
-    /// not there. `bases` are what the pack's deltas start from, outside it. Returns the objects
-    /// of the push that name nothing which is not there.
-    fn connect(
-        &mut self,
-        arrived: &dyn Arrived,
-        bases: &[ObjectId],
-    ) -> Result<HashSet<ObjectId>, TakeError> {
-        let repository = Arc::clone(self.repository);
-        let mut seen = self.seen_in(&repository);
-        let format = self.format();
-        let open = self.open();
-        let tips = || open.iter().map(|at| self.request.commands[*at].new);
-        let mut connected = HashSet::new();
-        let mut walk = Walk::new(arrived, &mut seen, format);
-        match walk.check(tips()) {
-            Ok(()) => {
-                for base in bases {
-                    if !walk.sees(base)? {
-                        return Err(TakeError::Base(*base));
-                    }
-                }
-                connected = walk.into_done();
-            }
-            Err(Broken::Pool(error)) => return Err(error.into()),
-            Err(_) => {
-                let broken = self.find_broken(arrived, &mut seen, &open)?;
-                for base in bases {
-                    if !seen.sees(base)? {
-                        return Err(TakeError::Base(*base));
-                    }
-                }
-                let (mut told, mut refusals) = (String::new(), Vec::new());
-                let mut incomplete = false;
-                for (at, error) in broken {
-                    let name = String::from_utf8_lossy(&self.request.commands[at].name);
-                    told.push_str(&format!("error: {name}: {error}\n"));
-                    // Where the client's history is cut, and ours would have to be.
-                    let at_cut = match error {
-                        Broken::Missing { of, .. } => self.request.shallow.contains(&of),
-                        _ => false,
-                    };
-                    let why = if at_cut {
-                        "shallow update not allowed"
-                    } else {
-                        "missing necessary objects"
-                    };
-                    incomplete |= !at_cut && self.came_incomplete(arrived, &error);
-                    refusals.push((at, why));
-                }
-                if incomplete {
-                    return Err(TakeError::Missing(told));
-                }
-                self.messages.push_str(&told);
-                for (at, why) in refusals {
-                    self.refusals[at] = Some(why.to_owned());
-                }
-            }
-        }
-        self.refuse_targets(arrived)?;
-        Ok(connected)
-    }
-
-    /// What `repository` may see, where the client's view of its refs is right to begin with.
-    fn seen_in<'r>(&self, repository: &'r Repository) -> Seen<'r> {
-        let snapshot = repository.snapshot();
-        let tips = self.request.commands.iter().filter_map(|command| {
-            let now = snapshot.refs.resolve(&command.name);
-            now.filter(|now| *now == command.old)
-        });
-        Seen::new(repository, tips.collect())
-    }
-
-    /// Which of the commands reach something that is not there. The first ones are looked at one
-    /// by one; behind as many as a person pushes, the rest stands or falls together.
-    fn find_broken(
-        &self,
-        arrived: &dyn Arrived,
-        seen: &mut Seen<'_>,
-        open: &[usize],
-    ) -> Result<Vec<(usize, Broken)>, TakeError> {
-        const LOOKED_AT_MAX: usize = 64;
-        let mut broken = Vec::new();
-        let (single, rest) = open.split_at(open.len().min(LOOKED_AT_MAX));
-        for &at in single {
-            let tip = self.request.commands[at].new;
-            match Walk::new(arrived, seen, self.format()).check([tip]) {
-                Ok(()) => {}
-                Err(Broken::Pool(error)) => return Err(error.into()),
-                Err(error) => broken.push((at, error)),
-            }
-        }
-        let tips = rest.iter().map(|at| self.request.commands[*at].new);
-        match Walk::new(arrived, seen, self.format()).check(tips) {
-            Ok(()) => {}
-            Err(Broken::Pool(error)) => return Err(error.into()),
-            Err(Broken::Missing { id, of }) => {
-                broken.extend(rest.iter().map(|at| (*at, Broken::Missing { id, of })));
-            }
-            Err(error) => {
-                let why = error.to_string();
-                broken.extend(rest.iter().map(|at| {
-                    let id = self.request.commands[*at].new;
-                    let why = why.clone();
-                    (*at, Broken::Malformed { id, why })
-                }));
-            }
-        }
-        Ok(broken)
-    }
-
-    /// Whether objects are checked, and one of the pack names what is not there: git's `index-pack
-    /// --strict` refuses the pack then, and with it every ref of the push.
-    fn came_incomplete(&self, arrived: &dyn Arrived, error: &Broken) -> bool {
-        match error {
-            Broken::Missing { id, of } if id != of => {
-                self.record.settings.fsck_objects && arrived.kind(of).is_some()
-            }
-            _ => false,
-        }
-    }
-
-    /// All that the pack refers to is in it: only the tips themselves may be elsewhere.
-    fn connect_whole(&mut self, arrived: &dyn Arrived) -> Result<(), TakeError> {
-        let repository = Arc::clone(self.repository);
-        let mut seen = self.seen_in(&repository);
-        for at in self.open() {
-            let tip = self.request.commands[at].new;
-            if arrived.kind(&tip).is_none() && !seen.sees(&tip)? {
-                self.refusals[at] = Some("missing necessary objects".to_owned());
-            }
-        }
-        self.refuse_targets(arrived)
-    }
-
-    /// A branch points at a commit, as git has it; and perhaps only moves forwards.
-    fn refuse_targets(&mut self, arrived: &dyn Arrived) -> Result<(), TakeError> {
-        let pool = self.repository.pool();
-        let forwards_only = self.record.settings.deny_non_fast_forwards;
-        for at in self.open() {
-            let Command { old, new, name } = &self.request.commands[at];
-            if !name.starts_with(b"refs/heads/") {
-                continue;
-            }
-            let kind = match arrived.kind(new) {
-                Some(kind) => Some(kind),
-                None if pool.graph().number(new).is_some() => Some(ObjectKind::Commit),
-                None => pool.header(new)?.map(|(kind, _)| kind),
-            };
-            let name = String::from_utf8_lossy(name);
-            if kind == Some(ObjectKind::Commit) {
-                if forwards_only && !old.is_null() && !self.is_forwards(arrived, old, new)? {
-                    self.messages.push_str(&format!(
-                        "error: denying non-fast-forward {name} (you should pull first)\n"
-                    ));
-                    self.refusals[at] = Some("non-fast-forward".to_owned());
-                }
-            } else {
-                self.messages.push_str(&format!(
-                    "error: cannot update ref '{name}': trying to write non-commit object {new} \
-                     to branch '{name}'\n"
-                ));
-                self.refusals[at] = Some("failed to update ref".to_owned());
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the commit `new`, which may have come with the push, continues `old`.
-    fn is_forwards(&self, arrived: &dyn Arrived, old: &oid, new: &oid) -> Result<bool, TakeError> {
-        let graph = self.repository.pool().graph();
-        let (mut next, mut met) = (vec![new.to_owned()], HashSet::new());
-        while let Some(id) = next.pop() {
-            if id == old {
-                return Ok(true);
-            }
-            if let (Some(old), Some(there)) = (graph.number(old), graph.number(&id)) {
-                if graph.is_ancestor(old, there) {
-                    return Ok(true);
-                }
-            } else if let Some(object) = arrived.find(&id)?
-                && let Ok(facts) = commit::facts(&object.data, self.format())
-            {
-                next.extend(
-                    facts
-                        .parents
-                        .into_iter()
-                        .filter(|parent| met.insert(*parent)),
-                );
-            }
-        }
-        Ok(false)
-    }
 }
 
 fn refused(id: ObjectId, kind: ObjectKind, reason: String) -> PackError {
     PackError::Refused { id, kind, reason }
-}
-
-/// The objects of a small push, in memory.
-#[derive(Default)]
-struct Small {
-    objects: Vec<ParsedObject>,
-    places: HashMap<ObjectId, usize>,
-}
-
-/// A tree that came as a delta is kept as one if its chain is not longer than this.
-const DELTA_DEPTH_MAX: u32 = 32;
-
-impl Small {
-    fn new(objects: Vec<ParsedObject>) -> Small {
-        let places = objects.iter().enumerate();
-        let places = places.map(|(at, object)| (object.id, at)).collect();
-        Small { objects, places }
-    }
-
-    fn get(&self, id: &oid) -> Option<&ParsedObject> {
-        self.objects.get(*self.places.get(id)?)
-    }
-
-    /// What its deltas start from that did not come with it, each once.
-    fn outside_bases(&self) -> Vec<ObjectId> {
-        let bases = self
-            .objects
-            .iter()
-            .filter_map(|object| object.delta.as_ref());
-        let mut outside: Vec<ObjectId> = bases
-            .map(|(base, _)| *base)
-            .filter(|base| !self.places.contains_key(base))
-            .collect();
-        outside.sort_unstable();
-        outside.dedup();
-        outside
-    }
-
-    /// The objects as the entry takes them. A tree that came as a small delta stays one: a commit
-    /// in a folder of ten thousand files then costs tens of bytes, not hundreds of kilobytes.
-    fn into_new_objects(self, pool: &crate::pool::Pool) -> Vec<NewObject> {
-        let places = self.places;
-        let mut depths = vec![0; self.objects.len()];
-        let mut new = Vec::with_capacity(self.objects.len());
-        for (at, object) in self.objects.into_iter().enumerate() {
-            let mut body = ObjectBody::Whole(object.data);
-            if let (Some((base, delta)), ObjectKind::Tree, ObjectBody::Whole(data)) =
-                (object.delta, object.kind, &body)
-            {
-                let depth = match places.get(&base) {
-                    Some(before) if *before < at => Some(depths[*before]),
-                    Some(_) => None,
-                    None => Some(pool.delta_depth(&base)),
-                };
-                if let Some(depth) = depth
-                    && depth < DELTA_DEPTH_MAX
-                    && delta.len() * 4 < data.len()
-                {
-                    depths[at] = depth + 1;
-                    body = ObjectBody::Delta { base, delta };
-                }
-            }
-            let (id, kind) = (object.id, object.kind);
-            new.push(NewObject { id, kind, body });
-        }
-        new
-    }
-}
-
-impl Arrived for Small {
-    fn kind(&self, id: &oid) -> Option<ObjectKind> {
-        self.get(id).map(|object| object.kind)
-    }
-
-    fn find(&self, id: &oid) -> Result<Option<Object>, PoolError> {
-        Ok(self.get(id).map(|object| Object {
-            kind: object.kind,
-            data: object.data.clone(),
-        }))
-    }
-}
-
-/// The objects of a large push, in its pack.
-struct Large<'a> {
-    pack: &'a Pack,
-    cache: DeltaBaseCache,
-    /// Objects that were appended to a thin pack: they did not come, they were there.
-    bases: HashSet<ObjectId>,
-}
-
-/// Bytes of delta bases that are kept while the commits of a large push are walked.
-const WALK_CACHE_BYTES: usize = 16 << 20;
-
-impl<'a> Large<'a> {
-    fn new(pack: &'a Pack, bases: &[ObjectId]) -> Large<'a> {
-        Large {
-            pack,
-            cache: DeltaBaseCache::new(WALK_CACHE_BYTES),
-            bases: bases.iter().copied().collect(),
-        }
-    }
-
-    fn damaged(id: &oid, error: &PackError) -> PoolError {
-        PoolError::Damaged {
-            id: id.to_owned(),
-            pack: None,
-            what: error.to_string(),
-        }
-    }
-}
-
-impl Arrived for Large<'_> {
-    fn kind(&self, id: &oid) -> Option<ObjectKind> {
-        if self.bases.contains(id) || self.pack.index().lookup(id).is_none() {
-            return None;
-        }
-        let (kind, _) = self.pack.header(id, &|_| None).ok()??;
-        Some(kind)
-    }
-
-    fn find(&self, id: &oid) -> Result<Option<Object>, PoolError> {
-        if self.bases.contains(id) {
-            return Ok(None);
-        }
-        let found = self.pack.find(id, &|_| None, &self.cache);
-        found.map_err(|error| Large::damaged(id, &error))
-    }
-}
-
-/// Lets a thin pack be completed where it was written.
-struct Completed<'a>(&'a mut dyn PackSpool);
-
-impl CompletedSpool for Completed<'_> {
-    fn truncate(&mut self, length: u64) -> io::Result<()> {
-        self.0.truncate(length)
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write(bytes)
-    }
-
-    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_at(offset, bytes)
-    }
 }
