@@ -11,6 +11,7 @@ mod hostile_fetch;
 mod lfs;
 mod program;
 mod push;
+mod realities;
 mod refused;
 mod residence;
 mod rest;

@@ -10,6 +10,7 @@ use govc_git::refname;
 use serde::{Deserialize, Serialize};
 
 use crate::commits::{CommitOrder, NewAction, NewCommit};
+use crate::merges::MergeStrategy;
 use crate::people::NewPerson;
 use crate::repos::At;
 use crate::{Invalid, belief, present, ref_name};
@@ -374,7 +375,7 @@ pub struct Conflicts<'a> {
 #[serde(deny_unknown_fields)]
 pub struct Promote {
     into: Option<String>,
-    strategy: Option<Strategy>,
+    strategy: Option<MergeStrategy>,
     message: Option<String>,
     author: Option<NewPerson>,
     committer: Option<NewPerson>,
@@ -384,30 +385,13 @@ pub struct Promote {
     discard_siblings: bool,
 }
 
-/// How a reality gets into its parent's branch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Strategy {
-    /// By a commit, also where the branch could just move.
-    Merge,
-    /// By moving the branch where that is enough.
-    #[default]
-    Ff,
-    /// By moving the branch, or not at all.
-    FfOnly,
-    /// By one commit with one parent.
-    Squash,
-    /// By its commits, made again on top of the branch.
-    Rebase,
-}
-
 /// A promotion that was asked for.
 #[derive(Debug)]
 pub struct PromoteOrder {
     /// The branch; `None`: the one it was made from.
     pub into: Option<RefName>,
     /// How.
-    pub strategy: Strategy,
+    pub strategy: MergeStrategy,
     /// The message of the commit, if one is made.
     pub message: Option<String>,
     /// Its author.
@@ -432,7 +416,7 @@ impl TryFrom<Promote> for PromoteOrder {
         }
         Ok(PromoteOrder {
             into: promote.into.map(RefName::branch),
-            strategy: promote.strategy.unwrap_or_default(),
+            strategy: promote.strategy.unwrap_or(MergeStrategy::Ff),
             message: promote.message,
             author: promote.author,
             committer: promote.committer,

@@ -434,6 +434,7 @@ impl Engine {
             host: host.key(),
             id: reality.id,
             name: Arc::clone(&reality.name),
+            made_in: Arc::downgrade(host),
         };
         let quarantine = match made.batch.in_memory {
             true => Arc::default(),

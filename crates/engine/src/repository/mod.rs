@@ -22,7 +22,7 @@ pub mod workspaces;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use govc_git::ObjectId;
@@ -87,7 +87,7 @@ pub struct Repository {
 pub(crate) type Quarantine = Mutex<HashMap<PackId, usize>>;
 
 /// Which reality of which repository one is.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RealityOf {
     /// The repository that it was made in.
     pub host: RepoKey,
@@ -95,6 +95,15 @@ pub struct RealityOf {
     pub id: RealityId,
     /// What it is called.
     pub name: Arc<str>,
+    /// That repository, while it is in memory.
+    pub(crate) made_in: Weak<Repository>,
+}
+
+impl RealityOf {
+    /// The repository that it was made in, while that is in memory.
+    pub fn made_in(&self) -> Option<Arc<Repository>> {
+        self.made_in.upgrade()
+    }
 }
 
 const PROMOTED: u8 = 1;

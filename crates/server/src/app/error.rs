@@ -79,12 +79,6 @@ pub enum AppError {
         /// The name.
         name: String,
     },
-    /// What a reality became cannot be merged into its parent's branch.
-    #[error("the reality conflicts with the branch at {} paths", conflicts.len())]
-    PromoteConflict {
-        /// Each as in the answer to a merge.
-        conflicts: Vec<serde_json::Value>,
-    },
     /// The reality was promoted: it can only be read.
     #[error("the reality was promoted, and is closed")]
     RealityClosed,

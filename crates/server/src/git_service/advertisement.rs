@@ -1,14 +1,17 @@
 //! The first words of a service: what it can do, and in the original protocol all refs.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use govc_engine::pool::PoolError;
+use govc_engine::repository::RealityOf;
 use govc_engine::repository::listings::Listing;
 use govc_engine::work::View;
 use govc_engine::work::hidden::HiddenRefs;
 use govc_engine::work::upload::shown_refs;
-use govc_engine::{RefName, Repository, Snapshot};
+use govc_engine::{RefName, Repository, Snapshot, Target};
+use govc_git::ObjectId;
 use govc_git::wire::advertise::{self, RefAdvertisement};
 use govc_git::wire::offers::{Offers, PushOffers};
 use govc_git::wire::upload;
@@ -48,12 +51,13 @@ pub(crate) async fn write(
     let repository = Arc::clone(repository);
     let written = aside::run(many, move || {
         let view = View::of_snapshot(&repository, &snapshot);
+        let around = repository.reality().and_then(RealityOf::made_in);
         let mut out = Vec::new();
         if let Listing::Advertisement { banner, offers, .. } = &asked {
             out.extend_from_slice(banner);
             match service {
                 Service::UploadPack => upload_pack(&mut out, &view, &snapshot, version, offers)?,
-                Service::ReceivePack => receive_pack(&mut out, &view, &snapshot, version)?,
+                Service::ReceivePack => receive_pack(&mut out, &view, &snapshot, version, around)?,
             }
         }
         let answer = Bytes::from(out);
@@ -69,6 +73,7 @@ fn receive_pack(
     view: &View,
     snapshot: &Snapshot,
     version: ProtocolVersion,
+    around: Option<Arc<Repository>>,
 ) -> Result<(), PoolError> {
     let format = view.pool.format();
     let settings = &snapshot.record.settings;
@@ -82,8 +87,34 @@ fn receive_pack(
     shown_refs(view, hidden, &[b"refs/"], false, |shown| {
         refs.write(out, shown);
     })?;
+    tips_around(view, snapshot, around, |id| refs.write_have(out, id));
     refs.end(out);
     Ok(())
+}
+
+/// For a reality: what the repository that it was made in has by now, and no ref of its own names.
+/// Who pushes what was made on that need not send it.
+fn tips_around(
+    view: &View,
+    snapshot: &Snapshot,
+    made_in: Option<Arc<Repository>>,
+    mut write: impl FnMut(&ObjectId),
+) {
+    /// Each is some bytes to everybody who pushes.
+    const TIPS_MAX: usize = 256;
+    let Some(made_in) = made_in else { return };
+    let there = made_in.snapshot();
+    let hidden = HiddenRefs::from_pushes(&snapshot.record.settings);
+    let mut known: HashSet<ObjectId> = view.refs.objects().into_iter().collect();
+    let shown = there.refs.iter();
+    let shown = shown.filter(|(name, _)| !hidden.hides(name.as_bytes()));
+    let tips = shown.filter_map(|(_, target)| match target {
+        Target::At(id) => Some(*id),
+        _ => None,
+    });
+    tips.filter(|id| known.insert(*id))
+        .take(TIPS_MAX)
+        .for_each(|id| write(&id));
 }
 
 /// All refs, HEAD first, and what is under annotated tags.

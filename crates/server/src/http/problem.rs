@@ -111,9 +111,6 @@ pub fn problem(error: &AppError) -> Problem {
         AppError::RealityExists { name } => {
             new(409, "REALITY_EXISTS", "It exists already").with("reality", name.as_str())
         }
-        AppError::PromoteConflict { conflicts } => {
-            new(409, "MERGE_CONFLICT", "It cannot be merged").with("conflicts", conflicts.clone())
-        }
         AppError::RealityClosed => new(409, "REALITY_CLOSED", "It was promoted"),
         AppError::RealityDiscarded => new(409, "REALITY_DISCARDED", "It was discarded"),
         AppError::RefNotFound { name } => {

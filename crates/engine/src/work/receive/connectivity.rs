@@ -16,6 +16,7 @@ use smallvec::SmallVec;
 
 use crate::Repository;
 use crate::pool::{PoolError, Visibility};
+use crate::repository::RealityOf;
 
 /// The objects that came with a push.
 pub(super) trait Arrived {
@@ -54,6 +55,9 @@ pub(super) struct Seen<'a> {
     /// Objects that refs of the repository name right now.
     tips: HashSet<ObjectId>,
     visibility: Option<Arc<Visibility>>,
+    /// Of a reality: what the repository sees that it was made in. Its tips are offered as
+    /// `.have`, so a push builds on them.
+    around: Option<Arc<Visibility>>,
 }
 
 impl<'a> Seen<'a> {
@@ -63,6 +67,7 @@ impl<'a> Seen<'a> {
             repository,
             tips,
             visibility: None,
+            around: None,
         }
     }
 
@@ -74,8 +79,18 @@ impl<'a> Seen<'a> {
             return Ok(false);
         }
         let repository = self.repository;
-        self.visibility
-            .get_or_insert_with(|| repository.visibility())
+        let own = self
+            .visibility
+            .get_or_insert_with(|| repository.visibility());
+        if own.sees(id)? {
+            return Ok(true);
+        }
+        let made_in = repository.reality().and_then(RealityOf::made_in);
+        let Some(made_in) = made_in else {
+            return Ok(false);
+        };
+        self.around
+            .get_or_insert_with(|| made_in.visibility())
             .sees(id)
     }
 }

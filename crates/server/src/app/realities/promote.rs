@@ -2,28 +2,23 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use govc_api::commits::Commit;
-use govc_api::realities::{PromoteOrder, Strategy};
+use govc_api::merges::MergeStrategy;
+use govc_api::realities::PromoteOrder;
 use govc_engine::pool::Pool;
-use govc_engine::work::merge::{Conflict, Labels, MergeOptions, merge_commits};
+use govc_engine::work::merge::{self, People, integrate};
 use govc_engine::work::realities::{DiscardRealities, PromoteReality, Siblings, brought, siblings};
 use govc_engine::{
-    CauseKind, Change, Edit, Expected, Fate, NewObject, NewObjects, ObjectBody, Pending, Proposal,
+    CauseKind, Change, Edit, Expected, Fate, NewObjects, ObjectBody, Pending, Proposal,
     Quarantined, Reality, RefEdit, RefName, Refusal, RepoId, Repository, Seq, Snapshot, Target,
     Via,
 };
-use govc_git::object::Signature;
-use govc_git::object_id::hash_object;
-use govc_git::{ObjectId, ObjectKind};
-use serde_json::{Value, json};
+use govc_git::ObjectId;
 
-use super::conflicts::merge_failed;
 use super::{Action, App, Doing, Told};
 use crate::app::answers::Logged;
 use crate::app::commits::read;
 use crate::app::error::{AppError, SaidIn};
-use crate::app::files::tree_of;
 use crate::app::publish::{Answering, cause};
 use crate::http::ask::Terms;
 use crate::http::caller::Caller;
@@ -94,8 +89,7 @@ impl App {
             parent: Arc::clone(&parent),
             into,
             source,
-            author,
-            committer,
+            people: People { author, committer },
             order,
         });
         for again in 1.. {
@@ -207,8 +201,7 @@ struct Work {
     parent: Arc<Repository>,
     into: RefName,
     source: ObjectId,
-    author: Signature,
-    committer: Signature,
+    people: People,
     order: PromoteOrder,
 }
 
@@ -224,7 +217,7 @@ impl Work {
                 name: self.into.to_text(),
             });
         }
-        let mut plan = self.moves(pool, current)?;
+        let mut plan = self.moves(pool, current, snapshot.refs.head_branch())?;
         if self.reality.made.batch.in_memory {
             // Nothing of it was kept by anybody so far.
             let brought = brought(pool, self.source, &snapshot.refs)?;
@@ -241,7 +234,12 @@ impl Work {
         Ok(plan)
     }
 
-    fn moves(&self, pool: &Pool, current: Option<ObjectId>) -> Result<Plan, AppError> {
+    fn moves(
+        &self,
+        pool: &Pool,
+        current: Option<ObjectId>,
+        default: Option<&RefName>,
+    ) -> Result<Plan, AppError> {
         let source = self.source;
         let to = |target: ObjectId| Plan {
             current,
@@ -253,125 +251,45 @@ impl Work {
         let Some(head) = current else {
             return Ok(to(source));
         };
-        let graph = pool.graph();
-        let (Some(mine), Some(theirs)) = (graph.number(&head), graph.number(&source)) else {
-            let missing = if graph.number(&head).is_none() {
-                head
-            } else {
-                source
-            };
-            return Err(AppError::RefNotFound {
-                name: missing.to_string(),
-            });
+        let bringing = merge::Plan::Merge {
+            from: source,
+            label: format!("realities/{}", self.reality.name).into_bytes(),
+            strategy: self.order.strategy.into(),
+            message: self.message(default)?,
         };
-        if graph.is_ancestor(theirs, mine) {
-            return Ok(to(head));
-        }
-        let can_move = graph.is_ancestor(mine, theirs);
-        match self.order.strategy {
-            Strategy::Ff | Strategy::FfOnly if can_move => return Ok(to(source)),
-            Strategy::FfOnly => {
-                return Err(AppError::Impossible {
-                    code: "NOT_FAST_FORWARD",
-                    detail: format!("{} has commits that the reality lacks", self.into),
-                });
-            }
-            Strategy::Rebase => {
-                return Err(AppError::Impossible {
-                    code: "STRATEGY_UNAVAILABLE",
-                    detail: "a reality is not promoted by a rebase: use \"squash\" or \"merge\""
-                        .to_owned(),
-                });
-            }
-            Strategy::Ff | Strategy::Merge | Strategy::Squash => {}
-        }
-        let name = &self.reality.name;
-        let label = format!("realities/{name}");
-        let labels = Labels {
-            ancestor: b"",
-            ours: self.into.branch_name().unwrap_or(b"ours"),
-            theirs: label.as_bytes(),
-        };
-        let (tree, objects) = if can_move {
-            (tree_of(pool, source)?, Vec::new())
-        } else {
-            let merged = merge_commits(pool, &head, &source, &labels, &MergeOptions::default())
-                .map_err(merge_failed)?;
-            if !merged.is_clean {
-                return Err(AppError::PromoteConflict {
-                    conflicts: merged.conflicts.iter().map(conflict).collect(),
-                });
-            }
-            (merged.tree, merged.objects)
-        };
-        let is_squash = self.order.strategy == Strategy::Squash;
-        let parents = match is_squash {
-            true => vec![head],
-            false => vec![head, source],
-        };
-        let message = match &self.order.message {
-            Some(message) => {
-                let cleaned = govc_git::message::clean(message.as_bytes());
-                if cleaned.is_empty() {
-                    return Err(AppError::body("message", "is empty"));
-                }
-                cleaned.to_vec()
-            }
-            None if is_squash => format!("Squashed reality '{name}'\n").into_bytes(),
-            None => {
-                let into = self.into.branch_name().unwrap_or(self.into.as_bytes());
-                let into = String::from_utf8_lossy(into);
-                format!("Merge reality '{name}' into {into}\n").into_bytes()
-            }
-        };
-        let data = self.commit(tree, &parents, &message);
-        let id =
-            hash_object(pool.format(), ObjectKind::Commit, &data).map_err(AppError::internal)?;
-        let mut plan = to(id);
-        plan.is_new = true;
-        plan.objects.inline = objects;
-        plan.objects.inline.push(NewObject {
-            id,
-            kind: ObjectKind::Commit,
-            body: ObjectBody::Whole(Bytes::from(data)),
-        });
+        let integrated = integrate(pool, Some(head), &bringing, &self.people)
+            .map_err(|error| AppError::from_integrating(error, pool))?;
+        let mut plan = to(integrated.head);
+        plan.is_new = !integrated.made.is_empty();
+        plan.objects.inline = integrated.objects;
         Ok(plan)
     }
 
-    /// The content of a commit.
-    fn commit(&self, tree: ObjectId, parents: &[ObjectId], message: &[u8]) -> Vec<u8> {
-        let mut data = format!("tree {tree}\n").into_bytes();
-        for parent in parents {
-            data.extend_from_slice(format!("parent {parent}\n").as_bytes());
+    /// The message of the commit, if one is made; `None`: what the strategy says by itself.
+    fn message(&self, default: Option<&RefName>) -> Result<Option<Vec<u8>>, AppError> {
+        let name = &self.reality.name;
+        match (&self.order.message, self.order.strategy) {
+            (Some(message), _) => {
+                let cleaned = govc_git::message::clean(message.as_bytes());
+                match cleaned.is_empty() {
+                    true => Err(AppError::body("message", "is empty")),
+                    false => Ok(Some(cleaned)),
+                }
+            }
+            (None, MergeStrategy::Squash) => Ok(None),
+            // As git says it of branches.
+            (None, _) if default == Some(&self.into) => {
+                Ok(Some(format!("Merge reality '{name}'\n").into_bytes()))
+            }
+            (None, _) => {
+                let into = self.into.branch_name().unwrap_or(self.into.as_bytes());
+                let into = String::from_utf8_lossy(into);
+                Ok(Some(
+                    format!("Merge reality '{name}' into {into}\n").into_bytes(),
+                ))
+            }
         }
-        for (role, person) in [("author ", &self.author), ("committer ", &self.committer)] {
-            data.extend_from_slice(role.as_bytes());
-            person.write_to(&mut data);
-            data.push(b'\n');
-        }
-        data.push(b'\n');
-        data.extend_from_slice(message);
-        data
     }
-}
-
-fn conflict(conflict: &Conflict) -> Value {
-    let version = |at: usize| {
-        conflict.versions[at].as_ref().map(|version| {
-            json!({
-                "path": String::from_utf8_lossy(&version.path),
-                "oid": version.id.to_string(),
-                "mode": format!("{:06o}", version.mode),
-            })
-        })
-    };
-    json!({
-        "path": String::from_utf8_lossy(&conflict.path),
-        "kind": conflict.kind.name(),
-        "base": version(0),
-        "ours": version(1),
-        "theirs": version(2),
-    })
 }
 
 impl Plan {
