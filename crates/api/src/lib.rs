@@ -21,6 +21,7 @@ pub mod search;
 pub mod stashes;
 pub mod text;
 pub mod time_travel;
+pub mod transactions;
 pub mod workspaces;
 
 use govc_git::ObjectId;

@@ -194,6 +194,13 @@ section! {
         repository_refs: u64,
         /// Workspaces of one repository; 0: no limit.
         workspaces: u64,
+        /// Days after which a workspace that nobody uses is removed; 0: never.
+        workspace_idle_days: u64,
+        /// Transactions of one repository, those that are over for less than a day included; 0: no
+        /// limit.
+        transactions: u64,
+        /// Repositories that one transaction may change.
+        transaction_repositories: usize,
         /// Realities of one repository.
         realities: u64,
         /// Repositories on the server; 0: no limit.

@@ -13,7 +13,7 @@ use crate::git_lfs;
 use crate::http::{caller, idempotency, layers};
 use crate::routes::{
     blame, branches, bundle, commits, compare, diff, events, files, health, history, hooks, merges,
-    pages, realities, refs, repos, search, stashes, tags, time_travel, workspaces,
+    pages, realities, refs, repos, search, stashes, tags, time_travel, transactions, workspaces,
 };
 
 /// The whole service: routes, and what every request passes through.
@@ -64,6 +64,40 @@ fn api(app: &App) -> Router<App> {
         )
         .route("/api/v1/repos/{repo}/move", post(workspaces::move_file))
         .route("/api/v1/repos/{repo}/status", get(workspaces::status))
+        // Transactions
+        .route("/api/v1/transactions", post(transactions::change_many))
+        .route(
+            "/api/v1/repos/{repo}/transaction",
+            post(transactions::begin),
+        )
+        .route(
+            "/api/v1/repos/{repo}/transaction/{id}",
+            get(transactions::show),
+        )
+        .route(
+            "/api/v1/repos/{repo}/transaction/{id}/add",
+            post(transactions::add),
+        )
+        .route(
+            "/api/v1/repos/{repo}/transaction/{id}/remove",
+            post(transactions::remove),
+        )
+        .route(
+            "/api/v1/repos/{repo}/transaction/{id}/move",
+            post(transactions::rename),
+        )
+        .route(
+            "/api/v1/repos/{repo}/transaction/{id}/validate",
+            post(transactions::validate),
+        )
+        .route(
+            "/api/v1/repos/{repo}/transaction/{id}/commit",
+            post(transactions::commit),
+        )
+        .route(
+            "/api/v1/repos/{repo}/transaction/{id}/rollback",
+            post(transactions::roll_back),
+        )
         // Workspaces
         .route(
             "/api/v1/repos/{repo}/workspaces",

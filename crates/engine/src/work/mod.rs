@@ -18,6 +18,7 @@ pub mod revision;
 pub mod search;
 mod splice;
 pub mod tip_trees;
+pub mod transaction;
 pub mod tree;
 pub mod tree_editor;
 pub mod undo;

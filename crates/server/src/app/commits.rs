@@ -163,6 +163,38 @@ impl App {
         Ok((commit, outcome.seq))
     }
 
+    /// A commit that is to be made together with others, and where it will say what it made.
+    ///
+    /// # Errors
+    /// As [`App::create_commit`].
+    pub(super) async fn commit_proposal(
+        &self,
+        caller: &Caller,
+        repository: &Arc<Repository>,
+        order: CommitOrder,
+        dry_run: bool,
+    ) -> Result<(Box<dyn Proposal>, PendingCommit), AppError> {
+        if order.merges {
+            let why = "`on_conflict`: several repositories change only as they were believed to be";
+            return Err(AppError::body("on_conflict", why));
+        }
+        self.check_sizes(&order.actions)?;
+        let request = self.commit_request(caller, repository, order)?;
+        let mut inner = self.prepare_commit(repository, request, dry_run).await?;
+        let receipt = inner.receipt();
+        let made = Arc::new(Mutex::new(None));
+        let pending = PendingCommit {
+            made: Arc::clone(&made),
+            format: repository.pool().format(),
+        };
+        let proposal = Committing {
+            inner,
+            receipt,
+            made,
+        };
+        Ok((Box::new(proposal), pending))
+    }
+
     fn check_sizes(&self, actions: &[FileAction]) -> Result<(), AppError> {
         let limit = self.config().limits.file;
         for action in actions {
@@ -274,6 +306,22 @@ fn weight(action: &FileAction) -> usize {
         } => data.len(),
         FileAction::Edit { .. } => HASHED_HERE_BYTES_MAX,
         _ => 0,
+    }
+}
+
+/// A commit that is decided together with others.
+pub(super) struct PendingCommit {
+    made: Arc<Mutex<Option<CommitMade>>>,
+    format: govc_git::ObjectFormat,
+}
+
+impl PendingCommit {
+    /// The commit, once it was decided.
+    ///
+    /// # Errors
+    /// When it was not.
+    pub(super) fn body(&self) -> Result<Commit, AppError> {
+        render(&self.made, self.format)
     }
 }
 

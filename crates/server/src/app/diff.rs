@@ -9,6 +9,7 @@ use govc_engine::work::diff::renames::RenameOptions;
 use govc_engine::work::diff::{
     DiffOptions, FileDiff, PatchMaker, PatchOptions, TreeFilter, diff_trees,
 };
+use govc_engine::work::workspace::state::tree_or_empty;
 use govc_git::ObjectId;
 
 use super::App;
@@ -60,6 +61,12 @@ impl State {
     /// # Errors
     /// [`AppError::PathInvalid`], `NO_MERGE_BASE`, and those of [`State::commit`].
     pub fn diff(self, ends: &Ends, query: &DiffQuery) -> Result<Compared, AppError> {
+        if let (Some(inside), None, None) = (&self.inside, &ends.from, &ends.to) {
+            // All that is changed in the scope, staged or not.
+            let base = tree_or_empty(&self.view.pool, inside.base)?;
+            let (base_commit, files) = (inside.base, inside.files);
+            return self.compare_roots((base_commit, None), (Some(base), Some(files)), query);
+        }
         let to = self.commit(ends.to.as_deref())?;
         let from = match &ends.from {
             Some(text) => self.commit(Some(text))?,
@@ -82,12 +89,28 @@ impl State {
         to: Option<ObjectId>,
         query: &DiffQuery,
     ) -> Result<Compared, AppError> {
+        let pool = &self.view.pool;
+        let tree = |id: Option<ObjectId>| id.map(|id| tree_of(pool, id)).transpose();
+        let trees = (tree(from)?, tree(to)?);
+        self.compare_roots((from, to), trees, query)
+    }
+
+    /// The files that differ between two trees; `from` and `to` are the commits that have them, where
+    /// commits do.
+    ///
+    /// # Errors
+    /// [`AppError::PathInvalid`].
+    pub fn compare_roots(
+        self,
+        (from, to): (Option<ObjectId>, Option<ObjectId>),
+        (old, new): (Option<ObjectId>, Option<ObjectId>),
+        query: &DiffQuery,
+    ) -> Result<Compared, AppError> {
         let path = query.path.strip_suffix(b"/").unwrap_or(&query.path);
         if !path.is_empty() {
             check_path(path)?;
         }
         let pool = &self.view.pool;
-        let tree = |id: Option<ObjectId>| id.map(|id| tree_of(pool, id)).transpose();
         let options = DiffOptions {
             filter: TreeFilter {
                 path: path.to_vec(),
@@ -97,7 +120,6 @@ impl State {
                 ..RenameOptions::default()
             }),
         };
-        let (old, new) = (tree(from)?, tree(to)?);
         let (files, rename_limit_needed) =
             diff_trees(pool, old.as_deref(), new.as_deref(), &options)?;
         Ok(Compared {

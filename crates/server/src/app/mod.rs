@@ -16,6 +16,7 @@ pub mod history;
 pub mod hooks;
 pub mod lfs;
 pub mod logged;
+pub mod many;
 pub mod memory;
 pub mod merges;
 pub mod publish;
@@ -29,6 +30,7 @@ pub mod search;
 pub mod stashes;
 pub mod state;
 pub mod time_travel;
+pub mod transactions;
 pub mod workspaces;
 
 use std::net::SocketAddr;

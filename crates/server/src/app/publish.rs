@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use govc_engine::{
     Cause, CauseKind, Change, Edit, Idempotency, NewObjects, Pending, Proposal, PublishError,
-    Published, RefName, Refusal, Repository, Snapshot, Target, Usage, Via,
+    Published, RefName, Refusal, Repository, Snapshot, Target, TogetherError, Usage, Via,
 };
 
 use super::App;
@@ -94,6 +94,47 @@ impl App {
             repository.publish(guarded).await
         };
         published.map_err(|error| refused(repository, error))
+    }
+}
+
+impl App {
+    /// Publishes what several proposals say, each for another repository, all or none.
+    ///
+    /// # Errors
+    /// As [`App::publish`], for the one that refused.
+    pub async fn publish_together(
+        &self,
+        members: Vec<(Arc<Repository>, Box<dyn Proposal>)>,
+        dry_run: bool,
+    ) -> Result<Vec<Published>, AppError> {
+        let mut repositories = Vec::with_capacity(members.len());
+        let mut guarded: Vec<(Arc<Repository>, Box<dyn Proposal>)> = Vec::new();
+        for (repository, inner) in members {
+            let proposal = Guarded {
+                inner: Boxed(inner),
+                if_match: None,
+                app: self.clone(),
+                limits: Quotas::of(self, &repository),
+                key: None,
+                answer: |_: &Change, _: &Pending<'_>| Logged::default(),
+            };
+            repositories.push(Arc::clone(&repository));
+            guarded.push((repository, Box::new(proposal)));
+        }
+        let published = govc_engine::publish_together(guarded, dry_run).await;
+        published.map_err(|TogetherError { at, error }| match repositories.get(at) {
+            Some(repository) => refused(repository, error),
+            None => refused_by(error, ""),
+        })
+    }
+}
+
+/// A proposal of a type that is not known here.
+struct Boxed(Box<dyn Proposal>);
+
+impl Proposal for Boxed {
+    fn decide(&mut self, now: &Pending<'_>) -> Result<Option<Change>, Refusal> {
+        self.0.decide(now)
     }
 }
 

@@ -398,6 +398,21 @@ impl App {
         Ok((updates, published.seq))
     }
 
+    /// A batch of refs that is to be moved together with other things.
+    ///
+    /// # Errors
+    /// As [`App::update_refs`].
+    pub(super) async fn refs_proposal(
+        &self,
+        caller: &Caller,
+        repository: &Arc<Repository>,
+        edits: Vec<RefEdit>,
+    ) -> Result<Box<dyn Proposal>, AppError> {
+        self.check_edits(repository, &edits).await?;
+        let cause = cause(caller, CauseKind::Ref, Via::Rest);
+        Ok(Box::new(batch(edits, cause)))
+    }
+
     /// What refs are to point at must be something that the repository has, or that an entry of
     /// its own history named; and a branch points at a commit.
     async fn check_edits(

@@ -473,7 +473,7 @@ impl App {
                 tracing::warn!(repository = %record.id, %error, "an expired repository stays");
             }
         }
-        Ok(())
+        self.expire_scopes().await
     }
 }
 

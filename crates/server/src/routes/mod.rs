@@ -20,4 +20,5 @@ pub mod search;
 pub mod stashes;
 pub mod tags;
 pub mod time_travel;
+pub mod transactions;
 pub mod workspaces;

@@ -17,4 +17,5 @@ mod refs;
 mod repos;
 mod search;
 mod time_travel;
+mod transactions;
 mod workspaces;

@@ -2,6 +2,7 @@
 
 use std::mem;
 use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -24,6 +25,8 @@ pub(super) struct Submission {
     /// The repository after it.
     pub(super) after: Arc<Snapshot>,
     pub(super) decided: Vec<Decided>,
+    /// Set when those who were decided together are seen; each has the same.
+    pub(super) together: Option<Arc<AtomicBool>>,
 }
 
 /// A proposal, and what was decided about it.
@@ -83,6 +86,11 @@ impl Committer {
         self.queue().submissions.push(submission);
     }
 
+    /// As [`Committer::submit`], of several that are appended as one and seen as one.
+    pub(super) fn submit_all(&self, submissions: Vec<Submission>) {
+        self.queue().submissions.extend(submissions);
+    }
+
     /// What waits, and with it the right and the duty to append it ([`Committer::append_all`]);
     /// `None` where nothing does, or another thread is at it, which then takes that too.
     pub(super) fn next(&self) -> Option<Vec<Submission>> {
@@ -99,10 +107,13 @@ impl Committer {
         let _half_way = HalfWay;
         let mut batch: Vec<Submission> = Vec::new();
         let mut bytes = 0;
-        for submission in submissions {
+        let mut submissions = submissions.into_iter().peekable();
+        while let Some(submission) = submissions.next() {
             bytes += submission.bytes();
+            let next = submissions.peek();
+            let goes_on = next.is_some_and(|next| next.is_together_with(&submission));
             batch.push(submission);
-            if bytes >= APPEND_BYTES {
+            if bytes >= APPEND_BYTES && !goes_on {
                 self.commit(mem::take(&mut batch));
                 bytes = 0;
             }
@@ -117,9 +128,21 @@ impl Committer {
             return;
         }
         match self.append(&batch) {
-            Ok(()) => batch
-                .into_iter()
-                .for_each(|submission| self.show(submission)),
+            Ok(()) => {
+                // First everybody who changes with others gets ready, then they are seen at once.
+                let together = || batch.iter().filter_map(|s| Some((s, s.together.as_ref()?)));
+                for (submission, flag) in together() {
+                    let entries: Vec<Arc<Entry>> = submission.entries().cloned().collect();
+                    let after = Arc::clone(&submission.after);
+                    submission.repository.prepare(after, &entries, flag);
+                }
+                for (_, flag) in together() {
+                    flag.store(true, Ordering::Release);
+                }
+                for submission in batch {
+                    self.show(submission);
+                }
+            }
             Err(error) => self.take_back(batch, &error),
         }
     }
@@ -150,9 +173,13 @@ impl Committer {
             taken,
             after,
             decided,
+            together,
         } = submission;
         let seq = after.seq;
-        repository.show(after, &entries);
+        match together {
+            None => repository.show(after, &entries),
+            Some(_) => repository.show_noted(after, &entries),
+        }
         self.tell(&entries);
         let mut answers = Answers::default();
         for Decided { waiting, outcome } in decided {
@@ -244,6 +271,12 @@ impl Submission {
         self.decided.iter().filter_map(Decided::entry)
     }
 
+    /// Whether both were decided together.
+    fn is_together_with(&self, other: &Submission) -> bool {
+        let flags = self.together.as_ref().zip(other.together.as_ref());
+        flags.is_some_and(|(one, other)| Arc::ptr_eq(one, other))
+    }
+
     /// Bytes of the objects in it.
     fn bytes(&self) -> usize {
         self.entries()
@@ -266,12 +299,14 @@ impl Submission {
                     } else {
                         forget(&self.repository, &outcome);
                     }
-                    if matches!(error, AppendError::Moved { .. }) {
+                    if matches!(error, AppendError::Moved { .. }) && self.together.is_none() {
                         decide_again(&self.repository, waiting);
                     } else {
                         waiting.answer(Err(PublishError::from(error)));
                     }
                 }
+                // What belongs to a group is not decided alone.
+                _ if self.together.is_some() => waiting.answer(Err(PublishError::from(error))),
                 // Decided on a state that was dropped: the answer may be another one now.
                 _ => decide_again(&self.repository, waiting),
             }

@@ -13,10 +13,11 @@
 mod answers;
 mod committer;
 mod decide;
+mod together;
 mod turns;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use govc_git::ObjectId;
@@ -28,6 +29,7 @@ use crate::{Change, Entry, Expected, RefName, Repository, Seq, Snapshot, Time};
 use answers::{Answers, Reply};
 pub(crate) use committer::Committer;
 pub(crate) use decide::Door;
+pub use together::{TogetherError, publish_together};
 pub(crate) use turns::{Turn, Turns};
 
 /// Something that wants to change a repository, and says how when its turn comes.
@@ -170,19 +172,51 @@ impl From<&AppendError> for PublishError {
 }
 
 /// What readers see of a repository. Swapped whole, never edited; only this module can.
-pub(crate) struct Visible(ArcSwap<Snapshot>);
+pub(crate) struct Visible(ArcSwap<Shown>);
+
+/// What readers see.
+enum Shown {
+    /// This.
+    One(Arc<Snapshot>),
+    /// One of these: several repositories change together once their shared flag is set.
+    Either {
+        before: Arc<Snapshot>,
+        after: Arc<Snapshot>,
+        is_after: Arc<AtomicBool>,
+    },
+}
 
 impl Visible {
     pub(crate) fn new(first: Snapshot) -> Visible {
-        Visible(ArcSwap::from_pointee(first))
+        Visible(ArcSwap::from_pointee(Shown::One(Arc::new(first))))
     }
 
     pub(crate) fn load(&self) -> Arc<Snapshot> {
-        self.0.load_full()
+        match &**self.0.load() {
+            Shown::One(snapshot) => Arc::clone(snapshot),
+            Shown::Either {
+                before,
+                after,
+                is_after,
+            } => match is_after.load(Ordering::Acquire) {
+                true => Arc::clone(after),
+                false => Arc::clone(before),
+            },
+        }
     }
 
     fn store(&self, next: Arc<Snapshot>) {
-        self.0.store(next);
+        self.0.store(Arc::new(Shown::One(next)));
+    }
+
+    /// Readers go on seeing what they see, until `is_after` is set.
+    fn prepare(&self, after: Arc<Snapshot>, is_after: Arc<AtomicBool>) {
+        let before = self.load();
+        self.0.store(Arc::new(Shown::Either {
+            before,
+            after,
+            is_after,
+        }));
     }
 }
 
@@ -256,6 +290,17 @@ impl Repository {
     /// Lets readers see `after`, which `entries` led to.
     fn show(&self, after: Arc<Snapshot>, entries: &[Arc<Entry>]) {
         self.note(entries);
+        self.show_noted(after, entries);
+    }
+
+    /// Gets ready to let readers see `after`, which `entries` led to, once the flag is set.
+    fn prepare(&self, after: Arc<Snapshot>, entries: &[Arc<Entry>], is_after: &Arc<AtomicBool>) {
+        self.note(entries);
+        self.visible.prepare(after, Arc::clone(is_after));
+    }
+
+    /// As [`Repository::show`], of entries that were noted.
+    fn show_noted(&self, after: Arc<Snapshot>, entries: &[Arc<Entry>]) {
         let seq = after.seq;
         self.visible.store(after);
         if !entries.is_empty() {

@@ -7,7 +7,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+
 use super::committer::{Committer, Decided, Submission};
+use super::together::{Held, Together};
 use super::{Door, PublishError, Published, Waiting};
 use crate::{Clock, Entry, Repository, Time};
 
@@ -26,7 +29,15 @@ pub(crate) struct Turns {
 #[derive(Default)]
 struct Line {
     repositories: VecDeque<Arc<Repository>>,
+    /// Groups that hold the turns of all their repositories.
+    groups: VecDeque<Together>,
     closed: bool,
+}
+
+/// What a thread does next.
+enum Next {
+    One(Arc<Repository>),
+    Several(Together),
 }
 
 /// A repository's own waiting proposals.
@@ -39,6 +50,8 @@ pub(crate) struct Turn {
     last: (usize, Duration),
     /// Somebody waits for so many to be waiting.
     enough: usize,
+    /// Those who want to hold its next turn.
+    holders: VecDeque<oneshot::Sender<Held>>,
 }
 
 /// A turn that is being taken, to be ended by [`Turns::over`].
@@ -46,6 +59,12 @@ pub(crate) struct Turn {
 pub(super) struct Taken {
     count: usize,
     since: Instant,
+}
+
+impl Taken {
+    pub(super) fn of(count: usize, since: Instant) -> Taken {
+        Taken { count, since }
+    }
 }
 
 /// Those who were answered together mostly come again together: their next turn waits for as many
@@ -119,18 +138,69 @@ impl Turns {
     /// A turn's proposals were answered. The next one is for a thread that looks at the line: the
     /// one that calls this does so soon.
     pub(super) fn over(&self, repository: &Arc<Repository>, taken: Taken) {
-        let mut turn = repository.turn();
-        turn.last = (taken.count, taken.since.elapsed());
-        turn.in_line = !turn.waiting.is_empty();
-        if turn.in_line {
+        loop {
+            let mut turn = repository.turn();
+            turn.last = (taken.count, taken.since.elapsed());
+            let Some(holder) = turn.holders.pop_front() else {
+                turn.in_line = !turn.waiting.is_empty();
+                if turn.in_line {
+                    drop(turn);
+                    self.stand_in_line(repository);
+                }
+                return;
+            };
             drop(turn);
-            self.stand_in_line(repository);
+            match holder.send(Held::new(Arc::clone(repository))) {
+                Ok(()) => return,
+                // It does not wait any more: the next one's.
+                Err(held) => drop(held.leave()),
+            }
         }
     }
 
+    /// The next turn of `repository`, or when it comes.
+    pub(super) fn hold(repository: &Arc<Repository>) -> Result<Held, oneshot::Receiver<Held>> {
+        let mut turn = repository.turn();
+        if !mem::replace(&mut turn.in_line, true) {
+            drop(turn);
+            return Ok(Held::new(Arc::clone(repository)));
+        }
+        let (sender, receiver) = oneshot::channel();
+        turn.holders.push_back(sender);
+        Err(receiver)
+    }
+
+    /// Lets a thread decide a group. One that comes after the line was closed is dropped.
+    pub(super) fn enqueue_together(&self, group: Together) {
+        let mut line = self.line();
+        if line.closed {
+            drop(line);
+            return;
+        }
+        line.groups.push_back(group);
+        drop(line);
+        self.arrived.notify_one();
+    }
+
+    /// Somebody has to look at the line.
+    pub(super) fn look(&self) {
+        self.arrived.notify_one();
+    }
+
+    pub(super) fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    pub(super) fn submit_together(&self, submissions: Vec<Submission>) {
+        self.committer.submit_all(submissions);
+    }
+
     fn run(&self) {
-        while let Some(repository) = self.next() {
-            self.take_turn(&repository);
+        while let Some(next) = self.next() {
+            match next {
+                Next::One(repository) => self.take_turn(&repository),
+                Next::Several(group) => self.take_turns(group),
+            }
             let mut first = true;
             while let Some(submissions) = self.committer.next() {
                 // Turns that came with the last append's end are for others: this thread stays.
@@ -142,14 +212,20 @@ impl Turns {
         }
     }
 
-    fn next(&self) -> Option<Arc<Repository>> {
+    fn next(&self) -> Option<Next> {
         let mut line = self.line();
         loop {
+            if let Some(group) = line.groups.pop_front() {
+                if !line.repositories.is_empty() || !line.groups.is_empty() {
+                    self.arrived.notify_one();
+                }
+                return Some(Next::Several(group));
+            }
             if let Some(repository) = line.repositories.pop_front() {
                 if !line.repositories.is_empty() {
                     self.arrived.notify_one();
                 }
-                return Some(repository);
+                return Some(Next::One(repository));
             }
             if line.closed {
                 return None;
@@ -217,6 +293,7 @@ impl Turns {
             taken,
             after,
             decided,
+            together: None,
         });
     }
 
@@ -227,7 +304,7 @@ impl Turns {
 
 /// Decides one proposal. One that panics is refused, and its repository stands: a decision
 /// changes the door in its last step only.
-fn decide(
+pub(super) fn decide(
     door: &mut Door,
     repository: &Repository,
     waiting: &mut Waiting,

@@ -264,7 +264,7 @@ impl OpenWorkspace {
 }
 
 /// What the tree `new` has and `old` has not at the same path, as objects that are there.
-pub(super) fn introduced(
+pub(in crate::work) fn introduced(
     pool: &Pool,
     old: &ObjectId,
     new: &ObjectId,

@@ -250,6 +250,26 @@ impl OpenWorkspace {
         self.edited(pool, &[edit], &in_files, Vec::new())
     }
 
+    /// Removes files and whole folders, whatever they hold: what a transaction removes is in its
+    /// base, or was made in it.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::PathNotFound`] where one is not there.
+    pub fn remove_all(&self, pool: &Pool, paths: &[Vec<u8>]) -> Result<Changed, WorkspaceError> {
+        let mut edits = Vec::with_capacity(paths.len());
+        for path in paths {
+            path::check(path).map_err(|source| WorkspaceError::PathInvalid {
+                path: path.clone(),
+                source,
+            })?;
+            if self.in_index(pool, path)?.is_none() {
+                return Err(WorkspaceError::PathNotFound { path: path.clone() });
+            }
+            edits.push(TreeEdit::Remove { path: path.clone() });
+        }
+        self.edited(pool, &edits, &edits, Vec::new())
+    }
+
     /// Moves a tracked file, or all tracked files of a folder with what else is in it: `git mv`.
     ///
     /// # Errors

@@ -1,0 +1,669 @@
+//! Transactions on one branch of one repository.
+//!
+//! What is done in one is staging: durable, and seen by nobody else. Its commit is the change.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use govc_api::commits::Commit;
+use govc_api::transactions::{CommitTransaction, NewTransaction, TransactionShown, Validation};
+use govc_api::workspaces::{FileNow, FilesChanged, MoveFile, content_bytes};
+use govc_api::{no_nul, ref_name};
+use govc_engine::pool::Pool;
+use govc_engine::work::View;
+use govc_engine::work::transaction::{self, TransactionCommit, TransactionError};
+use govc_engine::work::workspace::state::tree_or_empty;
+use govc_engine::work::workspace::{Changed, FileToWrite, OpenWorkspace};
+use govc_engine::{
+    Cause, CauseKind, Change, Edit, Expected, NewObject, NewObjects, ObjectBody, Pending, Proposal,
+    Quarantined, RefEdit, RefName, Refusal, RepoId, Repository, Seq, Snapshot, Target, Time,
+    Transaction, TransactionState, Via,
+};
+use govc_git::{ObjectId, refname};
+use hashbrown::HashSet;
+use serde::Serialize;
+
+use super::answers::Logged;
+use super::diff::DiffQuery;
+use super::error::{AppError, SaidIn};
+use super::merges::conflicts;
+use super::publish::{Answering, cause};
+use super::repos::location;
+use super::scope::{any_transaction, open_transaction};
+use super::state::State;
+use super::{Action, App};
+use crate::http::ask::{Reading, Terms};
+use crate::http::caller::Caller;
+
+/// A transaction of a repository.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The repository.
+    pub repo: &'a RepoId,
+    /// The transaction's id.
+    pub id: &'a Arc<str>,
+}
+
+/// What was done in a transaction.
+struct Done<T> {
+    after: Transaction,
+    objects: Vec<NewObject>,
+    refs: Vec<RefEdit>,
+    answer: T,
+}
+
+/// What work in a transaction is a function of.
+struct At<'a> {
+    transaction: &'a Transaction,
+    /// Its files, as a workspace has them.
+    open: &'a OpenWorkspace,
+    snapshot: &'a Snapshot,
+    pool: &'a Pool,
+}
+
+/// Something that is done in a transaction when its turn comes; found out before, and again only
+/// where it or its branch moved meanwhile.
+struct InTransaction<F, T> {
+    id: Arc<str>,
+    work: F,
+    ahead: Option<(Arc<Transaction>, Option<ObjectId>, Done<T>)>,
+    aside: Option<Quarantined>,
+    put_aside: HashSet<ObjectId>,
+    cause: Cause,
+    answer: Arc<Mutex<Option<T>>>,
+}
+
+fn is_whole(object: &NewObject) -> bool {
+    matches!(object.body, ObjectBody::Whole(_))
+}
+
+impl<F, T> InTransaction<F, T>
+where
+    F: FnMut(&At<'_>) -> Result<Done<T>, AppError> + Send,
+    T: Send,
+{
+    fn run(&mut self, snapshot: &Snapshot, pool: &Pool, now: Time) -> Result<(), AppError> {
+        let transaction = open_transaction(snapshot, &self.id, now)?;
+        let head = snapshot.refs.resolve(transaction.branch.as_bytes());
+        let known = self
+            .ahead
+            .as_ref()
+            .is_some_and(|(then, at, _)| *then == transaction && *at == head);
+        if !known {
+            let open = transaction::as_workspace(pool, &self.id, &transaction)?;
+            let done = (self.work)(&At {
+                transaction: &transaction,
+                open: &open,
+                snapshot,
+                pool,
+            })?;
+            self.ahead = Some((transaction, head, done));
+        }
+        Ok(())
+    }
+
+    fn put_aside(&mut self, repository: &Arc<Repository>) -> Result<(), AppError> {
+        let Some((_, _, done)) = &mut self.ahead else {
+            return Ok(());
+        };
+        let mut objects = NewObjects {
+            inline: std::mem::take(&mut done.objects),
+            packs: Vec::new(),
+        };
+        let whole = objects.inline.iter().filter(|object| is_whole(object));
+        let whole: HashSet<ObjectId> = whole.map(|object| object.id).collect();
+        let aside = repository.put_aside(&mut objects);
+        done.objects = objects.inline;
+        self.aside = aside.map_err(AppError::internal)?;
+        if self.aside.is_some() {
+            self.put_aside = whole;
+        }
+        Ok(())
+    }
+}
+
+impl<F, T> Proposal for InTransaction<F, T>
+where
+    F: FnMut(&At<'_>) -> Result<Done<T>, AppError> + Send,
+    T: Send + Clone,
+{
+    fn decide(&mut self, now: &Pending<'_>) -> Result<Option<Change>, Refusal> {
+        self.run(now.snapshot, now.pool, now.time)?;
+        let Some((before, _, done)) = &self.ahead else {
+            return Ok(None);
+        };
+        let answer = Some(done.answer.clone());
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = answer;
+        if done.after == **before && done.refs.is_empty() {
+            return Ok(None);
+        }
+        let mut inline = done.objects.clone();
+        for object in &mut inline {
+            if is_whole(object) && self.put_aside.contains(&object.id) {
+                object.body = ObjectBody::Elsewhere;
+            }
+        }
+        let mut edits: Vec<Edit> = done.refs.iter().cloned().map(Edit::Ref).collect();
+        edits.push(Edit::Transaction {
+            id: Arc::clone(&self.id),
+            after: Some(Arc::new(done.after.clone())),
+        });
+        Ok(Some(Change {
+            objects: NewObjects {
+                inline,
+                packs: self.aside.iter().map(Quarantined::pack).collect(),
+            },
+            edits,
+            cause: self.cause.clone(),
+        }))
+    }
+}
+
+impl App {
+    async fn in_transaction<T, F>(
+        &self,
+        caller: &Caller,
+        repository: &Arc<Repository>,
+        id: &Arc<str>,
+        terms: &Terms,
+        status: u16,
+        work: F,
+    ) -> Result<(T, Seq), AppError>
+    where
+        F: FnMut(&At<'_>) -> Result<Done<T>, AppError> + Send + 'static,
+        T: Clone + Serialize + Send + 'static,
+    {
+        let answer = Arc::new(Mutex::new(None));
+        let mut proposal = InTransaction {
+            id: Arc::clone(id),
+            work,
+            ahead: None,
+            aside: None,
+            put_aside: HashSet::new(),
+            cause: cause(caller, CauseKind::Transaction, Via::Rest),
+            answer: Arc::clone(&answer),
+        };
+        let (repo, dry_run) = (Arc::clone(repository), terms.dry_run);
+        let now = self.engine()?.clock().now();
+        let proposal = self
+            .offload(move || -> Result<_, AppError> {
+                proposal.run(&repo.snapshot(), repo.pool(), now)?;
+                if !dry_run {
+                    proposal.put_aside(&repo)?;
+                }
+                Ok(proposal)
+            })
+            .await??;
+        let about = match &proposal.ahead {
+            Some((transaction, ..)) => vec![transaction.branch.clone()],
+            None => Vec::new(),
+        };
+        let logged = Arc::clone(&answer);
+        let answering = Answering::about(about, move |_: &Change, _: &Pending<'_>| {
+            let answer = logged.lock().unwrap_or_else(PoisonError::into_inner);
+            match status {
+                204 => Logged::empty(status),
+                _ => Logged::body(status, answer.as_ref()),
+            }
+        });
+        let published = self
+            .publish_answering(repository, terms, answering, proposal)
+            .await?;
+        let answer = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let answer = answer.ok_or_else(|| AppError::Internal("nothing was answered".into()))?;
+        Ok((answer, published.seq))
+    }
+
+    /// Begins a transaction.
+    ///
+    /// # Errors
+    /// [`AppError::RefNotFound`] for a branch that is not there.
+    pub async fn begin_transaction(
+        &self,
+        caller: &Caller,
+        repo: &RepoId,
+        new: NewTransaction,
+        terms: &Terms,
+    ) -> Result<(TransactionShown, Seq), AppError> {
+        let ttl = i64::try_from(new.ttl_seconds()?).map_err(AppError::internal)?;
+        if let Some(branch) = &new.branch {
+            ref_name(branch, refname::check_branch)?;
+        }
+        let repository = self
+            .repository_in(caller, repo, &terms.scope, Action::Write)
+            .await?;
+        let mut random = [0u8; 16];
+        getrandom::fill(&mut random).map_err(|error| AppError::Internal(error.into()))?;
+        let id: Arc<str> = format!("{:032x}", u128::from_be_bytes(random)).into();
+        let cause = cause(caller, CauseKind::Transaction, Via::Rest);
+        let limit = self.config().limits.transactions;
+        let answer = Arc::new(Mutex::new(None));
+        let kept = Arc::clone(&answer);
+        let place = place(repo, &id);
+        let begin = move |now: &Pending<'_>| -> Result<Option<Change>, Refusal> {
+            let refs = &now.snapshot.refs;
+            let branch = match &new.branch {
+                Some(short) => RefName::branch(short),
+                None => refs
+                    .head_branch()
+                    .cloned()
+                    .ok_or_else(|| AppError::RefNotFound {
+                        name: "HEAD".to_owned(),
+                    })?,
+            };
+            let base = refs.resolve(branch.as_bytes());
+            if base.is_none() && refs.head_branch() != Some(&branch) {
+                let name = branch.to_text();
+                return Err(AppError::RefNotFound { name }.into());
+            }
+            if limit > 0 && now.snapshot.transactions.len() as u64 >= limit {
+                return Err(AppError::Quota {
+                    what: "transactions",
+                    limit,
+                    setting: "limits.transactions",
+                }
+                .into());
+            }
+            let transaction = Transaction {
+                branch,
+                base,
+                tree: tree_or_empty(now.pool, base)?,
+                seq: now.snapshot.seq,
+                created_at: now.time,
+                expires_at: Time(now.time.0.saturating_add(ttl.saturating_mul(1_000_000))),
+                state: TransactionState::Open,
+            };
+            let shown = TransactionShown::of(&id, &transaction, None);
+            *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
+            Ok(Some(Change {
+                objects: NewObjects::default(),
+                edits: vec![Edit::Transaction {
+                    id: Arc::clone(&id),
+                    after: Some(Arc::new(transaction)),
+                }],
+                cause: cause.clone(),
+            }))
+        };
+        let logged = Arc::clone(&answer);
+        let answering = Answering::about(Vec::new(), move |_: &Change, _: &Pending<'_>| {
+            let made = logged.lock().unwrap_or_else(PoisonError::into_inner);
+            Logged::body(201, made.as_ref()).at(place.clone())
+        });
+        let published = self
+            .publish_answering(&repository, terms, answering, begin)
+            .await?;
+        let made = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let made = made.ok_or_else(|| AppError::Internal("nothing was begun".into()))?;
+        Ok((made, published.seq))
+    }
+
+    /// A transaction, and what was done in it.
+    ///
+    /// # Errors
+    /// [`AppError::ScopeNotFound`], [`AppError::TransactionExpired`].
+    pub async fn show_transaction(
+        &self,
+        caller: &Caller,
+        at: Place<'_>,
+        reading: &Reading,
+    ) -> Result<(TransactionShown, Seq), AppError> {
+        let repository = self
+            .repository_in(caller, at.repo, &reading.scope, Action::Read)
+            .await?;
+        self.reached(&repository, reading).await?;
+        let (id, now) = (Arc::clone(at.id), self.engine()?.clock().now());
+        let bytes_max = self.config().limits.diff.as_usize();
+        self.offload(move || {
+            let snapshot = repository.snapshot();
+            let transaction = any_transaction(&snapshot, &id, now)?;
+            let base = tree_or_empty(repository.pool(), transaction.base)?;
+            let view = View::of_snapshot(&repository, &snapshot);
+            let state = State::of(Arc::clone(&repository), view, None);
+            let query = DiffQuery {
+                renames: true,
+                ..DiffQuery::default()
+            };
+            let trees = (Some(base), Some(transaction.tree));
+            let compared = state.compare_roots((transaction.base, None), trees, &query)?;
+            let diff = compared.body(bytes_max)?;
+            let shown = TransactionShown::of(&id, &transaction, Some(diff));
+            Ok((shown, snapshot.seq))
+        })
+        .await?
+    }
+
+    /// Writes files in a transaction.
+    ///
+    /// # Errors
+    /// [`AppError`]; nothing was changed then.
+    pub async fn transaction_add(
+        &self,
+        caller: &Caller,
+        at: Place<'_>,
+        mut files: Vec<FileToWrite>,
+        terms: &Terms,
+    ) -> Result<(FilesChanged, Seq), AppError> {
+        let repository = self
+            .repository_in(caller, at.repo, &terms.scope, Action::Write)
+            .await?;
+        let limit = self.config().limits.file;
+        for file in &mut files {
+            if content_bytes(file) > limit.0 {
+                return Err(AppError::TooLarge {
+                    what: format!("the content of {:?}", String::from_utf8_lossy(&file.path)),
+                    limit: limit.0,
+                    setting: "limits.file",
+                });
+            }
+            // Ignoring is for what lies about in a working copy: here everything was meant.
+            file.force = true;
+        }
+        let repo = Arc::clone(&repository);
+        let add = move |at: &At<'_>| {
+            let head = at.open.head_target();
+            let view = View::of_snapshot(&repo, at.snapshot).within(head, at.transaction.roots());
+            let changed = at.open.write(at.pool, &view, &files, true)?;
+            Ok(staged(at, changed))
+        };
+        self.in_transaction(caller, &repository, at.id, terms, 200, add)
+            .await
+    }
+
+    /// Removes files and folders in a transaction.
+    ///
+    /// # Errors
+    /// [`AppError::PathNotFound`].
+    pub async fn transaction_remove(
+        &self,
+        caller: &Caller,
+        at: Place<'_>,
+        paths: Vec<Vec<u8>>,
+        terms: &Terms,
+    ) -> Result<(FilesChanged, Seq), AppError> {
+        let repository = self
+            .repository_in(caller, at.repo, &terms.scope, Action::Write)
+            .await?;
+        let remove = move |at: &At<'_>| {
+            let changed = at.open.remove_all(at.pool, &paths)?;
+            Ok(staged(at, changed))
+        };
+        self.in_transaction(caller, &repository, at.id, terms, 200, remove)
+            .await
+    }
+
+    /// Moves a file or a folder in a transaction.
+    ///
+    /// # Errors
+    /// [`AppError::PathNotFound`], [`AppError::PathConflict`].
+    pub async fn transaction_move(
+        &self,
+        caller: &Caller,
+        at: Place<'_>,
+        order: MoveFile,
+        terms: &Terms,
+    ) -> Result<(FilesChanged, Seq), AppError> {
+        let repository = self
+            .repository_in(caller, at.repo, &terms.scope, Action::Write)
+            .await?;
+        let rename = move |at: &At<'_>| {
+            let (from, to) = (order.from.as_bytes(), order.to.as_bytes());
+            let changed = at.open.rename(at.pool, from, to, order.force)?;
+            Ok(staged(at, changed))
+        };
+        self.in_transaction(caller, &repository, at.id, terms, 200, rename)
+            .await
+    }
+
+    /// Whether a transaction could be committed now.
+    ///
+    /// # Errors
+    /// [`AppError::ScopeNotFound`], [`AppError::TransactionExpired`].
+    pub async fn validate_transaction(
+        &self,
+        caller: &Caller,
+        at: Place<'_>,
+        terms: &Terms,
+    ) -> Result<(Validation, Seq), AppError> {
+        let repository = self
+            .repository_in(caller, at.repo, &terms.scope, Action::Write)
+            .await?;
+        let (id, now) = (Arc::clone(at.id), self.engine()?.clock().now());
+        self.offload(move || {
+            let snapshot = repository.snapshot();
+            let pool = repository.pool();
+            let transaction = open_transaction(&snapshot, &id, now)?;
+            let head = snapshot.refs.resolve(transaction.branch.as_bytes());
+            let merged = transaction::merged_onto(pool, &transaction, head)?;
+            let is_clean = merged.as_ref().is_none_or(|merged| merged.is_clean);
+            let mut problems = Vec::new();
+            if transaction.tree == tree_or_empty(pool, transaction.base)? {
+                problems.push("nothing was done in it".to_owned());
+            }
+            let validation = Validation {
+                valid: is_clean && problems.is_empty(),
+                moved: head != transaction.base,
+                head: head.map(|id| id.to_string()),
+                conflicts: merged
+                    .filter(|merged| !merged.is_clean)
+                    .map(|merged| conflicts(&merged, pool))
+                    .unwrap_or_default(),
+                problems,
+            };
+            Ok((validation, snapshot.seq))
+        })
+        .await?
+    }
+
+    /// Commits a transaction to its branch.
+    ///
+    /// # Errors
+    /// [`AppError::RefMoved`], [`AppError::MergeConflict`], [`AppError::NothingToCommit`].
+    pub async fn commit_transaction(
+        &self,
+        caller: &Caller,
+        at: Place<'_>,
+        order: CommitTransaction,
+        terms: &Terms,
+    ) -> Result<(Commit, Seq), AppError> {
+        no_nul("message", &order.message)?;
+        let repository = self
+            .repository_in(caller, at.repo, &terms.scope, Action::Write)
+            .await?;
+        let author = self.signature(caller, "author", order.author.as_ref())?;
+        let committer = match &order.committer {
+            Some(_) => self.signature(caller, "committer", order.committer.as_ref())?,
+            None => author.clone(),
+        };
+        let new = TransactionCommit {
+            merge: order.merges(),
+            message: order.message.into_bytes(),
+            author,
+            committer,
+        };
+        let commit = move |at: &At<'_>| {
+            let transaction = at.transaction;
+            let head = at.snapshot.refs.resolve(transaction.branch.as_bytes());
+            let made = transaction::commit(at.pool, transaction, head, &new);
+            let made = made.map_err(|error| not_committed(error, at, head))?;
+            let body = Commit::read(made.id, &made.data, at.pool.format());
+            let answer = Commit {
+                files_changed: Some(made.files_changed),
+                ..body.map_err(AppError::internal)?
+            };
+            Ok(Done {
+                after: Transaction {
+                    state: TransactionState::Committed(made.id),
+                    ..transaction.clone()
+                },
+                objects: made.objects,
+                refs: vec![RefEdit {
+                    name: transaction.branch.clone(),
+                    expected: head.map_or(Expected::Absent, Expected::At),
+                    target: Target::At(made.id),
+                }],
+                answer,
+            })
+        };
+        self.in_transaction(caller, &repository, at.id, terms, 201, commit)
+            .await
+    }
+
+    /// Gives a transaction up.
+    ///
+    /// # Errors
+    /// [`AppError::ScopeNotFound`], [`AppError::TransactionOver`].
+    pub async fn roll_back_transaction(
+        &self,
+        caller: &Caller,
+        at: Place<'_>,
+        terms: &Terms,
+    ) -> Result<(TransactionShown, Seq), AppError> {
+        let repository = self
+            .repository_in(caller, at.repo, &terms.scope, Action::Write)
+            .await?;
+        let id = Arc::clone(at.id);
+        let roll_back = move |at: &At<'_>| {
+            let after = Transaction {
+                state: TransactionState::RolledBack,
+                ..at.transaction.clone()
+            };
+            Ok(Done {
+                answer: TransactionShown::of(&id, &after, None),
+                after,
+                objects: Vec::new(),
+                refs: Vec::new(),
+            })
+        };
+        self.in_transaction(caller, &repository, at.id, terms, 200, roll_back)
+            .await
+    }
+
+    /// Removes transactions whose time is over, and workspaces that nobody has used for long.
+    ///
+    /// # Errors
+    /// As [`App::engine`].
+    pub async fn expire_scopes(&self) -> Result<(), AppError> {
+        const SECOND: i64 = 1_000_000;
+        let engine = Arc::clone(self.engine()?);
+        let now = engine.clock().now();
+        let transactions = Time(now.0 - KEPT_SECONDS * SECOND);
+        let idle = self
+            .config()
+            .limits
+            .workspace_idle_days
+            .saturating_mul(86_400);
+        let idle = i64::try_from(idle)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(SECOND);
+        let workspaces = (idle > 0).then(|| Time(now.0.saturating_sub(idle)));
+        for found in engine.all() {
+            // What rests is looked at when somebody works with it again.
+            let Some(repository) = found.here() else {
+                continue;
+            };
+            let job = Cause {
+                kind: CauseKind::Transaction,
+                actor: "govc".into(),
+                via: Via::Job,
+                request_id: "".into(),
+                reason: Some("its time is over".into()),
+                idempotency: None,
+            };
+            let due = expired(&repository.snapshot(), transactions, workspaces);
+            if due.is_empty() {
+                continue;
+            }
+            let remove = move |now: &Pending<'_>| {
+                Ok(Some(Change {
+                    objects: NewObjects::default(),
+                    edits: expired(now.snapshot, transactions, workspaces),
+                    cause: job.clone(),
+                }))
+            };
+            if let Err(error) = repository.publish(remove).await {
+                tracing::warn!(repository = %repository.key(), %error, "expired scopes stay");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How long a transaction that is over is still known, in seconds.
+const KEPT_SECONDS: i64 = 24 * 60 * 60;
+
+/// What removes transactions that expired before `transactions`, and workspaces that were last
+/// used before `workspaces`.
+fn expired(snapshot: &Snapshot, transactions: Time, workspaces: Option<Time>) -> Vec<Edit> {
+    let over = snapshot.transactions.iter();
+    let over = over.filter(|(_, transaction)| transaction.expires_at <= transactions);
+    let mut edits: Vec<Edit> = over
+        .map(|(id, _)| Edit::Transaction {
+            id: Arc::clone(id),
+            after: None,
+        })
+        .collect();
+    if let Some(before) = workspaces {
+        let idle = snapshot.workspaces.iter();
+        for (name, workspace) in idle.filter(|(_, workspace)| workspace.used_at <= before) {
+            edits.push(Edit::Workspace {
+                name: Arc::clone(name),
+                after: None,
+                is_staging: false,
+            });
+            edits.extend(workspace.stashes.iter().map(|id| {
+                Edit::Ref(RefEdit {
+                    name: super::stashes::stash_ref(id),
+                    expected: Expected::Anything,
+                    target: Target::Gone,
+                })
+            }));
+            if **name == *govc_engine::DEFAULT_WORKSPACE && !workspace.stashes.is_empty() {
+                edits.push(Edit::Ref(RefEdit {
+                    name: RefName::new("refs/stash"),
+                    expected: Expected::Anything,
+                    target: Target::Gone,
+                }));
+            }
+        }
+    }
+    edits
+}
+
+/// Where a transaction is in the API.
+pub fn place(repo: &RepoId, id: &str) -> String {
+    format!("{}/transaction/{id}", location(repo))
+}
+
+fn staged(at: &At<'_>, changed: Changed) -> Done<FilesChanged> {
+    let now = |(path, found): &(Vec<u8>, Option<govc_engine::work::tree::Found>)| FileNow {
+        path: String::from_utf8_lossy(path).into_owned(),
+        oid: found.map(|found| found.id.to_string()),
+        mode: found.map(|found| govc_api::files::mode_text(found.mode)),
+    };
+    Done {
+        answer: FilesChanged {
+            files: changed.edits.iter().map(now).collect(),
+        },
+        after: Transaction {
+            tree: changed.after.index,
+            ..at.transaction.clone()
+        },
+        objects: changed.objects,
+        refs: Vec::new(),
+    }
+}
+
+fn not_committed(error: TransactionError, at: &At<'_>, head: Option<ObjectId>) -> AppError {
+    match error {
+        TransactionError::Moved => AppError::RefMoved {
+            name: at.transaction.branch.to_text(),
+            expected: at.transaction.base,
+            current: head,
+            said_in: SaidIn::Request,
+        },
+        TransactionError::Conflict(merged) => AppError::MergeConflict {
+            commit: head.unwrap_or(at.pool.format().null()),
+            conflicts: conflicts(&merged, at.pool),
+        },
+        TransactionError::Work(error) => error.into(),
+    }
+}
