@@ -10,6 +10,7 @@ mod hostile;
 mod hostile_fetch;
 mod lfs;
 mod program;
+mod programs;
 mod push;
 mod realities;
 mod refused;

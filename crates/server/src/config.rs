@@ -277,6 +277,14 @@ section! {
         policy_timeout: Span,
         /// What becomes of a change when a policy hook cannot be asked.
         policy_unreachable: Unreachable,
+        /// Where hooks are that are programs; empty: nowhere.
+        path: PathBuf,
+        /// Whether those in `hooks/` of a repository's own directory count too.
+        from_repositories: bool,
+        /// How long a program may run.
+        run_timeout: Span,
+        /// How much of what it says is passed on.
+        output: Bytes,
     }
 }
 

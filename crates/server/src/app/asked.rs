@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use govc_engine::{
     Change, Edit, Entry, EntryEdit, Expected, Pending, Proposal, PublishError, Published, RefEdit,
-    Refusal, Repository, Snapshot, Target,
+    Refusal, Repository, Seq, Snapshot, Target,
 };
 
 use super::App;
 use super::error::AppError;
 use super::hooks::any_asks;
+use super::programs::Passage;
 use super::publish::refused;
 
 /// How often a change is decided anew because others moved the repository while it was asked about.
@@ -22,20 +23,27 @@ const TRIES_MAX: usize = 8;
 impl App {
     /// Whether anybody may want to be asked about a change of this repository.
     pub(super) fn asks_somebody(&self, repository: &Repository) -> bool {
-        any_asks(&repository.snapshot().hooks)
+        let settings = &self.config().hooks;
+        settings.from_repositories
+            || !settings.path.as_os_str().is_empty()
+            || any_asks(&repository.snapshot().hooks)
     }
 
     /// Publishes what `proposal` says, once those who are asked let it pass.
     ///
     /// # Errors
-    /// As [`App::publish_answering`]; [`AppError::HookRefused`], [`AppError::HookUnreachable`].
+    /// As [`App::publish_answering`]; [`AppError::HookRefused`], [`AppError::HookUnreachable`],
+    /// [`AppError::ProgramRefused`].
     pub(super) async fn publish_asked(
         &self,
         repository: &Arc<Repository>,
         dry_run: bool,
         proposal: impl Proposal + 'static,
+        passage: Option<Passage>,
     ) -> Result<Published, AppError> {
         let told = |error| refused(repository, error);
+        let programs = self.programs(repository).map(Arc::new);
+        let passage = passage.unwrap_or_default();
         let shared = Shared(Arc::new(Mutex::new(proposal)));
         for _ in 0..TRIES_MAX {
             let rehearsed = repository.rehearse(shared.clone()).await.map_err(told)?;
@@ -53,10 +61,18 @@ impl App {
             if dry_run {
                 return Ok(rehearsed);
             }
-            match repository.publish(Exactly(entry)).await {
-                Err(PublishError::Refused(refusal)) if refusal.is::<Moved>() => {}
-                published => return published.map_err(told),
+            let entry = match &programs {
+                Some(programs) => programs.ask(entry, &passage).await?,
+                None => entry,
+            };
+            let published = match repository.publish(Exactly(entry)).await {
+                Err(PublishError::Refused(refusal)) if refusal.is::<Moved>() => continue,
+                published => published.map_err(told)?,
+            };
+            if let (Some(programs), Some(entry)) = (programs, &published.entry) {
+                programs.tell(Arc::clone(entry), passage).await;
             }
+            return Ok(published);
         }
         Err(AppError::Unavailable {
             why: "the repository kept being moved by others while hooks were asked".to_owned(),
@@ -91,7 +107,8 @@ struct Moved;
 impl Proposal for Exactly {
     fn decide(&mut self, now: &Pending<'_>) -> Result<Option<Change>, Refusal> {
         let edits = self.0.edits.iter();
-        let edits: Option<Vec<Edit>> = edits.map(|edit| again(edit, now.snapshot)).collect();
+        let again = |edit| again(edit, now.snapshot, self.0.seq);
+        let edits: Option<Vec<Edit>> = edits.map(again).collect();
         Ok(Some(Change {
             objects: self.0.objects.clone(),
             edits: edits.ok_or(Moved)?,
@@ -101,7 +118,7 @@ impl Proposal for Exactly {
 }
 
 /// The edit that leads to `edit` once more; `None` where what it replaces was moved.
-fn again(edit: &EntryEdit, now: &Snapshot) -> Option<Edit> {
+fn again(edit: &EntryEdit, now: &Snapshot, seq: Seq) -> Option<Edit> {
     match edit {
         EntryEdit::Ref {
             name,
@@ -152,6 +169,7 @@ fn again(edit: &EntryEdit, now: &Snapshot) -> Option<Edit> {
             })
         }
         // Whoever proposes these has looked at all of the repository.
+        EntryEdit::Reality(edit) => (now.seq + 1 == seq).then(|| Edit::Reality(edit.clone())),
         _ => None,
     }
 }

@@ -351,6 +351,14 @@ pub enum AppError {
         /// What it says.
         message: String,
     },
+    /// A hook that is a program does not want the change.
+    #[error("{message}")]
+    ProgramRefused {
+        /// Which: `pre-receive`.
+        name: String,
+        /// What it says.
+        message: String,
+    },
     /// A hook that may refuse could not be asked.
     #[error("the policy hook {id} could not be asked: {why}")]
     HookUnreachable {

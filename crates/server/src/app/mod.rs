@@ -19,6 +19,7 @@ pub mod logged;
 pub mod many;
 pub mod memory;
 pub mod merges;
+pub mod programs;
 pub mod publish;
 pub mod realities;
 pub mod refs;

@@ -10,6 +10,7 @@ use govc_engine::{
 use super::App;
 use super::answers::Logged;
 use super::error::{AppError, SaidIn};
+use super::programs::Passage;
 use crate::http::ask::Terms;
 use crate::http::caller::Caller;
 use crate::http::etag::IfMatch;
@@ -61,6 +62,37 @@ impl App {
     where
         F: FnMut(&Change, &Pending<'_>) -> Logged + Send + 'static,
     {
+        self.pass(repository, terms, answering, proposal, None)
+            .await
+    }
+
+    /// As [`App::publish`], of a push.
+    ///
+    /// # Errors
+    /// As [`App::publish`].
+    pub async fn publish_push(
+        &self,
+        repository: &Arc<Repository>,
+        proposal: impl Proposal + 'static,
+        passage: Passage,
+    ) -> Result<Published, AppError> {
+        let unasked = Answering::about(Vec::new(), |_: &Change, _: &Pending<'_>| Logged::default());
+        let terms = Terms::default();
+        self.pass(repository, &terms, unasked, proposal, Some(passage))
+            .await
+    }
+
+    async fn pass<F>(
+        &self,
+        repository: &Arc<Repository>,
+        terms: &Terms,
+        answering: Answering<F>,
+        proposal: impl Proposal + 'static,
+        passage: Option<Passage>,
+    ) -> Result<Published, AppError>
+    where
+        F: FnMut(&Change, &Pending<'_>) -> Logged + Send + 'static,
+    {
         let Answering { about, answer } = answering;
         let guarded = Guarded {
             inner: proposal,
@@ -72,7 +104,7 @@ impl App {
         };
         if self.asks_somebody(repository) {
             let published = self
-                .publish_asked(repository, terms.dry_run, guarded)
+                .publish_asked(repository, terms.dry_run, guarded, passage)
                 .await?;
             return Ok(match terms.dry_run {
                 true => Published {

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
@@ -15,7 +16,7 @@ use govc_git::pack::Stage;
 use govc_git::wire::ProtocolError;
 use govc_git::wire::receive::{PushDecoder, PushLimits, PushRequest, Report, write_answer};
 use govc_git::wire::sideband::{self, Band};
-use tokio::time::timeout;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::input::{Input, InputError};
 use super::integration::Integration;
@@ -23,6 +24,7 @@ use super::reply::Reply;
 use super::{Failure, KEEP_ALIVE, LARGE_PACKS, aside, our_fault};
 use crate::app::App;
 use crate::app::error::AppError;
+use crate::app::programs::Passage;
 use crate::app::publish::cause;
 use crate::http::caller::Caller;
 
@@ -207,6 +209,8 @@ struct Push {
     progress: Arc<AtomicU64>,
 }
 
+/// Where programs say something to whoever pushes.
+type Say = UnboundedSender<Bytes>;
 type Working = Pin<Box<dyn Future<Output = Vec<u8>> + Send>>;
 
 impl Push {
@@ -214,23 +218,32 @@ impl Push {
     async fn answer(self, incoming: Result<Incoming, String>) -> Result<Reply, Failure> {
         let capabilities = self.request.capabilities.clone();
         let progress = Arc::clone(&self.progress);
-        let mut working: Working = Box::pin(self.work(incoming));
+        let (say, said) = unbounded_channel();
+        let working: Working = Box::pin(self.work(incoming, say));
         if !capabilities.side_band {
             return Ok(working.await.into());
         }
-        if let Ok(out) = timeout(KEEP_ALIVE, &mut working).await {
-            return Ok(out.into());
-        }
-        let waiting = Waiting {
+        let mut waiting = Waiting {
+            said,
+            begun: None,
             working,
             progress,
             quiet: capabilities.quiet,
         };
+        match waiting.next(KEEP_ALIVE).await {
+            Heard::End(out) => return Ok(out.into()),
+            Heard::Said(line) => waiting.begun = Some(line),
+            Heard::Nothing => {}
+        }
         let pieces = stream::unfold(Some(waiting), |waiting| async {
             let mut waiting = waiting?;
-            match timeout(KEEP_ALIVE, &mut waiting.working).await {
-                Ok(out) => Some((Bytes::from(out), None)),
-                Err(_) => {
+            if let Some(line) = waiting.begun.take() {
+                return Some((line, Some(waiting)));
+            }
+            match waiting.next(KEEP_ALIVE).await {
+                Heard::End(out) => Some((out.into(), None)),
+                Heard::Said(line) => Some((line, Some(waiting))),
+                Heard::Nothing => {
                     let line = waiting.sign_of_life();
                     Some((line, Some(waiting)))
                 }
@@ -240,16 +253,16 @@ impl Push {
     }
 
     /// Takes the pack apart, publishes what holds, and writes the answer.
-    async fn work(self, incoming: Result<Incoming, String>) -> Vec<u8> {
+    async fn work(self, incoming: Result<Incoming, String>, say: Say) -> Vec<u8> {
         let request = Arc::clone(&self.request);
         let outcome = match incoming {
-            Ok(incoming) => self.run(incoming).await,
+            Ok(incoming) => self.run(incoming, &say).await,
             Err(why) => Outcome::unpack_error(&request, why),
         };
         outcome.write(&request)
     }
 
-    async fn run(self, incoming: Incoming) -> Outcome {
+    async fn run(self, incoming: Incoming, say: &Say) -> Outcome {
         let Push {
             app,
             caller,
@@ -312,12 +325,25 @@ impl Push {
             }
         }
         let decision = proposal.decision();
-        let published = app.publish(&repository, proposal).await;
+        let passage = Passage {
+            say: request.capabilities.side_band.then(|| say.clone()),
+            options: request.options.clone(),
+            atomic: request.capabilities.atomic,
+            refused: Arc::default(),
+        };
+        let published = app.publish_push(&repository, proposal, passage.clone());
+        let published = published.await;
         let Decision { refusals, messages } =
             std::mem::take(&mut *decision.lock().unwrap_or_else(PoisonError::into_inner));
         outcome.messages.push_str(&messages);
         if refusals.len() == outcome.refusals.len() {
             outcome.refusals = refusals;
+        }
+        for name in passage.refused() {
+            let commands = request.commands.iter().zip(&mut outcome.refusals);
+            for (_, refusal) in commands.filter(|(command, _)| command.name == name.as_bytes()) {
+                refusal.get_or_insert_with(|| "hook declined".to_owned());
+            }
         }
         if let Err(error) = published {
             outcome.fail(&error);
@@ -368,7 +394,9 @@ impl Outcome {
             AppError::Internal(cause) => our_fault(&**cause).to_owned(),
             other => other.to_string(),
         };
-        for line in why.lines() {
+        // That a program declined is in the report; what it said was heard while it ran.
+        let told = usize::from(matches!(error, AppError::ProgramRefused { .. }));
+        for line in why.lines().skip(told) {
             self.messages.push_str(&format!("error: {line}\n"));
         }
         // A report has room for one line.
@@ -414,12 +442,50 @@ impl Outcome {
 
 /// A push that takes long.
 struct Waiting {
+    /// What programs say meanwhile.
+    said: UnboundedReceiver<Bytes>,
+    /// What the client is to hear first.
+    begun: Option<Bytes>,
     working: Working,
     progress: Arc<AtomicU64>,
     quiet: bool,
 }
 
+/// What happens first.
+enum Heard {
+    /// The push is done, and this is the rest of its answer.
+    End(Vec<u8>),
+    /// A program said something.
+    Said(Bytes),
+    /// For as long as was waited.
+    Nothing,
+}
+
 impl Waiting {
+    async fn next(&mut self, patience: Duration) -> Heard {
+        let on_its_band = |piece: &Bytes| {
+            let mut out = Vec::new();
+            sideband::write(&mut out, Band::Progress, piece);
+            out
+        };
+        tokio::select! {
+            biased;
+            Some(piece) = self.said.recv() => Heard::Said(on_its_band(&piece).into()),
+            out = &mut self.working => {
+                let mut all = Vec::new();
+                while let Ok(piece) = self.said.try_recv() {
+                    all.extend(on_its_band(&piece));
+                }
+                if all.is_empty() {
+                    return Heard::End(out);
+                }
+                all.extend(out);
+                Heard::End(all)
+            }
+            () = tokio::time::sleep(patience) => Heard::Nothing,
+        }
+    }
+
     /// Something for the client to hear: how far we are, or nothing at all.
     fn sign_of_life(&self) -> Bytes {
         let now = self.progress.load(Ordering::Relaxed);

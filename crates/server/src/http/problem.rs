@@ -276,6 +276,9 @@ pub fn problem(error: &AppError) -> Problem {
         AppError::HookRefused { id, .. } => {
             new(422, "HOOK_REFUSED", "A hook refused the change").with("hook", id.as_str())
         }
+        AppError::ProgramRefused { name, .. } => {
+            new(422, "HOOK_REFUSED", "A hook refused the change").with("hook", name.as_str())
+        }
         AppError::HookUnreachable { id, .. } => {
             new(503, "HOOK_UNREACHABLE", "A hook could not be asked").with("hook", id.as_str())
         }
