@@ -1,6 +1,7 @@
 #!/bin/sh
 # Inputs that git and govc themselves make, into corpus/: seeds.sh GOVC, where GOVC is the program.
-# What is written by hand lies there beside them; what the fuzzer found is called by its hash.
+# Those of govc's own formats that have something of everything are made by `govc-fuzz seeds`. What
+# is written by hand lies there beside them; what the fuzzer found is called by its hash.
 set -eu
 govc=$(realpath "$1")
 corpus=$(cd "$(dirname "$0")" && pwd)/corpus
@@ -78,4 +79,5 @@ for repo in data/*.git; do
         [ -s "$file" ] && put history govc-$name < "$file"
     done
 done
-ls -R "$work/data" | head -60 >&2
+# And what has something of everything.
+(cd "$corpus" && cargo run --quiet --workspace --bin govc-fuzz -- seeds "$corpus")
