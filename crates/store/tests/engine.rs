@@ -13,7 +13,7 @@ use govc_engine::journal::PackId;
 use govc_engine::pool::{ListBuilder, PoolLimits, SavedLists};
 use govc_engine::{
     CauseKind, Change, Clock, Edit, Engine, EngineParts, NewObjects, NewRepository, PublishError,
-    RefEdit, RefName, RepoId, RepoKey, Repository, Storage, Time,
+    RefEdit, RefName, RepoId, RepoKey, Repository, Storage, Time, Workspace,
 };
 use govc_git::object_id::hash_object;
 use govc_git::{ObjectFormat, ObjectId, ObjectKind};
@@ -101,6 +101,129 @@ fn try_commit(repo: &Arc<Repository>, content: &str) -> Result<ObjectId, Publish
         cause: cause(CauseKind::Commit),
     };
     block_on(repo.publish(change)).map(|_| id)
+}
+
+/// Stages a file in a workspace. The blob's id.
+fn stage(repo: &Arc<Repository>, workspace: &str, content: &str) -> ObjectId {
+    let blob = object(ObjectFormat::Sha1, ObjectKind::Blob, content);
+    let id = blob.id;
+    let tree = object(
+        ObjectFormat::Sha1,
+        ObjectKind::Tree,
+        [b"100644 staged\0", id.as_slice()].concat(),
+    );
+    let after = Workspace::clean(
+        Some(RefName::branch("main")),
+        repo.snapshot().head(),
+        tree.id,
+        Time(1),
+    );
+    let change = Change {
+        objects: NewObjects {
+            inline: vec![blob, tree],
+            packs: Vec::new(),
+        },
+        edits: vec![Edit::Workspace {
+            name: workspace.into(),
+            after: Some(Arc::new(after)),
+            is_staging: true,
+        }],
+        cause: cause(CauseKind::Workspace),
+    };
+    let seq = repo.snapshot().seq;
+    let published = block_on(repo.publish(change)).unwrap();
+    assert_eq!(published.seq, seq, "staging takes no number");
+    id
+}
+
+#[test]
+fn what_is_staged_survives_kills_and_checkpoints_in_between() {
+    let root = tempfile::tempdir().unwrap();
+    let keys = Arc::new(AtomicU8::new(1));
+    let mut staged: Vec<(String, ObjectId)> = Vec::new();
+    for life in 0..3 {
+        let (store, engine) = start(root.path(), &keys);
+        if life == 0 {
+            commit(&create(&engine, "a"), "first");
+        }
+        let a = engine.get("a").unwrap();
+        for (name, blob) in &staged {
+            assert!(
+                a.snapshot().workspaces.get(name).is_some(),
+                "{name} in life {life}"
+            );
+            assert!(
+                a.pool().find(blob).unwrap().is_some(),
+                "{name} in life {life}"
+            );
+        }
+        assert_eq!(a.snapshot().seq, 1);
+        for n in 0..3 {
+            let name = format!("w{life}{n}");
+            let blob = stage(&a, &name, &name);
+            staged.push((name, blob));
+            if n == life {
+                // What is staged after it has the same number, and is in no pack yet.
+                store.checkpoint(a.key()).unwrap();
+            }
+            assert!(a.pool().find(&blob).unwrap().is_some());
+        }
+        let held = staged
+            .iter()
+            .all(|(_, blob)| a.pool().find(blob).unwrap().is_some());
+        assert!(held, "life {life}");
+        engine.shut_down();
+    }
+}
+
+#[test]
+fn several_repositories_change_in_one_batch() {
+    let root = tempfile::tempdir().unwrap();
+    let keys = Arc::new(AtomicU8::new(1));
+    {
+        let (_store, engine) = start(root.path(), &keys);
+        let (a, b) = (create(&engine, "a"), create(&engine, "b"));
+        let ids = [commit(&a, "a"), commit(&b, "b")];
+        let branch = |id: ObjectId, name: &str, bad: bool| -> Box<dyn govc_engine::Proposal> {
+            let from = if bad {
+                ObjectId::null(ObjectFormat::Sha1)
+            } else {
+                id
+            };
+            let name = RefName::branch(name);
+            let edit = match bad {
+                true => RefEdit::advance(name, from, id),
+                false => RefEdit::create(name, id),
+            };
+            Box::new(Change {
+                objects: NewObjects::default(),
+                edits: vec![Edit::Ref(edit)],
+                cause: cause(CauseKind::Transaction),
+            })
+        };
+        // Given in the other order than that of their keys.
+        let both = |name: &str, bad: bool| {
+            vec![
+                (Arc::clone(&b), branch(ids[1], name, bad)),
+                (Arc::clone(&a), branch(ids[0], name, false)),
+            ]
+        };
+        let done = block_on(govc_engine::publish_together(both("one", false), false)).unwrap();
+        assert_eq!(done.iter().map(|done| done.seq).collect::<Vec<_>>(), [2, 2]);
+        let refused = block_on(govc_engine::publish_together(both("two", true), false));
+        assert_eq!(refused.unwrap_err().at, 0);
+        assert_eq!((a.snapshot().seq, b.snapshot().seq), (2, 2));
+        // Both go on, alone and together.
+        commit(&a, "alone");
+        let done = block_on(govc_engine::publish_together(both("three", false), false)).unwrap();
+        assert_eq!(done.iter().map(|done| done.seq).collect::<Vec<_>>(), [3, 4]);
+        engine.shut_down();
+    }
+    let (_store, engine) = start(root.path(), &keys);
+    for id in ["a", "b"] {
+        let refs = engine.get(id).unwrap().snapshot().refs.clone();
+        assert!(refs.get(b"refs/heads/three").is_some() && refs.get(b"refs/heads/two").is_none());
+    }
 }
 
 #[test]
