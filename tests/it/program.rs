@@ -7,7 +7,7 @@ use govc_tests::{Options, TestServer, ends_before_it_listens, program};
 #[test]
 fn it_says_where_it_listens_and_ends_well_when_told_to() {
     let mut server = TestServer::start();
-    assert!(server.url().starts_with("http://127.0.0.1:"));
+    assert!(server.url().starts_with("http://127."));
     server.http().get("/health").expect(200);
     server.http().get("/health/live").expect(200);
     server.http().get("/health/ready").expect(200);

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ pub struct TestServer {
     /// the remotes of clones stay true.
     address: String,
     /// The same for SSH, where its configuration has a section for it.
-    ssh_address: Option<String>,
+    ssh_address: String,
     running: Option<Running>,
 }
 
@@ -72,11 +73,12 @@ impl TestServer {
     /// A server as `options` say.
     pub fn with(options: Options) -> TestServer {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        let host = own_host();
         let mut server = TestServer {
             folder,
             options,
-            address: "127.0.0.1:0".to_owned(),
-            ssh_address: None,
+            address: format!("{host}:0"),
+            ssh_address: format!("{host}:0"),
             running: None,
         };
         server.run();
@@ -84,24 +86,6 @@ impl TestServer {
     }
 
     fn run(&mut self) {
-        // A restart keeps its address. Meanwhile some connection may have been given the port:
-        // it is free again when that is over.
-        const TRIES: usize = 40;
-        for _ in 1..TRIES {
-            match self.try_to_run() {
-                Ok(()) => return,
-                Err(said) if said.contains("cannot listen on") => {
-                    std::thread::sleep(std::time::Duration::from_millis(250));
-                }
-                Err(said) => panic!("{said}"),
-            }
-        }
-        if let Err(said) = self.try_to_run() {
-            panic!("{said}");
-        }
-    }
-
-    fn try_to_run(&mut self) -> Result<(), String> {
         let log = OpenOptions::new()
             .create(true)
             .append(true)
@@ -114,13 +98,8 @@ impl TestServer {
             .arg("--data")
             .arg(self.data());
         if let Some(config) = &self.options.config {
-            let config = match &self.ssh_address {
-                // A restart keeps this address too.
-                Some(address) => {
-                    config.replace("listen: 127.0.0.1:0", &format!("listen: {address}"))
-                }
-                None => config.clone(),
-            };
+            let listen = format!("listen: {}", self.ssh_address);
+            let config = config.replace("listen: 127.0.0.1:0", &listen);
             let path = self.folder.path().join("govc.yaml");
             std::fs::write(&path, config).expect("a configuration");
             command.arg("--config").arg(path);
@@ -139,23 +118,24 @@ impl TestServer {
         let Some(address) = line.trim_end().strip_prefix("listening on http://") else {
             let _ = child.kill();
             let ended = child.wait();
-            return Err(format!(
+            panic!(
                 "govc said {line:?} ({read:?}, {ended:?}) instead of where it listens:\n{}",
                 self.log()
-            ));
+            );
         };
         self.address = address.to_owned();
         if self.has_ssh() {
             line.clear();
             stdout.read_line(&mut line).expect("a second line");
             let address = line.trim_end().strip_prefix("listening on ssh://");
-            self.ssh_address = Some(address.expect("where SSH is").to_owned());
+            address
+                .expect("where SSH is")
+                .clone_into(&mut self.ssh_address);
         }
         self.running = Some(Running {
             child,
             _stdout: stdout,
         });
-        Ok(())
     }
 
     /// `http://HOST:PORT`.
@@ -178,8 +158,8 @@ impl TestServer {
     /// # Panics
     /// When its configuration has no `ssh:`.
     pub fn ssh_address(&self) -> (&str, &str) {
-        let address = self.ssh_address.as_deref().expect("it speaks SSH");
-        address.rsplit_once(':').expect("a port")
+        assert!(self.has_ssh(), "it speaks SSH");
+        self.ssh_address.rsplit_once(':').expect("a port")
     }
 
     /// Where git finds the repository `id` over SSH.
@@ -300,6 +280,21 @@ impl TestServer {
         let status = self.stop();
         assert_eq!(status.code(), Some(0), "{status}:\n{}", self.log());
     }
+}
+
+/// An address of loopback that no other test has: nothing else gets a port of it, so that a restart
+/// finds its own free. Other systems than Linux have one such address, and are lucky mostly.
+fn own_host() -> String {
+    static SERVERS: AtomicU32 = AtomicU32::new(0);
+    if !cfg!(target_os = "linux") {
+        return "127.0.0.1".to_owned();
+    }
+    // Tests run in several processes at once, each with some servers.
+    let number = SERVERS.fetch_add(1, Ordering::Relaxed);
+    let process = std::process::id();
+    let place = process.wrapping_mul(64).wrapping_add(number % 64);
+    let [_, b, c, d] = place.to_be_bytes();
+    format!("127.{}.{c}.{}", 1 + b % 254, 1 + d % 254)
 }
 
 impl Drop for TestServer {
