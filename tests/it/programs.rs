@@ -147,13 +147,6 @@ fn programs_see_a_push_and_refuse_it() {
 #[test]
 fn programs_see_a_repository_that_is_in_memory() {
     story("memory");
-    let left = std::fs::read_dir(std::env::temp_dir()).expect("a folder");
-    let left = left.flatten().filter(|entry| {
-        let name = entry.file_name();
-        name.to_string_lossy().starts_with("govc-hook-")
-    });
-    // Others may run at this moment; each of ours removed its own.
-    assert!(left.count() < 4);
 }
 
 #[test]

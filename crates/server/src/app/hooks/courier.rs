@@ -440,14 +440,21 @@ impl Cursor {
         }
     }
 
-    /// Saves how far the hook is, where its repository is in memory.
+    /// Saves how far the hook is.
     async fn save(&mut self) {
         self.saved_at = Instant::now();
         if self.position == self.saved {
             return;
         }
-        let Some((Found::Here(repository), _)) = self.hook() else {
+        let Some((found, _)) = self.hook() else {
             return;
+        };
+        let repository = match self.app.in_memory(found).await {
+            Ok(repository) => repository,
+            Err(error) => {
+                tracing::warn!(%error, "how far a webhook is was not saved");
+                return;
+            }
         };
         let (id, position) = (Arc::clone(&self.key.1), self.position);
         let proposal = move |now: &Pending<'_>| {
@@ -476,9 +483,11 @@ impl Cursor {
             }))
         };
         match repository.publish(proposal).await {
-            Ok(_) => self.saved = position,
+            Ok(_) => {}
             Err(error) => tracing::warn!(%error, "how far a webhook is was not saved"),
         }
+        // Where it failed it is saved with the next change that is told.
+        self.saved = position;
     }
 }
 
