@@ -29,14 +29,17 @@ pub struct Reality<'a> {
     /// The reality that it was made from, where it was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<&'a str>,
-    /// `open` or `closed`.
-    pub state: &'static str,
-    /// `parent` or `memory`.
-    pub durability: &'static str,
+    /// `open` or `closed`; not said of those that were just made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<&'static str>,
+    /// `parent` or `memory`; not said of those that were just made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub durability: Option<&'static str>,
     /// What `git clone` takes.
     pub clone_url: &'a str,
-    /// When it was made.
-    pub created_at: &'a str,
+    /// When it was made; not said of those that were just made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<&'a str>,
     /// When it goes by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<&'a str>,

@@ -34,17 +34,16 @@ impl Bodies {
     pub fn made(
         &self,
         there: &Realities,
-        (seq, time, batch): (Seq, Time, &Arc<RealityBatch>),
+        (seq, _, batch): (Seq, Time, &Arc<RealityBatch>),
         elapsed_us: impl FnOnce() -> u64,
     ) -> Result<Bytes, AppError> {
         let items = Items {
             bodies: self,
             there,
-            time,
             batch,
         };
         // Each has its name twice, and what they share.
-        const ITEM_BYTES: usize = 320;
+        const ITEM_BYTES: usize = 240;
         let count = batch.names.len();
         let mut out = Vec::with_capacity(ITEM_BYTES * count as usize + 256);
         let answer = Made {
@@ -84,13 +83,13 @@ impl Bodies {
                 oid: oid.as_deref(),
             },
             parent: parent.as_deref(),
-            state: match promoted {
+            state: Some(match promoted {
                 Some(_) => "closed",
                 None => "open",
-            },
-            durability: durability(batch),
+            }),
+            durability: Some(durability(batch)),
             clone_url: &self.remote(&reality.name),
-            created_at: &server_time(reality.made.time),
+            created_at: Some(&server_time(reality.made.time)),
             expires_at: expires_at.as_deref(),
             promoted_at: promoted.map(|promotion| server_time(promotion.at)),
             promoted_to: promoted.map(|promotion| PromotedTo {
@@ -140,7 +139,6 @@ struct Made<'a> {
 struct Items<'a> {
     bodies: &'a Bodies,
     there: &'a Realities,
-    time: Time,
     batch: &'a RealityBatch,
 }
 
@@ -150,7 +148,6 @@ impl Serialize for Items<'_> {
         let oid = batch.oid.map(|id| id.to_string());
         let branch = short(&batch.head);
         let parent = parent(self.there, batch);
-        let created_at = server_time(self.time);
         let expires_at = batch.expires_at.map(server_time);
         let mut url = self.bodies.remotes.clone();
         let url_start = url.len();
@@ -171,10 +168,10 @@ impl Serialize for Items<'_> {
                     oid: oid.as_deref(),
                 },
                 parent: parent.as_deref(),
-                state: "open",
-                durability: durability(batch),
+                state: None,
+                durability: None,
                 clone_url: &url,
-                created_at: &created_at,
+                created_at: None,
                 expires_at: expires_at.as_deref(),
                 promoted_at: None,
                 promoted_to: None,
