@@ -12,12 +12,18 @@ use crate::text::text;
 pub struct Diff {
     /// The commit that is compared with; `null` for nothing at all.
     pub from: Option<String>,
-    /// The commit that is compared.
+    /// The commit that is compared; `null` where what is compared is not committed.
     pub to: Option<String>,
     /// The files that are not the same, in Git's order.
     pub files: Vec<DiffFile>,
     /// All files together.
     pub stats: DiffStats,
+    /// Of a workspace: what of it is staged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub staged: Option<Vec<DiffFile>>,
+    /// Of a workspace: what is changed since it was staged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unstaged: Option<Vec<DiffFile>>,
     /// There are so many patches that the last files have none.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,

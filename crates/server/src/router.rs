@@ -12,8 +12,9 @@ use crate::git_http;
 use crate::git_lfs;
 use crate::http::{caller, idempotency, layers};
 use crate::routes::{
-    blame, branches, bundle, commits, compare, diff, events, files, health, history, hooks, merges,
-    pages, realities, refs, repos, search, stashes, tags, time_travel, transactions, workspaces,
+    archive, blame, branches, bundle, commits, compare, diff, events, files, health, history,
+    hooks, merges, pages, realities, refs, repos, search, stashes, tags, time_travel, transactions,
+    workspaces,
 };
 
 /// The whole service: routes, and what every request passes through.
@@ -160,6 +161,7 @@ fn api(app: &App) -> Router<App> {
             "/api/v1/repos/{repo}/refs/{*name}",
             get(refs::show).put(refs::put).delete(refs::remove),
         )
+        .route("/api/v1/repos/{repo}/archive/{*name}", get(archive::show))
         // Search
         .route("/api/v1/repos/{repo}/search/commits", get(search::commits))
         .route("/api/v1/repos/{repo}/search/content", get(search::content))

@@ -1,6 +1,7 @@
 //! Reads repositories and makes changes for them; cannot publish.
 
 pub mod action;
+pub mod archive;
 pub mod blame;
 pub mod bundle;
 pub mod commit;

@@ -1,5 +1,7 @@
 //! What differs between two commits.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream;
@@ -7,9 +9,10 @@ use govc_api::diff::{Diff, DiffFile, DiffStats};
 use govc_engine::pool::PoolError;
 use govc_engine::work::diff::renames::RenameOptions;
 use govc_engine::work::diff::{
-    DiffOptions, FileDiff, PatchMaker, PatchOptions, TreeFilter, diff_trees,
+    DiffOptions, FileDiff, PatchMaker, PatchOptions, TreeFilter, changed_files, diff_trees,
+    with_renames,
 };
-use govc_engine::work::workspace::state::tree_or_empty;
+use govc_engine::work::tree::lookup;
 use govc_git::ObjectId;
 
 use super::App;
@@ -53,6 +56,26 @@ pub struct Compared {
     pub files: Vec<FileDiff>,
     rename_limit_needed: Option<usize>,
     lines: PatchOptions,
+    /// Of a workspace: what is staged, and what is not.
+    halves: Option<(Vec<FileDiff>, Vec<FileDiff>)>,
+}
+
+impl DiffQuery {
+    fn options(&self) -> Result<DiffOptions, AppError> {
+        let path = self.path.strip_suffix(b"/").unwrap_or(&self.path);
+        if !path.is_empty() {
+            check_path(path)?;
+        }
+        Ok(DiffOptions {
+            filter: TreeFilter {
+                path: path.to_vec(),
+            },
+            renames: (self.renames || self.copies).then(|| RenameOptions {
+                copies: self.copies,
+                ..RenameOptions::default()
+            }),
+        })
+    }
 }
 
 impl State {
@@ -61,11 +84,8 @@ impl State {
     /// # Errors
     /// [`AppError::PathInvalid`], `NO_MERGE_BASE`, and those of [`State::commit`].
     pub fn diff(self, ends: &Ends, query: &DiffQuery) -> Result<Compared, AppError> {
-        if let (Some(inside), None, None) = (&self.inside, &ends.from, &ends.to) {
-            // All that is changed in the scope, staged or not.
-            let base = tree_or_empty(&self.view.pool, inside.base)?;
-            let (base_commit, files) = (inside.base, inside.files);
-            return self.compare_roots((base_commit, None), (Some(base), Some(files)), query);
+        if self.inside.is_some() && ends.to.is_none() {
+            return self.diff_inside(ends, query);
         }
         let to = self.commit(ends.to.as_deref())?;
         let from = match &ends.from {
@@ -106,20 +126,8 @@ impl State {
         (old, new): (Option<ObjectId>, Option<ObjectId>),
         query: &DiffQuery,
     ) -> Result<Compared, AppError> {
-        let path = query.path.strip_suffix(b"/").unwrap_or(&query.path);
-        if !path.is_empty() {
-            check_path(path)?;
-        }
+        let options = query.options()?;
         let pool = &self.view.pool;
-        let options = DiffOptions {
-            filter: TreeFilter {
-                path: path.to_vec(),
-            },
-            renames: (query.renames || query.copies).then(|| RenameOptions {
-                copies: query.copies,
-                ..RenameOptions::default()
-            }),
-        };
         let (files, rename_limit_needed) =
             diff_trees(pool, old.as_deref(), new.as_deref(), &options)?;
         Ok(Compared {
@@ -128,6 +136,57 @@ impl State {
             files,
             rename_limit_needed,
             lines: query.lines,
+            halves: None,
+            state: self,
+        })
+    }
+
+    /// What is changed inside of a workspace or a transaction: as `git diff HEAD`, and of a
+    /// workspace what of it is staged and what is not. What is untracked is in none.
+    fn diff_inside(self, ends: &Ends, query: &DiffQuery) -> Result<Compared, AppError> {
+        let options = query.options()?;
+        let Some(inside) = self.inside.clone() else {
+            return self.compare_trees(None, None, query);
+        };
+        let pool = Arc::clone(&self.view.pool);
+        let from = match &ends.from {
+            Some(text) => self.commit(Some(text))?,
+            None => inside.base,
+        };
+        let base = from.map(|id| tree_of(&pool, id)).transpose()?;
+        let index = inside.workspace.as_ref().map(|open| open.now.index);
+        let is_tracked = |file: &FileDiff| -> Result<bool, PoolError> {
+            let (Some(index), None) = (&index, &file.old) else {
+                return Ok(true);
+            };
+            Ok(lookup(&pool, index, &file.path)?.is_some_and(|found| !found.is_folder()))
+        };
+        let compare = |old: Option<ObjectId>, new: ObjectId| -> Result<Vec<FileDiff>, AppError> {
+            let changes = changed_files(&pool, old.as_deref(), Some(&new), &options.filter)?;
+            let mut kept = Vec::with_capacity(changes.len());
+            for change in changes {
+                // Before renames are looked for: what is untracked was not moved there.
+                if is_tracked(&FileDiff::of(&change))? {
+                    kept.push(change);
+                }
+            }
+            Ok(with_renames(&*pool, kept, options.renames.as_ref())?.0)
+        };
+        let files = compare(base, inside.files)?;
+        let halves = match index {
+            Some(index) => {
+                let head = inside.base.map(|id| tree_of(&pool, id)).transpose()?;
+                Some((compare(head, index)?, compare(Some(index), inside.files)?))
+            }
+            None => None,
+        };
+        Ok(Compared {
+            from,
+            to: None,
+            files,
+            rename_limit_needed: None,
+            lines: query.lines,
+            halves,
             state: self,
         })
     }
@@ -158,38 +217,62 @@ impl State {
 }
 
 impl Compared {
+    /// What changes when the answer does, beside the commit that is compared.
+    pub fn digest(&self) -> String {
+        let mut digest = self.from.map_or_else(String::new, |id| id.to_string());
+        if let (Some(inside), None) = (&self.state.inside, self.to) {
+            digest.push_str(&format!("-{}", inside.files));
+            if let Some(open) = &inside.workspace {
+                digest.push_str(&format!("-{}", open.now.index));
+            }
+        }
+        digest
+    }
+
     /// All of it. Once patches have more than `bytes_max` together, the files behind have none.
     ///
     /// # Errors
     /// When a file cannot be read.
     pub fn body(&self, bytes_max: usize) -> Result<Diff, AppError> {
-        let pool = &*self.state.view.pool;
         let mut maker = PatchMaker::new(self.lines);
-        let mut files = Vec::with_capacity(self.files.len());
-        let mut stats = DiffStats {
-            files: self.files.len() as u64,
-            ..DiffStats::default()
+        let mut room = bytes_max;
+        let mut truncated = false;
+        let mut stats = DiffStats::default();
+        let mut show = |files: &[FileDiff], stats: Option<&mut DiffStats>| {
+            let mut shown = Vec::with_capacity(files.len());
+            let mut sum = DiffStats {
+                files: files.len() as u64,
+                ..DiffStats::default()
+            };
+            for file in files {
+                let mut patch = None;
+                if !truncated {
+                    let made = maker.patch(&*self.state.view.pool, file)?;
+                    truncated = made.text.len() > room;
+                    room = room.saturating_sub(made.text.len());
+                    sum.additions += made.additions;
+                    sum.deletions += made.deletions;
+                    patch = (!truncated).then_some(made);
+                }
+                shown.push(DiffFile::new(file, patch));
+            }
+            if let Some(stats) = stats {
+                *stats = sum;
+            }
+            Ok::<_, PoolError>(shown)
         };
-        let (mut bytes, mut truncated) = (0, false);
-        for file in &self.files {
-            let mut patch = None;
-            if !truncated {
-                let made = maker.patch(pool, file)?;
-                bytes += made.text.len();
-                truncated = bytes > bytes_max;
-                patch = (!truncated).then_some(made);
-            }
-            if let Some(patch) = &patch {
-                stats.additions += patch.additions;
-                stats.deletions += patch.deletions;
-            }
-            files.push(DiffFile::new(file, patch));
-        }
+        let files = show(&self.files, Some(&mut stats))?;
+        let (staged, unstaged) = match &self.halves {
+            Some((staged, unstaged)) => (Some(show(staged, None)?), Some(show(unstaged, None)?)),
+            None => (None, None),
+        };
         Ok(Diff {
             from: self.from.map(|id| id.to_string()),
             to: self.to.map(|id| id.to_string()),
             files,
             stats,
+            staged,
+            unstaged,
             truncated,
             rename_limit_needed: self.rename_limit_needed,
         })

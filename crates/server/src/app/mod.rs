@@ -1,6 +1,7 @@
 //! Use cases: what the server does when it is asked, the same for every way of asking.
 
 pub mod answers;
+pub mod archive;
 mod asked;
 pub mod blame;
 pub mod bundle;

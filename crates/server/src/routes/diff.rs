@@ -34,9 +34,8 @@ pub async fn show(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiE
     let state = app.state(&ask.caller, &repo, &reading, None).await?;
     let seq = state.view.seq;
     let compared = app.offload(move || state.diff(&ends, &query)).await??;
-    let (from, to) = (compared.from, compared.to);
-    let from = from.map_or_else(String::new, |id| id.to_string());
-    let tag = ETag::of_state(to, &from);
+    let to = compared.to;
+    let tag = ETag::of_state(to, &compared.digest());
     let body = if tag.is_known_to(&ask.headers) {
         StatusCode::OK.into_response()
     } else if wants_patch(&ask.headers) {

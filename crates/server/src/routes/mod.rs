@@ -1,5 +1,6 @@
 //! Handlers: each takes a request apart, calls a use case, and writes down its answer.
 
+pub mod archive;
 pub mod blame;
 pub mod branches;
 pub mod bundle;

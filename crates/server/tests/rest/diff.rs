@@ -74,9 +74,7 @@ async fn a_diff_is_what_git_diff_prints() {
     200 OK
     {"from":"a3a531311b69ce53cc4ed2ee4c82c5188c9d043c","to":"3c619805fffb0c471b518af911981e68adf766db","files":[{"path":"dir/b.txt","status":"added","old_oid":null,"new_oid":"8d85ab6602f6e9670088618f400272d5559ff767","old_mode":null,"new_mode":"100644","binary":false,"additions":9,"deletions":0,"patch":"diff --git a/dir/b.txt b/dir/b.txt\nnew file mode 100644\nindex 0000000000000000000000000000000000000000..8d85ab6602f6e9670088618f400272d5559ff767\n--- /dev/null\n+++ b/dir/b.txt\n@@ -0,0 +1,9 @@\n+line 1\n+line 2\n+line 3\n+line 4\n+line five\n+line 6\n+line 7\n+line 8\n+line 9\n"}],"stats":{"files":1,"additions":9,"deletions":0}}
     "#);
-    assert_snapshot!(server.get(&format!("{path}?path=dir/b.txt&from=main~1&to=main&renames=false&ignore_whitespace")).await.json()["stats"], @r#"
-    {"files":1,"additions":9,"deletions":0}
-    "#);
+    assert_snapshot!(server.get(&format!("{path}?path=dir/b.txt&from=main~1&to=main&renames=false&ignore_whitespace")).await.json()["stats"], @r#"{"files":1,"additions":9,"deletions":0}"#);
     let moved = server
         .get(&format!("{path}?from=topic&to=main&merge_base"))
         .await;
@@ -180,4 +178,42 @@ async fn a_long_answer_leaves_the_last_patches_out() {
     let empty = Server::with_repo().await;
     let body = empty.get("/api/v1/repos/hello/diff").await.json();
     assert_eq!((&body["to"], &body["files"]), (&json!(null), &json!([])));
+}
+
+#[tokio::test]
+async fn a_workspace_says_what_is_staged_and_what_is_not() {
+    let server = with_branches().await;
+    let call = |path: &'static str, body: serde_json::Value| {
+        let server = &server;
+        async move {
+            let answer = server
+                .post(&format!("/api/v1/repos/hello/{path}"), body)
+                .await;
+            assert!(answer.status.is_success(), "{answer}");
+        }
+    };
+    call("add", json!({ "path": "new", "content": "staged\n" })).await;
+    call("write", json!({ "path": "new", "content": "written\n" })).await;
+    call("write", json!({ "path": "untracked", "content": "u\n" })).await;
+    let body = server
+        .get("/api/v1/repos/hello/diff?workspace=default")
+        .await
+        .json();
+    let patch = |files: &serde_json::Value| {
+        assert_eq!(files.as_array().unwrap().len(), 1, "{files}");
+        let patch = files[0]["patch"].as_str().unwrap();
+        let lines = patch.lines().filter(|line| line.starts_with(['+', '-']));
+        lines
+            .filter(|line| !line.contains("/new"))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(patch(&body["files"]), "-one -two +written");
+    assert_eq!(patch(&body["staged"]), "-one -two +staged");
+    assert_eq!(patch(&body["unstaged"]), "-staged +written");
+    assert_eq!(body["to"], json!(null));
+    let text = server
+        .get_with("/api/v1/repos/hello/diff?workspace=default", &[PATCH])
+        .await;
+    assert!(text.body.ends_with(b"+written\n"));
 }

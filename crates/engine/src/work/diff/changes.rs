@@ -270,6 +270,11 @@ pub struct FileDiff {
 }
 
 impl FileDiff {
+    /// A change, whether or not the file was moved.
+    pub fn of(change: &FileChange) -> FileDiff {
+        plain(change.clone())
+    }
+
     /// The score in per cent, as git shows it.
     pub fn similarity(&self) -> u32 {
         self.score * 100 / SCORE_MAX

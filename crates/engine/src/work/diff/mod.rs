@@ -7,7 +7,7 @@ mod quote;
 pub mod renames;
 
 pub use changes::{
-    DiffOptions, FileChange, FileDiff, Status, TreeFilter, changed_files, diff_trees,
+    DiffOptions, FileChange, FileDiff, Status, TreeFilter, changed_files, diff_trees, with_renames,
 };
 pub use patch::{Patch, PatchMaker, PatchOptions};
 pub use quote::quoted;
