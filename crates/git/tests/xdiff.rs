@@ -1,6 +1,10 @@
 //! Diffs and merges of texts, held against `git diff` and `git merge-file`.
 
-#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests fail by panicking, and start git"
+)]
 
 use std::fmt::Write as _;
 use std::process::Command;

@@ -1,7 +1,7 @@
 //! What both sides made of one file.
 
 use bytes::Bytes;
-use govc_git::object::tree::{MODE_SUBMODULE, MODE_SYMLINK};
+use govc_git::object::tree::MODE_SUBMODULE;
 use govc_git::object_id::hash_object;
 use govc_git::xdiff::{self, Favor, MARKER_SIZE};
 use govc_git::{ObjectKind, xdiff::XdiffError};
@@ -82,7 +82,7 @@ impl Merge<'_> {
                 };
             }
         } else if self.depth > 0 {
-            debug_assert_eq!(ours.mode, MODE_SYMLINK);
+            // A symbolic link.
             merged.is_clean = false;
             merged.version = base;
         } else {

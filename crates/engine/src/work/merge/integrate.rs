@@ -10,7 +10,7 @@ use super::bases::Scratch;
 use super::introduced::introduced;
 use super::patch_id::{PatchId, patch_id};
 use super::todo::{self, Step};
-use super::{Conflict, Labels, MergeError, MergeOptions, TreeMerge, merge_trees, messages};
+use super::{Labels, MergeError, MergeOptions, TreeMerge, merge_trees, messages};
 use crate::pool::{CommitNumber, DateWalk, Pool, PoolError};
 use crate::{NewObject, ObjectBody};
 
@@ -203,10 +203,10 @@ pub fn integrate(
             autosquash,
         } => {
             let head = head.ok_or(IntegrateError::Unborn)?;
-            sequence.rebase(head, *onto, *upstream, *autosquash)?;
+            sequence.replay(head, *onto, *upstream, *autosquash)?;
         }
     }
-    sequence.finish(head)
+    sequence.finish()
 }
 
 fn check_count(count: usize) -> Result<(), IntegrateError> {
@@ -516,16 +516,6 @@ impl<'a> Sequence<'a> {
         self.commit(tree, &parents, &author, None, &message)
     }
 
-    fn rebase(
-        &mut self,
-        head: ObjectId,
-        onto: ObjectId,
-        upstream: ObjectId,
-        autosquash: bool,
-    ) -> Result<(), IntegrateError> {
-        self.replay(head, onto, upstream, autosquash)
-    }
-
     /// Makes the commits of `head` that `upstream` does not have again on `onto`.
     fn replay(
         &mut self,
@@ -659,7 +649,7 @@ impl<'a> Sequence<'a> {
     }
 
     /// All that is new, in an order in which a delta's base comes first.
-    fn finish(mut self, old: Option<ObjectId>) -> Result<Integrated, IntegrateError> {
+    fn finish(mut self) -> Result<Integrated, IntegrateError> {
         let head = self.tip.ok_or(IntegrateError::Unborn)?;
         if let [made] = &self.made[..] {
             // Alone it says what it introduces: what was elsewhere too.
@@ -688,7 +678,6 @@ impl<'a> Sequence<'a> {
         self.objects.extend(commits);
         let mut seen = HashSet::new();
         self.objects.retain(|object| seen.insert(object.id));
-        let _ = old;
         Ok(Integrated {
             head,
             made: self.made,
@@ -729,12 +718,4 @@ fn topological(pool: &Pool, tip: CommitNumber, own: &HashSet<CommitNumber>) -> V
         }
     }
     ordered
-}
-
-/// The paths that a conflict is about.
-pub fn conflicting_paths(conflicts: &[Conflict]) -> Vec<Vec<u8>> {
-    conflicts
-        .iter()
-        .map(|conflict| conflict.path.clone())
-        .collect()
 }

@@ -8,6 +8,9 @@ use smallvec::SmallVec;
 use crate::pool::{Pool, PoolError};
 use crate::work::tree;
 
+/// What parents have under one name, and whether it is a folder.
+type Known<'t> = SmallVec<[(&'t oid, bool); 2]>;
+
 /// Trees and blobs of `root` that none of `parents` has at their paths.
 pub(super) fn introduced(
     pool: &Pool,
@@ -27,7 +30,7 @@ pub(super) fn introduced(
         for tree in &before {
             trees.push((*tree, tree::read(pool, tree)?));
         }
-        let mut known: HashMap<&[u8], SmallVec<[(&oid, bool); 2]>> = HashMap::new();
+        let mut known: HashMap<&[u8], Known<'_>> = HashMap::new();
         for (tree, data) in &trees {
             for entry in entries(data, format) {
                 let entry = entry.map_err(|error| tree::damaged(*tree, &error))?;

@@ -30,26 +30,24 @@ pub(super) fn revert(commit: ObjectId, text: &[u8], reversed: Option<ObjectId>) 
 /// The message of a merge of what is called `from` into the branch `into`, both as they were
 /// typed: `Merge branch 'topic' into next`.
 pub fn merge(refs: &Refs, from: &[u8], into: &[u8]) -> Vec<u8> {
-    let exists = |prefix: &[u8]| refs.resolve(&[prefix, from].concat()).is_some();
     // In git's order.
-    let prefixes: [(&[u8], Option<&[u8]>); 5] = [
-        (b"", None),
-        (b"refs/", None),
-        (b"refs/tags/", Some(b"tag")),
-        (b"refs/heads/", Some(b"branch")),
-        (b"refs/remotes/", Some(b"remote-tracking branch")),
+    let prefixes: [&[u8]; 5] = [
+        b"",
+        b"refs/",
+        b"refs/tags/",
+        b"refs/heads/",
+        b"refs/remotes/",
     ];
-    let found = prefixes.iter().find(|(prefix, _)| exists(prefix));
-    let kind = found.and_then(|(prefix, kind)| {
-        let full = [prefix, from].concat();
-        let kind_of_full = || {
-            let of = |kind: &(&[u8], Option<&'static [u8]>)| kind.1;
-            let fits = |(prefix, kind): &&(&'static [u8], Option<&'static [u8]>)| {
-                kind.is_some() && full.starts_with(prefix)
-            };
-            prefixes_with_kinds().iter().find(fits).and_then(of)
-        };
-        kind.or_else(kind_of_full)
+    let full = prefixes.iter().map(|prefix| [prefix, from].concat());
+    let full = full.into_iter().find(|full| refs.resolve(full).is_some());
+    let kind = full.and_then(|full| {
+        let kinds: [(&[u8], &[u8]); 3] = [
+            (b"refs/tags/", b"tag"),
+            (b"refs/heads/", b"branch"),
+            (b"refs/remotes/", b"remote-tracking branch"),
+        ];
+        let found = kinds.iter().find(|(prefix, _)| full.starts_with(prefix));
+        found.map(|(_, kind)| *kind)
     });
     let mut title = b"Merge ".to_vec();
     match (kind, early_part(refs, from)) {
@@ -79,14 +77,6 @@ pub fn merge(refs: &Refs, from: &[u8], into: &[u8]) -> Vec<u8> {
     }
     title.push(b'\n');
     title
-}
-
-fn prefixes_with_kinds() -> &'static [(&'static [u8], Option<&'static [u8]>)] {
-    &[
-        (b"refs/tags/", Some(b"tag")),
-        (b"refs/heads/", Some(b"branch")),
-        (b"refs/remotes/", Some(b"remote-tracking branch")),
-    ]
 }
 
 /// The branch of `topic~3` and `topic^^`, and whether that is not its head.

@@ -37,8 +37,7 @@ pub use bases::{merge_bases, merge_commits};
 pub use conflict::{Conflict, ConflictKind, Message, MessageKind, PathVersion, Stage};
 pub use govc_git::xdiff::Favor;
 pub use integrate::{
-    COMMITS_MAX, IntegrateError, Integrated, Made, People, Plan, Strategy, conflicting_paths,
-    integrate,
+    COMMITS_MAX, IntegrateError, Integrated, Made, People, Plan, Strategy, integrate,
 };
 
 use state::Merge;

@@ -64,7 +64,7 @@ impl Merge<'_> {
             editor.remove(self.pool, path)?;
         }
         // A folder before what is put into it.
-        put.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        put.sort_unstable_by_key(|(path, _)| *path);
         for (path, version) in put {
             // Folders that moved may meet a file. As git has it the file stays.
             if is_below_a_file(&outcome, path) {

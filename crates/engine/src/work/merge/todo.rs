@@ -21,7 +21,10 @@ impl Step {
     }
 }
 
-const KINDS: [(&[u8], fn(ObjectId) -> Step); 3] = [
+/// How a subject begins, and what that makes of its commit.
+type Kind = (&'static [u8], fn(ObjectId) -> Step);
+
+const KINDS: [Kind; 3] = [
     (b"fixup! ", Step::Fixup),
     (b"squash! ", Step::Squash),
     (b"amend! ", Step::Amend),
