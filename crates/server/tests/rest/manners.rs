@@ -24,8 +24,8 @@ async fn what_is_not_there_is_404_and_what_is_there_says_how() {
         "/api/v2/repos",
         "/api/v1/repos/",
         "/api/v1/repos/hello/",
-        "/api/v1/repos/hello/merge",
-        "/api/v1/repos/hello/workspaces",
+        "/api/v1/repos/hello/nothing",
+        "/api/v1/repos/hello/workspaces/w/nothing",
         "/none",
         "/a/b/c/d/e",
     ] {
@@ -217,8 +217,8 @@ async fn heads_names_and_queries_have_limits() {
         "limit=1&limit=2",
         "cursor=x",
         "x=1",
-        "reality=r",
-        "transaction=t",
+        "workspace=w&transaction=t",
+        "at=1&workspace=w",
         "%FF=1",
     ] {
         let answer = server

@@ -317,3 +317,57 @@ async fn what_is_stashed_comes_back() {
         "STASH_NOT_FOUND"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_at_once_never_see_each_others_work() {
+    let server = std::sync::Arc::new(Server::with_commit().await);
+    let mut tasks = Vec::new();
+    for number in 0..8u64 {
+        let server = std::sync::Arc::clone(&server);
+        tasks.push(tokio::spawn(async move {
+            let within = if number % 2 == 0 {
+                let name = format!("w{number}");
+                let body = json!({ "name": name });
+                assert_eq!(server.post(&at("workspaces"), body).await.status, 201);
+                format!("workspace={name}")
+            } else {
+                let begun = server.post(&at("transaction"), json!({})).await;
+                format!("transaction={}", begun.json()["id"].as_str().unwrap())
+            };
+            let add = match within.split_once('=') {
+                Some(("transaction", id)) => at(&format!("transaction/{id}/add")),
+                _ => at(&format!("add?{within}")),
+            };
+            let mut dice = number.wrapping_mul(6_364_136_223_846_793_005) + 1;
+            for step in 0..12 {
+                dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let content = format!("{number} {step}");
+                let path = format!("f{}", dice >> 62);
+                let body = json!({ "files": [
+                    { "path": path, "content": content }, { "path": "all", "content": content },
+                ]});
+                let done = server.post(&add, body).await;
+                assert_eq!(done.status, 200, "{done}");
+                let tree = server.get(&at(&format!("tree?{within}"))).await;
+                for name in tree.items("name").iter().filter(|name| *name != "README") {
+                    let read = at(&format!("read/{name}?{within}"));
+                    let content = server.get(&read).await.json()["content"].clone();
+                    let whose = content
+                        .as_str()
+                        .unwrap()
+                        .split(' ')
+                        .next()
+                        .unwrap()
+                        .to_owned();
+                    assert_eq!(whose, number.to_string(), "{name} of {within}");
+                }
+                let mine = server.get(&at(&format!("read/all?{within}"))).await;
+                assert_eq!(mine.json()["content"], json!(content));
+                assert_eq!(server.get(&at("read/all")).await.status, 404);
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
