@@ -97,7 +97,9 @@ for target in $("$kit" targets); do
     [ -z "${PLANT:-}" ] || found=$work/found-planted/$target
     mkdir -p "$found"
     log=$found/log
-    set -- -max_len=8192 -timeout=10 -rss_limit_mb=1024 -dict=fuzz/words.dict \
+    words=fuzz/words/$target.dict
+    [ -f "$words" ] || words=fuzz/words/all.dict
+    set -- -max_len=8192 -timeout=10 -rss_limit_mb=1024 -dict="$words" \
         -artifact_prefix="$found/" -print_final_stats=1
     if [ -n "${PLANT:-}" ]; then plant_target "$@"; else run_target "$@"; fi
 done

@@ -307,7 +307,8 @@ pub(crate) fn delta(data: &[u8]) {
     assert_eq!(again.as_deref(), Ok(bytes));
 }
 
-/// An index of entries that are said in three bytes each: two of the id, and how far it lies.
+/// An index of entries that are said in three bytes each: two of the id, and how far it lies. Two
+/// bytes more say which entry has a large offset that is not there.
 fn index_of(data: &[u8], format: ObjectFormat) -> Vec<u8> {
     let entry = |(number, said): (usize, &[u8; 3])| {
         let mut id = vec![0; format.len_in_bytes()];
@@ -319,7 +320,7 @@ fn index_of(data: &[u8], format: ObjectFormat) -> Vec<u8> {
             offset: (u64::from(said[2]) << (u32::from(said[2]) % 40)) + number as u64,
         }
     };
-    let (said, _) = data.as_chunks::<3>();
+    let (said, rest) = data.as_chunks::<3>();
     let mut entries: Vec<_> = said.iter().enumerate().map(entry).collect();
     let mut packed = PackEntries::new(format);
     for entry in &entries {
@@ -335,9 +336,16 @@ fn index_of(data: &[u8], format: ObjectFormat) -> Vec<u8> {
     for (number, entry) in entries.iter().enumerate() {
         assert_eq!(packed.find(&entry.id), Some(number as u32));
     }
-    let written = write_index(&mut entries, format.null_ref(), format);
+    let mut written = write_index(&mut entries, format.null_ref(), format);
     assert_eq!(unsorted, written);
     assert_eq!(packed.write_index(format.null_ref()), written);
+    if let ([number, far], false) = (rest, entries.is_empty()) {
+        const IDS_AT: usize = 8 + 256 * 4;
+        let offsets_at = IDS_AT + entries.len() * (format.len_in_bytes() + 4);
+        let at = offsets_at + usize::from(*number) % entries.len() * 4;
+        written[at] = *far;
+        written = heal::trailer(&written, format);
+    }
     written
 }
 
@@ -369,7 +377,7 @@ pub(crate) fn index(data: &[u8]) {
         let _ = index.pack_checksum();
         let sound = index.verify();
         let count = index.len().min(2000);
-        for position in 0..count {
+        for position in (0..count).step_by(count as usize / 300 + 1) {
             let id = index.id(position);
             let offset = index.offset(position);
             let _ = (index.crc32(position), index.next_offset(offset));
