@@ -239,12 +239,15 @@ pub struct NewResults {
 /// More figures than this are no results.
 const METRICS_MAX: usize = 1000;
 
+/// Figures by their names.
+pub type Metrics = BTreeMap<Arc<str>, Metric>;
+
 impl NewResults {
     /// The figures, and whether it passed.
     ///
     /// # Errors
     /// [`Invalid::Field`].
-    pub fn read(self) -> Result<(BTreeMap<Arc<str>, Metric>, Option<bool>), Invalid> {
+    pub fn read(self) -> Result<(Metrics, Option<bool>), Invalid> {
         if self.metrics.len() > METRICS_MAX {
             return Err(Invalid::field("metrics", "at most 1000 figures"));
         }

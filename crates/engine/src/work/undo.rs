@@ -119,7 +119,7 @@ fn moved(entry: &Entry) -> impl Iterator<Item = (&RefName, &Target, &Target)> {
             before,
             after,
         } if !is_internal(name.as_bytes())
-            && !(name.as_bytes() == b"HEAD" && *before == Target::Gone) =>
+            && (name.as_bytes() != b"HEAD" || *before != Target::Gone) =>
         {
             Some((name, before, after))
         }

@@ -274,7 +274,7 @@ impl Both {
         if let (None, Some(base)) = (target, open.now.base) {
             self.git(&["checkout", "-q", "-b", branch]);
             self.snapshot.refs.set(name.clone(), Target::At(base));
-            let mut after = open.now.clone();
+            let mut after = open.now;
             after.branch = Some(name);
             self.take(Changed::to(after));
             return;
@@ -483,7 +483,6 @@ fn random_story(seed: u64, steps: usize) -> usize {
         let content = format!("{lines}{}\n", dice.roll(4));
         let what = dice.roll(23);
         story.push(format!("{step}: {what} at {path}"));
-        println!("seed {seed}, {step}: {what} at {path}");
         match what {
             0..=4 => both.write(path, &content, true),
             5..=7 => both.write(path, &content, false),

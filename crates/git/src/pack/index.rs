@@ -362,7 +362,7 @@ impl PackIndex {
         while order.offset(low)? > offset {
             high = low;
             step *= 2;
-            low = low.checked_sub(step).unwrap_or_default();
+            low = low.saturating_sub(step);
             if high == 0 {
                 return None;
             }

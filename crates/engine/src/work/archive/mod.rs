@@ -55,6 +55,7 @@ struct Level {
     is_written: bool,
 }
 
+#[allow(clippy::large_enum_variant, reason = "one value for each archive")]
 enum Writer {
     Tar(tar::TarWriter),
     TarGz(tar::TarWriter, GzEncoder<Vec<u8>>),

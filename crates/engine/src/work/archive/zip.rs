@@ -163,10 +163,10 @@ fn dos_time(seconds: u64) -> (u16, u16) {
             let (year, month, day) = (moment.year() - 1980, moment.month(), moment.day());
             let date = (year as u16) << 9 | (month as u16) << 5 | day as u16;
             let (hour, minute, second) = (moment.hour(), moment.minute(), moment.second());
-            let time = (hour as u16) << 11 | (minute as u16) << 5 | second as u16 / 2;
+            let time = (hour as u16) << 11 | (minute as u16) << 5 | (second as u16 / 2);
             (date, time)
         }
         // The first of January 1980.
-        _ => (1 << 5 | 1, 0),
+        _ => ((1 << 5) | 1, 0),
     }
 }

@@ -167,7 +167,8 @@ impl Need {
             // The Kelvin sign is a K, and the long s an S.
             let has_other_cases =
                 |byte: &u8| !byte.is_ascii() || matches!(byte.to_ascii_lowercase(), b'k' | b's');
-            !bytes.contains(&b'\n') && !(any_case && bytes.iter().any(has_other_cases))
+            let folds_elsewhere = any_case && bytes.iter().any(has_other_cases);
+            !bytes.contains(&b'\n') && !folds_elsewhere
         };
         Need::all(literal.windows(3).filter(counts).map(|bytes| {
             let fold = |byte: u8| u32::from(byte.to_ascii_lowercase());

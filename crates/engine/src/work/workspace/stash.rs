@@ -315,7 +315,8 @@ impl OpenWorkspace {
             let there = self.in_files(pool, &change.path)?;
             let there = there.filter(|found| !found.is_folder());
             let is_fresh = there == change.old || (change.old.is_some() && there.is_none());
-            if !is_fresh && !(change.old.is_none() && rules.is_ignored(&change.path)?) {
+            let may_go = change.old.is_none() && rules.is_ignored(&change.path)?;
+            if !is_fresh && !may_go {
                 lost.push(change.path.clone());
             }
             in_files.push(TreeEdit::to(&change.path, change.new));
