@@ -230,9 +230,10 @@ async fn branches_begin_where_they_are_told_to() {
     assert_eq!(answer(on("alone", Some(Value::Null))).await, (201, Some(0)));
     assert_eq!(answer(on("x", Some(json!("none")))).await, (404, None));
     assert_eq!(answer(on("a..b", None)).await, (400, None));
-    let mut merge = on("dev", None);
+    // Nothing was believed, so there is nothing to merge with.
+    let mut merge = commit("dev", "m", json!([put("g", "new")]));
     merge["on_conflict"] = json!("merge");
-    assert_eq!(answer(merge).await, (400, None));
+    assert_eq!(answer(merge).await, (201, Some(1)));
 }
 
 #[tokio::test]
