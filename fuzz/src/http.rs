@@ -112,7 +112,8 @@ fn list_goes_on(uri: &Uri, limit: usize) {
     let Some(link) = answer.headers().get(header::LINK) else {
         return;
     };
-    let link = link.to_str().expect("what was just written");
+    // A query may have bytes that are no ASCII, and they come back.
+    let link = std::str::from_utf8(link.as_bytes()).expect("what was just written");
     let said = link
         .trim_start_matches('<')
         .split('>')

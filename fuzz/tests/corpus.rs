@@ -4,11 +4,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use govc_fuzz::TARGETS;
 use govc_fuzz::corpus::{Mutator, inputs};
 use govc_fuzz::plants::PLANTS;
+use govc_fuzz::{TARGETS, Target};
 
-/// How many changes of a corpus are tried for each target; `GOVC_FUZZ_CHANGES` says another.
+/// How many changes of a corpus are tried for each target; `GOVC_FUZZ_CHANGES` says another number,
+/// and `GOVC_FUZZ_TARGET` which target alone.
 const CHANGES: usize = 2000;
 
 fn feed(target: &govc_fuzz::Target, data: &[u8], what: &str) {
@@ -38,7 +39,9 @@ fn every_input_of_the_corpus_is_taken_well() {
 fn so_is_what_is_almost_an_input() {
     let changes = std::env::var("GOVC_FUZZ_CHANGES").ok();
     let changes = changes.and_then(|text| text.parse().ok());
-    for target in TARGETS {
+    let only = std::env::var("GOVC_FUZZ_TARGET").ok();
+    let chosen = |target: &&Target| only.as_deref().is_none_or(|only| only == target.name);
+    for target in TARGETS.iter().filter(chosen) {
         let inputs = inputs(target.name).expect("every target has a corpus");
         let mut mutator = Mutator::new(4711);
         for change in 0..changes.unwrap_or(CHANGES) {

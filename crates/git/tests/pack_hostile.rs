@@ -336,6 +336,32 @@ fn a_delta_of_nothing_is_refused() {
 }
 
 #[test]
+fn a_delta_of_what_is_made_of_it_is_refused() {
+    // The base is had already, and so both can be made now; from the pack alone neither can.
+    let (base, made) = (&b"a base that is had"[..], &b"and what is made of it"[..]);
+    let pack = Forgery::of(2)
+        .delta(&of(id_of(base)), &delta::between(base, made))
+        .delta(&of(id_of(made)), &delta::between(made, base))
+        .signed();
+    let had = |id: &oid| {
+        (*id_of(base) == *id).then(|| Object {
+            kind: ObjectKind::Blob,
+            data: Bytes::from_static(b"a base that is had"),
+        })
+    };
+    let limits = IndexLimits::default();
+    for refused in [
+        index_pack(&pack, FORMAT, &limits, &had, &mut ()).err(),
+        parse_small(&pack, FORMAT, &limits, &had).err(),
+    ] {
+        assert!(
+            matches!(refused, Some(PackError::Entry { reason, .. }) if reason.contains("itself")),
+            "{refused:?}"
+        );
+    }
+}
+
+#[test]
 fn the_same_object_twice_is_refused() {
     let twice = Forgery::of(2).blob(b"same").blob(b"same").signed();
     assert_error!(twice, PackError::DuplicateObject { id } if id == id_of(b"same"));

@@ -804,6 +804,13 @@ impl<'a> Indexer<'a> {
             }
             let mut data = self.spare.pop().unwrap_or_default();
             let id = self.resolve(kind, child, chain.last(), &mut delta, &mut data)?;
+            // The base that was taken from outside: in this pack it would be made of itself, and
+            // whoever reads it here goes round and round.
+            let root = &chain.links[0];
+            if root.number == NONE && root.id == id {
+                let reason = EntryError::OwnBase.reason();
+                return Err(PackError::Entry { offset, reason });
+            }
             let next_child = self.children(child, &id);
             if next_child == NONE {
                 self.recycle(data);
