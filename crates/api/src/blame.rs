@@ -5,13 +5,14 @@ use std::sync::Arc;
 use govc_engine::work::blame::{Blame, Blamed};
 use govc_git::object::CommitRef;
 use govc_git::{ObjectFormat, ObjectId};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::people::Person;
 use crate::text::text;
 
 /// A file, line by line.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct BlameAnswer {
     /// Its path from the root.
     pub path: String,
@@ -27,7 +28,7 @@ pub struct BlameAnswer {
 }
 
 /// A line, and where it is from.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct BlameLine {
     /// Which line, from 1.
     pub line: usize,
@@ -44,7 +45,7 @@ pub struct BlameLine {
 }
 
 /// The commit that brought lines, and what the file was called there.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct LineOrigin {
     /// The commit.
     pub commit: String,

@@ -5,6 +5,7 @@ use govc_engine::work::action::{Action, Content, FileMode, TextEdit};
 use govc_engine::{Expected, RefName};
 use govc_git::object::CommitRef;
 use govc_git::{ObjectFormat, ObjectId, refname};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::people::{NewPerson, Person};
@@ -12,7 +13,7 @@ use crate::text::{bytes, text};
 use crate::{Invalid, belief, no_nul, object_id, present, ref_name};
 
 /// A commit.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Commit {
     /// Its id.
     pub oid: String,
@@ -75,7 +76,7 @@ impl Commit {
 }
 
 /// The body of `POST /repos/{repo}/commits`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewCommit {
     branch: String,
@@ -94,7 +95,7 @@ pub struct NewCommit {
 }
 
 /// What happens when the branch moved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnConflict {
     /// The write is refused.
@@ -104,7 +105,7 @@ pub enum OnConflict {
 }
 
 /// One thing to do to the files of a branch. Which fields it may have depends on `op`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewAction {
     op: Op,
@@ -117,7 +118,7 @@ pub struct NewAction {
     edits: Option<Vec<NewTextEdit>>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Op {
     Put,
@@ -128,7 +129,7 @@ enum Op {
 }
 
 /// One text for another.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTextEdit {
     old: String,

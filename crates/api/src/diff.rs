@@ -1,6 +1,7 @@
 //! What differs between two states.
 
 use govc_engine::work::diff::{FileDiff, Patch, Status};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::commits::Commit;
@@ -8,7 +9,7 @@ use crate::files::mode_text;
 use crate::text::text;
 
 /// What differs between two commits.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Diff {
     /// The commit that is compared with; `null` for nothing at all.
     pub from: Option<String>,
@@ -34,7 +35,7 @@ pub struct Diff {
 }
 
 /// One file that is not the same.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct DiffFile {
     /// Where it is, or was.
     pub path: String,
@@ -74,7 +75,7 @@ pub struct DiffFile {
 }
 
 /// How much differs.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, JsonSchema)]
 pub struct DiffStats {
     /// Files that are not the same.
     pub files: u64,
@@ -119,7 +120,7 @@ impl DiffFile {
 }
 
 /// How one commit stands to another: what it has beside their best common ancestor.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Comparison {
     /// The commit that is compared with.
     pub base: String,

@@ -1,12 +1,13 @@
 //! Events: what happened, as streams tell it.
 
 use govc_engine::Entry;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::history::Change;
 
 /// A change, as an event of its repository.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Event {
     /// The repository's id.
     pub repo: String,

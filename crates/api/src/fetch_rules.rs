@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use govc_engine::FetchRules;
 use govc_git::wire::filter;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Invalid, present};
 
 /// What fetches may do; `null` is what the server's configuration says.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct FetchRulesBody {
     filter: Option<bool>,
     filters: BTreeMap<String, bool>,
@@ -41,7 +42,7 @@ impl From<&FetchRules> for FetchRulesBody {
 }
 
 /// What of it is to be changed; `null` gives it back to the server's configuration.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PatchFetchRules {
     #[serde(default, deserialize_with = "present")]

@@ -1,13 +1,14 @@
 //! Files and folders.
 
 use govc_git::object::tree::{MODE_SUBMODULE, MODE_SYMLINK, MODE_TREE, canonical_mode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::commits::Commit;
 use crate::text::text;
 
 /// A file with its content.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct File {
     /// Its path from the root.
     pub path: String,
@@ -30,7 +31,7 @@ pub struct File {
 }
 
 /// An entry of a folder.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct TreeEntry {
     /// The last part of its path.
     pub name: String,

@@ -1,13 +1,14 @@
 //! The log of changes.
 
 use govc_engine::{Entry, EntryEdit};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::refs::RefUpdate;
 use crate::rfc3339::server_time;
 
 /// A change, as history tells it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Change {
     /// Its number.
     pub seq: u64,
@@ -24,7 +25,7 @@ pub struct Change {
 }
 
 /// How and why a change was made.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Cause {
     /// `git`, `rest`, `ssh`, `job` or `external`.
     pub via: &'static str,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use govc_engine as engine;
 use govc_engine::HookKind;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
@@ -51,7 +52,7 @@ const TYPES: &[&str] = &[
 ];
 
 /// A webhook. Its secret never leaves the server.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Hook {
     /// What names it in its repository.
     pub id: String,
@@ -85,7 +86,7 @@ impl Hook {
 }
 
 /// The body of `POST /repos/{repo}/hooks`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewHook {
     /// Where it is told, or asked.
@@ -101,7 +102,7 @@ pub struct NewHook {
 }
 
 /// The body of `PATCH /repos/{repo}/hooks/{id}`: what is absent stays.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PatchHook {
     /// Where it is told, or asked.
@@ -176,7 +177,7 @@ pub fn url_length(text: &str) -> Result<(), Invalid> {
 }
 
 /// One thing that a hook was told, and what became of it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Delivery {
     /// What names it among the deliveries of its hook.
     pub id: String,
@@ -207,7 +208,7 @@ pub struct Delivery {
 }
 
 /// What was sent, but for the signatures.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct DeliveryRequest {
     /// Where to.
     pub url: String,

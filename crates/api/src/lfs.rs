@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use govc_engine::LfsLock;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::rfc3339::server_time;
@@ -18,7 +19,7 @@ pub const SHA256: &str = "sha256";
 pub const DOCUMENTATION: &str = "https://github.com/git-lfs/git-lfs/tree/main/docs/api";
 
 /// What is to be transferred.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub struct BatchRequest {
     /// `upload` or `download`.
     pub operation: String,
@@ -33,7 +34,7 @@ pub struct BatchRequest {
 }
 
 /// An object that somebody speaks of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ObjectRef {
     /// Its name, as it was given.
     pub oid: String,
@@ -42,7 +43,7 @@ pub struct ObjectRef {
 }
 
 /// What is to be done with the objects of a batch.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct BatchAnswer {
     /// How.
     pub transfer: &'static str,
@@ -53,7 +54,7 @@ pub struct BatchAnswer {
 }
 
 /// What is to be done with one object.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct BatchObject {
     /// The object.
     #[serde(flatten)]
@@ -70,7 +71,7 @@ pub struct BatchObject {
 }
 
 /// A request to be made.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Action {
     /// Where.
     pub href: String,
@@ -80,7 +81,7 @@ pub struct Action {
 }
 
 /// Why nothing can be done with an object.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ObjectError {
     /// As an HTTP status.
     pub code: u16,
@@ -89,7 +90,7 @@ pub struct ObjectError {
 }
 
 /// What went wrong with a request.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Error {
     /// For people.
     pub message: String,
@@ -103,7 +104,7 @@ pub struct Error {
 }
 
 /// A lock.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Lock {
     /// What names it.
     pub id: String,
@@ -116,21 +117,21 @@ pub struct Lock {
 }
 
 /// Whose lock it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Owner {
     /// What they are called.
     pub name: String,
 }
 
 /// Who wants a lock, on which path. A lock holds for all branches: `ref` is not looked at.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub struct LockRequest {
     /// The path, from the root of the repository.
     pub path: String,
 }
 
 /// Which of the locks are ours?
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub struct VerifyLocksRequest {
     /// Where to go on.
     #[serde(default)]
@@ -141,7 +142,7 @@ pub struct VerifyLocksRequest {
 }
 
 /// A lock is to go.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub struct UnlockRequest {
     /// Whoever's it is.
     #[serde(default)]
@@ -149,14 +150,14 @@ pub struct UnlockRequest {
 }
 
 /// A lock that was taken or given back.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct LockAnswer {
     /// The lock.
     pub lock: Lock,
 }
 
 /// Some of the locks.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct LockList {
     /// In the order of their paths.
     pub locks: Vec<Lock>,
@@ -166,7 +167,7 @@ pub struct LockList {
 }
 
 /// Some of the locks, ours apart from others'.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct VerifiedLocks {
     /// Those of who asks.
     pub ours: Vec<Lock>,

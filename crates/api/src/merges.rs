@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use govc_engine::work::merge::{Conflict, PathVersion, Strategy};
 use govc_engine::{Expected, RefName};
 use govc_git::refname;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::commits::Commit;
@@ -12,7 +13,7 @@ use crate::people::NewPerson;
 use crate::{Invalid, belief, no_nul, present, ref_name};
 
 /// The body of `POST /repos/{repo}/merge`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewMerge {
     from: String,
@@ -27,7 +28,7 @@ pub struct NewMerge {
 }
 
 /// How a branch takes another one in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MergeStrategy {
     /// A commit with two parents, always.
@@ -98,7 +99,7 @@ impl TryFrom<NewMerge> for MergeOrder {
 }
 
 /// The body of `POST /repos/{repo}/cherry-pick` and `/revert`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewPick {
     commits: Option<Vec<String>>,
@@ -169,7 +170,7 @@ impl TryFrom<NewPick> for PickOrder {
 }
 
 /// The body of `POST /repos/{repo}/rebase`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRebase {
     branch: Option<String>,
@@ -233,7 +234,7 @@ fn branch(short: Option<String>) -> Result<Option<RefName>, Invalid> {
 }
 
 /// What came of picks, reverts and rebases.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Replayed {
     /// The branch's head.
     pub head: String,
@@ -242,7 +243,7 @@ pub struct Replayed {
 }
 
 /// The answer to `GET /repos/{repo}/merge-base`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct MergeBase {
     /// The best common ancestor; `null` where there is none.
     pub oid: Option<String>,
@@ -251,7 +252,7 @@ pub struct MergeBase {
 }
 
 /// A path in conflict.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ConflictedPath {
     /// The path.
     pub path: String,
@@ -268,7 +269,7 @@ pub struct ConflictedPath {
 }
 
 /// One side of a conflict.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ConflictedVersion {
     /// Its path.
     pub path: String,
@@ -279,7 +280,7 @@ pub struct ConflictedVersion {
 }
 
 /// A content.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct MergedContent {
     /// `utf-8` or `base64`.
     pub encoding: &'static str,

@@ -2,13 +2,14 @@
 
 use govc_engine::Time;
 use govc_git::object::{GitTime, Signature, SignatureRef};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::text::text;
 use crate::{Invalid, rfc3339};
 
 /// A person and a moment, as answers have them.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Person {
     /// The name.
     pub name: String,
@@ -47,7 +48,7 @@ impl From<SignatureRef<'_>> for Person {
 }
 
 /// A person as requests have them; without `time` it is now.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewPerson {
     /// The name.

@@ -1,10 +1,11 @@
 //! Problem documents (RFC 9457): what every error is on the wire.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// An error as clients read it: the five members of RFC 9457, a stable `code`, and facts.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Problem {
     /// A URI that names the kind of problem.
     pub r#type: String,

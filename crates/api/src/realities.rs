@@ -7,6 +7,7 @@ use govc_engine::journal::Moment;
 use govc_engine::repository::record::is_scope_name;
 use govc_engine::{Expected, Metric, RealityNames, RefName, Seq};
 use govc_git::refname;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::commits::{CommitOrder, NewAction, NewCommit};
@@ -16,7 +17,7 @@ use crate::repos::At;
 use crate::{Invalid, belief, present, ref_name};
 
 /// A reality.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Reality<'a> {
     /// What it is called.
     pub name: &'a str,
@@ -55,7 +56,7 @@ pub struct Reality<'a> {
 }
 
 /// The moment that a reality was made from.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 pub struct Base<'a> {
     /// The change of its parent after which it was copied.
     pub seq: Seq,
@@ -64,7 +65,7 @@ pub struct Base<'a> {
 }
 
 /// Where a reality went.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct PromotedTo {
     /// The branch, by its short name.
     pub branch: String,
@@ -75,7 +76,7 @@ pub struct PromotedTo {
 }
 
 /// What making realities takes.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRealities {
     branches: Branches,
@@ -85,21 +86,21 @@ pub struct NewRealities {
     durability: Option<Durability>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum Branches {
     Listed(Vec<String>),
     Counted(Counted),
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Counted {
     count: u32,
     prefix: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Durability {
     Parent,
@@ -195,7 +196,7 @@ fn check_name(field: &str, name: &str) -> Result<(), Invalid> {
 }
 
 /// One commit in a reality.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Apply {
     message: String,
@@ -228,7 +229,7 @@ impl Apply {
 }
 
 /// What was measured.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewResults {
     #[serde(default)]
@@ -265,7 +266,7 @@ impl NewResults {
 }
 
 /// What was measured in a reality, and what the server knows of it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Benchmark {
     /// What it is called.
     pub name: String,
@@ -288,7 +289,7 @@ pub struct Benchmark {
 }
 
 /// How much a reality changed.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, JsonSchema)]
 pub struct Changes {
     /// Commits of its own.
     pub commits: u64,
@@ -303,7 +304,7 @@ pub struct Changes {
 }
 
 /// Which realities are compared.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CompareRealities {
     /// Their names.
@@ -313,7 +314,7 @@ pub struct CompareRealities {
 }
 
 /// Realities beside each other.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Comparison {
     /// Those that have equal trees.
     pub groups: Vec<Vec<String>>,
@@ -326,7 +327,7 @@ pub struct Comparison {
 }
 
 /// A file, and what it is in which realities.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct ComparedFile {
     /// Where it is.
     pub path: String,
@@ -335,7 +336,7 @@ pub struct ComparedFile {
 }
 
 /// One version of a file.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct FileVersion {
     /// The blob; `null` where it is not there.
     pub oid: Option<String>,
@@ -344,7 +345,7 @@ pub struct FileVersion {
 }
 
 /// Two realities that conflict.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ConflictingPair {
     /// One.
     pub a: String,
@@ -355,7 +356,7 @@ pub struct ConflictingPair {
 }
 
 /// A reality among others.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Ranked {
     /// What it is called.
     pub name: String,
@@ -368,7 +369,7 @@ pub struct Ranked {
 }
 
 /// All pairs that conflict.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Conflicts<'a> {
     /// They.
     pub pairs: &'a [ConflictingPair],
@@ -377,7 +378,7 @@ pub struct Conflicts<'a> {
 }
 
 /// What promoting takes.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Promote {
     into: Option<String>,

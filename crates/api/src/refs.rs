@@ -2,6 +2,7 @@
 
 use govc_engine::{Expected, RefEdit, RefName, Target};
 use govc_git::{ObjectId, refname};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::people::{NewPerson, Person};
@@ -9,7 +10,7 @@ use crate::text::text;
 use crate::{Invalid, belief, no_nul, nullable, object_id, present, ref_name};
 
 /// A branch, a tag or a ref.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Ref {
     /// Short for a branch or tag, full for a ref.
     pub name: String,
@@ -45,7 +46,7 @@ impl Ref {
 }
 
 /// One ref that moved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RefUpdate {
     /// The full name.
     pub r#ref: String,
@@ -56,6 +57,13 @@ pub struct RefUpdate {
     pub old: Option<String>,
     /// What it points at; `null`: it does not exist any more.
     pub new: Option<String>,
+}
+
+/// The refs that a write moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct RefUpdates {
+    /// One each.
+    pub ref_updates: Vec<RefUpdate>,
 }
 
 impl RefUpdate {
@@ -76,7 +84,7 @@ impl RefUpdate {
 }
 
 /// The body of `POST /repos/{repo}/branches`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewBranch {
     name: String,
@@ -86,7 +94,7 @@ pub struct NewBranch {
 }
 
 /// The body of `POST /repos/{repo}/tags`; with a message it is annotated.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTag {
     name: String,
@@ -156,7 +164,7 @@ impl TryFrom<NewTag> for RefOrder {
 }
 
 /// The body of `PUT /repos/{repo}/refs/{name…}`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PutRef {
     oid: String,
@@ -167,7 +175,7 @@ pub struct PutRef {
 }
 
 /// The body of `DELETE /repos/{repo}/refs/{name…}`, of a branch and of a tag; it may be missing.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DropRef {
     #[serde(default, deserialize_with = "present")]
@@ -177,14 +185,14 @@ pub struct DropRef {
 }
 
 /// The body of `POST /repos/{repo}/refs`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RefBatch {
     updates: Vec<NewRefUpdate>,
 }
 
 /// One ref of a batch.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRefUpdate {
     r#ref: String,

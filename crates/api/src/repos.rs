@@ -7,6 +7,7 @@ use govc_engine::repository::record::{Quotas, RepoIdError, Retention};
 use govc_engine::{FsckSeverity, RefName, RepoId, RepositoryRecord, Seq, Settings, Storage, Time};
 use govc_git::object::check;
 use govc_git::{ObjectFormat, ObjectId, refname};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fetch_rules::{FetchRulesBody, PatchFetchRules};
@@ -14,7 +15,7 @@ use crate::rfc3339::{self, server_time};
 use crate::{Invalid, present, ref_name};
 
 /// A repository.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Repository {
     /// Its name among users.
     pub id: String,
@@ -49,7 +50,7 @@ pub struct Repository {
 }
 
 /// Where a fork came from.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ForkedFrom {
     /// The parent's id when the fork was made.
     pub id: String,
@@ -58,7 +59,7 @@ pub struct ForkedFrom {
 }
 
 /// How large a repository is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Size {
     /// Objects of its own changes, and those that it was forked with.
     pub objects: u64,
@@ -131,7 +132,7 @@ fn format_name(format: ObjectFormat) -> &'static str {
 }
 
 /// What an owner may set, as answers have it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct SettingsBody {
     deny_non_fast_forwards: bool,
     deny_deletes: bool,
@@ -149,7 +150,7 @@ pub struct SettingsBody {
     retention: RetentionBody,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 struct QuotasBody {
     bytes: Option<u64>,
     objects: Option<u64>,
@@ -157,7 +158,7 @@ struct QuotasBody {
     push_bytes: Option<u64>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 struct RetentionBody {
     refs_seconds: Option<u64>,
 }
@@ -195,7 +196,7 @@ impl From<&Settings> for SettingsBody {
 }
 
 /// The body of `POST /repos`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRepository {
     id: String,
@@ -208,7 +209,7 @@ pub struct NewRepository {
     ttl_seconds: Option<u64>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum StorageName {
     Memory,
@@ -216,7 +217,7 @@ enum StorageName {
     Disk,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum FormatName {
     Sha1,
@@ -305,7 +306,7 @@ fn default_branch(short: &str) -> Result<RefName, Invalid> {
 }
 
 /// The body of `PATCH /repos/{repo}`: what is in it is changed.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PatchRepository {
     id: Option<String>,
@@ -315,7 +316,7 @@ pub struct PatchRepository {
 }
 
 /// What an owner may set, as far as it is to be changed. A quota of `null` is the server's.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PatchSettings {
     deny_non_fast_forwards: Option<bool>,
@@ -334,7 +335,7 @@ pub struct PatchSettings {
     retention: Option<PatchRetention>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct PatchQuotas {
     #[serde(default, deserialize_with = "present")]
@@ -347,7 +348,7 @@ struct PatchQuotas {
     push_bytes: Option<Option<u64>>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct PatchRetention {
     #[serde(default, deserialize_with = "present")]
@@ -530,7 +531,7 @@ impl PatchSettings {
 }
 
 /// The body of `POST /repos/{repo}/restore`; it may be missing.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Restore {
     r#as: Option<String>,
@@ -550,7 +551,7 @@ impl Restore {
 }
 
 /// The body of `POST /repos/{repo}/fork`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fork {
     id: String,
@@ -558,7 +559,7 @@ pub struct Fork {
 }
 
 /// A moment in a body: a number is a change's, a text is a time.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "the number of a change, or a time as of RFC 3339"

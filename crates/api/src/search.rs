@@ -4,13 +4,14 @@ use std::ops::Range;
 
 use govc_engine::work::search::Hit;
 use govc_git::ObjectId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::files::{mode_text, type_name};
 use crate::text::text;
 
 /// What `/grep` looks for.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Grep {
     /// A text, or with `regex` a regular expression.
@@ -47,7 +48,7 @@ fn yes() -> bool {
 }
 
 /// A line that was found.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct FoundLine {
     /// Its file.
     pub path: String,
@@ -74,7 +75,7 @@ pub struct FoundLine {
 }
 
 /// A part of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FoundRange {
     /// Its first byte.
     pub start: usize,
@@ -132,7 +133,7 @@ fn part(line: &[u8], first: usize) -> Range<usize> {
 }
 
 /// A file that was found by its path.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct FoundFile {
     /// Its path.
     pub path: String,

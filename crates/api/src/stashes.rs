@@ -3,13 +3,14 @@
 use govc_engine::work::workspace::stash::StashFound;
 use govc_git::ObjectFormat;
 use govc_git::object::{CommitRef, ParseError};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::people::{NewPerson, Person};
 use crate::text::text;
 
 /// A stash.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Stash {
     /// Its id: that of the commit of the working copy.
     pub id: String,
@@ -52,7 +53,7 @@ impl Stash {
 }
 
 /// The body of `POST /repos/{repo}/stash`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewStash {
     /// What it is for.
@@ -65,7 +66,7 @@ pub struct NewStash {
 }
 
 /// The body of `POST /repos/{repo}/stash/{id}/apply`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApplyStash {
     /// It goes when it was brought back.

@@ -2,13 +2,14 @@
 
 use govc_engine::Seq;
 use govc_engine::journal::Moment;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::Invalid;
 use crate::repos::At;
 
 /// The body of `POST /repos/{repo}/undo`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Undo {
     /// The number of the change.
@@ -16,7 +17,7 @@ pub struct Undo {
 }
 
 /// The body of `POST /repos/{repo}/rewind`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rewind {
     to: At,

@@ -2,6 +2,7 @@
 //! changes to several repositories at once.
 
 use govc_engine::{Transaction, TransactionState};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -20,7 +21,7 @@ const TTL_DEFAULT: u64 = 60 * 60;
 const TTL_MAX: u64 = 7 * 24 * 60 * 60;
 
 /// The body of `POST /repos/{repo}/transaction`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTransaction {
     /// The branch, in short; the default branch where it is absent.
@@ -43,7 +44,7 @@ impl NewTransaction {
 }
 
 /// A transaction.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct TransactionShown {
     /// Its id.
     pub id: String,
@@ -86,7 +87,7 @@ impl TransactionShown {
 }
 
 /// The body of `POST /repos/{repo}/transaction/{tx}/remove`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RemovePaths {
     path: Option<String>,
@@ -109,7 +110,7 @@ impl RemovePaths {
 }
 
 /// The body of `POST /repos/{repo}/transaction/{tx}/commit`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommitTransaction {
     /// The message.
@@ -129,7 +130,7 @@ impl CommitTransaction {
 }
 
 /// The answer of `POST /repos/{repo}/transaction/{tx}/validate`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Validation {
     /// Whether it could be committed now, as it is or by a merge.
     pub valid: bool,
@@ -144,13 +145,13 @@ pub struct Validation {
 }
 
 /// The body of `POST /transactions`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ManyOperations {
     operations: Vec<ManyOperation>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 struct ManyOperation {
     repo: String,
     #[serde(flatten)]
@@ -190,14 +191,14 @@ impl ManyOperations {
 }
 
 /// The answer of `POST /transactions`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ManyResults {
     /// One for each operation, in their order.
     pub results: Vec<ManyResult>,
 }
 
 /// What became of one operation.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ManyResult {
     /// The repository.
     pub repo: String,

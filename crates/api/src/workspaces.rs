@@ -6,6 +6,7 @@ use govc_engine::work::diff::{FileDiff, Status as DiffStatus};
 use govc_engine::work::workspace::{FileToWrite, OpenWorkspace, ResetMode, WorkspaceStatus};
 use govc_engine::{Expected, RefName, Unmerged};
 use govc_git::refname;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::commits::OnConflict;
@@ -16,7 +17,7 @@ use crate::text::{bytes, text};
 use crate::{Invalid, belief, no_nul, object_id, present, ref_name};
 
 /// A workspace.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Workspace {
     /// Its name.
     pub name: String,
@@ -60,7 +61,7 @@ fn branch(name: Option<&RefName>) -> Option<String> {
 }
 
 /// The body of `POST /repos/{repo}/workspaces`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewWorkspace {
     /// Its name.
@@ -98,7 +99,7 @@ pub fn check_name(field: &str, name: &str) -> Result<(), Invalid> {
 }
 
 /// The body of `POST /repos/{repo}/add` and `…/write`: one file, or several.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WriteFiles {
     path: Option<String>,
@@ -112,7 +113,7 @@ pub struct WriteFiles {
 }
 
 /// One file to be written.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WriteFile {
     path: String,
@@ -218,14 +219,14 @@ pub fn content_bytes(file: &FileToWrite) -> u64 {
 }
 
 /// The answer of what works on files: those that it was asked about, as they are now.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct FilesChanged {
     /// In the order in which they were named.
     pub files: Vec<FileNow>,
 }
 
 /// A file as it is now.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct FileNow {
     /// Its path.
     pub path: String,
@@ -236,7 +237,7 @@ pub struct FileNow {
 }
 
 /// The body of `POST /repos/{repo}/move`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MoveFile {
     /// From where.
@@ -249,7 +250,7 @@ pub struct MoveFile {
 }
 
 /// The answer of `GET /repos/{repo}/status`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Status {
     /// The workspace.
     pub workspace: String,
@@ -273,7 +274,7 @@ pub struct Status {
 }
 
 /// An operation that stopped at a conflict.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Operation {
     /// `merge`, `cherry-pick`, `revert` or `rebase`.
     pub kind: &'static str,
@@ -286,7 +287,7 @@ pub struct Operation {
 }
 
 /// A file that differs.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Changed {
     /// Its path.
     pub path: String,
@@ -298,7 +299,7 @@ pub struct Changed {
 }
 
 /// A path with a conflict: what base, ours and theirs have.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Conflict {
     /// The path.
     pub path: String,
@@ -311,7 +312,7 @@ pub struct Conflict {
 }
 
 /// One side of a conflict.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Stage {
     /// Its blob.
     pub oid: String,
@@ -382,7 +383,7 @@ impl Status {
 }
 
 /// The body of `POST /repos/{repo}/checkout`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Checkout {
     /// A branch, or another revision.
@@ -397,7 +398,7 @@ pub struct Checkout {
     pub force: bool,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum Create {
     Flag(bool),
@@ -442,7 +443,7 @@ impl TryFrom<Checkout> for CheckoutOrder {
 }
 
 /// The body of `POST /repos/{repo}/commit`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommitStaged {
     message: Option<String>,
@@ -503,7 +504,7 @@ impl TryFrom<CommitStaged> for CommitStagedOrder {
 }
 
 /// The body of `POST /repos/{repo}/reset`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reset {
     /// The revision; the workspace's head where it is absent.
@@ -513,7 +514,7 @@ pub struct Reset {
     mode: Mode,
 }
 
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Mode {
     Soft,

@@ -9,6 +9,7 @@ pub mod git_lfs;
 mod git_service;
 pub mod git_ssh;
 pub mod http;
+pub mod openapi;
 pub mod router;
 pub mod routes;
 pub mod serve;

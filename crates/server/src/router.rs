@@ -11,22 +11,22 @@ use crate::app::App;
 use crate::git_http;
 use crate::git_lfs;
 use crate::http::{caller, idempotency, layers};
+use crate::openapi::Table;
 use crate::routes::{
-    archive, blame, branches, bundle, commits, compare, diff, events, files, health, history,
+    archive, blame, branches, bundle, commits, compare, diff, docs, events, files, health, history,
     hooks, merges, pages, realities, refs, repos, search, stashes, tags, time_travel, transactions,
     workspaces,
 };
 
 /// The whole service: routes, and what every request passes through.
 pub fn router(app: App) -> Router {
+    let (described, open, document) = table().finish();
     let routes = Router::new()
-        // Is it there, and what is it? These answer anybody.
+        // These answer anybody.
         .route("/", get(pages::welcome))
-        .route("/health", get(health::ready))
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
-        .route("/version", get(health::version))
-        .merge(api(&app))
+        .merge(open)
+        .merge(docs::routes(document))
+        .merge(api(&app, described))
         .method_not_allowed_fallback(pages::other_method)
         .merge(git(&app))
         .with_state(app.clone());
@@ -39,22 +39,31 @@ pub fn router(app: App) -> Router {
         .layer(from_fn_with_state(app, layers::observe))
 }
 
+/// Every route that is described, and the description.
+pub fn table() -> Table {
+    let nouns = [
+        health::routes,
+        repos::routes,
+        files::routes,
+        commits::routes,
+        branches::routes,
+        tags::routes,
+        refs::routes,
+        bundle::routes,
+        history::routes,
+        time_travel::routes,
+        events::routes,
+    ];
+    nouns
+        .into_iter()
+        .fold(Table::new(), |table, noun| noun(table))
+}
+
 /// The API: JSON, compressed when asked, each write done once.
-fn api(app: &App) -> Router<App> {
-    Router::new()
-        // Repositories
-        .route("/api/v1/repos", get(repos::list).post(repos::create))
-        .route(
-            "/api/v1/repos/{repo}",
-            get(repos::show).patch(repos::patch).delete(repos::remove),
-        )
-        .route("/api/v1/repos/{repo}/restore", post(repos::restore))
-        .route("/api/v1/repos/{repo}/fork", post(repos::fork))
+fn api(app: &App, described: Router<App>) -> Router<App> {
+    described
+        // What follows is served, and not described yet.
         // Files
-        .route("/api/v1/repos/{repo}/read/{*path}", get(files::read))
-        .route("/api/v1/repos/{repo}/tree", get(files::tree))
-        .route("/api/v1/repos/{repo}/tree/", get(files::tree))
-        .route("/api/v1/repos/{repo}/tree/{*path}", get(files::tree))
         .route("/api/v1/repos/{repo}/diff", get(diff::show))
         .route("/api/v1/repos/{repo}/blame/{*path}", get(blame::show))
         .route("/api/v1/repos/{repo}/add", post(workspaces::add))
@@ -124,9 +133,6 @@ fn api(app: &App) -> Router<App> {
         )
         // Commits
         .route("/api/v1/repos/{repo}/commit", post(workspaces::commit))
-        .route("/api/v1/repos/{repo}/commits", post(commits::create))
-        .route("/api/v1/repos/{repo}/commits/{*rev}", get(commits::show))
-        .route("/api/v1/repos/{repo}/log", get(commits::list))
         .route("/api/v1/repos/{repo}/compare/{*revs}", get(compare::show))
         .route("/api/v1/repos/{repo}/merge", post(merges::merge))
         .route("/api/v1/repos/{repo}/merge-base", get(merges::merge_base))
@@ -137,38 +143,12 @@ fn api(app: &App) -> Router<App> {
         .route("/api/v1/repos/{repo}/revert", post(merges::revert))
         .route("/api/v1/repos/{repo}/rebase", post(merges::rebase))
         // Branches, tags, refs
-        .route(
-            "/api/v1/repos/{repo}/branches",
-            get(branches::list).post(branches::create),
-        )
-        .route(
-            "/api/v1/repos/{repo}/branches/{*name}",
-            get(branches::show).delete(branches::remove),
-        )
-        .route(
-            "/api/v1/repos/{repo}/tags",
-            get(tags::list).post(tags::create),
-        )
-        .route(
-            "/api/v1/repos/{repo}/tags/{*name}",
-            get(tags::show).delete(tags::remove),
-        )
-        .route(
-            "/api/v1/repos/{repo}/refs",
-            get(refs::list).post(refs::batch),
-        )
-        .route(
-            "/api/v1/repos/{repo}/refs/{*name}",
-            get(refs::show).put(refs::put).delete(refs::remove),
-        )
         .route("/api/v1/repos/{repo}/archive/{*name}", get(archive::show))
         // Search
         .route("/api/v1/repos/{repo}/search/commits", get(search::commits))
         .route("/api/v1/repos/{repo}/search/content", get(search::content))
         .route("/api/v1/repos/{repo}/search/files", get(search::files))
         .route("/api/v1/repos/{repo}/grep", post(search::grep))
-        // All of it in one file
-        .route("/api/v1/repos/{repo}/bundle", get(bundle::show))
         // Parallel realities
         .route(
             "/api/v1/repos/{repo}/parallel-realities",
@@ -202,30 +182,6 @@ fn api(app: &App) -> Router<App> {
             "/api/v1/repos/{repo}/parallel-realities/{reality}/promote",
             post(realities::promote),
         )
-        // Time travel
-        .route("/api/v1/repos/{repo}/history", get(history::list))
-        .route(
-            "/api/v1/repos/{repo}/time-travel/{at}",
-            get(time_travel::show),
-        )
-        .route(
-            "/api/v1/repos/{repo}/time-travel/{at}/read/{*path}",
-            get(time_travel::read),
-        )
-        .route(
-            "/api/v1/repos/{repo}/time-travel/{at}/tree",
-            get(time_travel::tree),
-        )
-        .route(
-            "/api/v1/repos/{repo}/time-travel/{at}/tree/",
-            get(time_travel::tree),
-        )
-        .route(
-            "/api/v1/repos/{repo}/time-travel/{at}/tree/{*path}",
-            get(time_travel::tree),
-        )
-        .route("/api/v1/repos/{repo}/undo", post(time_travel::undo))
-        .route("/api/v1/repos/{repo}/rewind", post(time_travel::rewind))
         // What happens
         .route(
             "/api/v1/repos/{repo}/hooks",
@@ -244,8 +200,6 @@ fn api(app: &App) -> Router<App> {
             post(hooks::redeliver),
         )
         .route("/api/v1/repos/{repo}/hooks/{id}/ping", post(hooks::ping))
-        .route("/api/v1/repos/{repo}/events", get(events::of_repository))
-        .route("/api/v1/events", get(events::everywhere))
         // Nothing else is there
         .route("/api", any(pages::nothing_here))
         .route("/api/{*rest}", any(pages::nothing_here))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use govc_api::refs::{Ref, RefOrder, RefUpdate};
+use govc_api::refs::{Ref, RefOrder, RefUpdate, RefUpdates};
 use govc_engine::repository::refs::RefName as Name;
 use govc_engine::work::hidden::is_internal;
 use govc_engine::work::refs::{Annotation, DeleteRef, NewRef, RefError};
@@ -379,12 +379,10 @@ impl App {
             let updates: Vec<RefUpdate> = moved
                 .filter_map(|(name, target)| update(now, name, target))
                 .collect();
-            Logged::body(
-                200,
-                Some(Updates {
-                    ref_updates: &updates,
-                }),
-            )
+            let body = RefUpdates {
+                ref_updates: updates,
+            };
+            Logged::body(200, Some(body))
         });
         let cause = cause(caller, CauseKind::Ref, Via::Rest);
         let published = self
@@ -434,13 +432,6 @@ impl App {
         self.offload(move || check_targets(&repository, wanted))
             .await?
     }
-}
-
-/// The answer to a batch.
-#[derive(serde::Serialize)]
-pub struct Updates<'a> {
-    /// The refs that moved.
-    pub ref_updates: &'a [RefUpdate],
 }
 
 /// How a ref is about to move; `None`: not at all.

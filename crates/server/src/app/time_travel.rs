@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use govc_api::history::ref_updates;
-use govc_api::refs::RefUpdate;
+use govc_api::refs::{RefUpdate, RefUpdates};
 use govc_engine::journal::Moment;
 use govc_engine::work::undo::{Rewind, Undo, UndoError};
 use govc_engine::{
@@ -13,7 +13,6 @@ use govc_engine::{
 use super::answers::Logged;
 use super::error::{AppError, SaidIn};
 use super::publish::{Answering, cause};
-use super::refs::Updates;
 use super::{Action, App};
 use crate::http::ask::Terms;
 use crate::http::caller::Caller;
@@ -87,8 +86,8 @@ impl App {
                 _ => None,
             });
             let updates: Vec<RefUpdate> = moved.collect();
-            let body = Updates {
-                ref_updates: &updates,
+            let body = RefUpdates {
+                ref_updates: updates,
             };
             Logged::body(200, Some(body))
         });

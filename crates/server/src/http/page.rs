@@ -3,6 +3,7 @@
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use govc_api::page::PageOf;
 use govc_engine::Seq;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use serde::Serialize;
@@ -134,12 +135,6 @@ impl<T> Page<T> {
     }
 }
 
-#[derive(Serialize)]
-struct PageBody<'a, T> {
-    items: &'a [T],
-    next_cursor: Option<String>,
-}
-
 /// The answer that is a page: its items, the cursor and the link to the next one.
 pub fn answer<T: Serialize>(uri: &Uri, page: &Page<T>) -> Response {
     let list = List::of(uri);
@@ -147,8 +142,8 @@ pub fn answer<T: Serialize>(uri: &Uri, page: &Page<T>) -> Response {
     let link = next_cursor
         .as_ref()
         .and_then(|cursor| next_link(uri, cursor));
-    let body = PageBody {
-        items: &page.items,
+    let body = PageOf {
+        items: page.items.iter().collect(),
         next_cursor,
     };
     let mut response = json::answer(StatusCode::OK, &body);

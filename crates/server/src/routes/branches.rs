@@ -12,6 +12,46 @@ use crate::http::ask::Ask;
 use crate::http::json::{Json, OptionalJson};
 use crate::http::problem::ApiError;
 use crate::http::reply::{located, written};
+use crate::openapi::{Table, reads, writes};
+use govc_api::refs::Ref;
+use serde_json::json;
+
+/// Branches.
+pub fn routes(table: Table) -> Table {
+    table
+        .get(
+            "/api/v1/repos/{repo}/branches",
+            list,
+            reads("Branches, by name")
+                .of_moment()
+                .text("prefix", "Only names that begin so.")
+                .gives_page::<Ref>("Branches."),
+        )
+        .post(
+            "/api/v1/repos/{repo}/branches",
+            create,
+            writes("Make a branch")
+                .takes::<NewBranch>(json!({ "name": "new" }))
+                .gives::<Ref>(StatusCode::CREATED, "The branch."),
+        )
+        .get(
+            "/api/v1/repos/{repo}/branches/{*name}",
+            show,
+            reads("A branch")
+                .of_moment()
+                .path("name", "Its name, which may have slashes.", "dev")
+                .gives::<Ref>(StatusCode::OK, "The branch."),
+        )
+        .delete(
+            "/api/v1/repos/{repo}/branches/{*name}",
+            remove,
+            writes("Delete a branch")
+                .path("name", "Its name, which may have slashes.", "gone")
+                .text("expected_head", "What it is believed to point at.")
+                .may_take::<DropRef>()
+                .gives_nothing("It is deleted."),
+        )
+}
 
 /// `GET /api/v1/repos/{repo}/branches`
 pub async fn list(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {

@@ -10,6 +10,19 @@ use crate::http::ask::Ask;
 use crate::http::etag::{self, ETag};
 use crate::http::problem::ApiError;
 use crate::http::reply::as_of;
+use crate::openapi::{Table, reads};
+
+/// All of it in one file.
+pub fn routes(table: Table) -> Table {
+    table.get(
+        "/api/v1/repos/{repo}/bundle",
+        show,
+        reads("A bundle, as `git bundle` makes it")
+            .of_revision()
+            .text("since", "Without what this commit reaches.")
+            .gives_bytes("application/x-git-bundle", "The bundle."),
+    )
+}
 
 /// `GET /api/v1/repos/{repo}/bundle`
 pub async fn show(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {

@@ -16,6 +16,50 @@ use crate::http::page;
 use crate::http::problem::ApiError;
 use crate::http::query::Query;
 use crate::http::reply::{as_of, located, written};
+use crate::openapi::{Table, reads, writes};
+use govc_api::commits::Commit;
+use serde_json::json;
+
+/// Commits.
+pub fn routes(table: Table) -> Table {
+    let commit = json!({
+        "branch": "main",
+        "message": "Say hello",
+        "actions": [{ "op": "put", "path": "hello.txt", "content": "hello\n" }],
+    });
+    table
+        .post(
+            "/api/v1/repos/{repo}/commits",
+            create,
+            writes("Commit to a branch in one call")
+                .takes::<NewCommit>(commit)
+                .gives::<Commit>(StatusCode::CREATED, "The commit."),
+        )
+        .get(
+            "/api/v1/repos/{repo}/commits/{*rev}",
+            show,
+            reads("A commit")
+                .of_moment()
+                .path("rev", "A revision, as gitrevisions(7) has it.", "main")
+                .gives::<Commit>(StatusCode::OK, "The commit."),
+        )
+        .get(
+            "/api/v1/repos/{repo}/log",
+            list,
+            reads("Commits, in the order of `git log`")
+                .of_revision()
+                .flag("all", "From all refs.")
+                .text("path", "Only those that change this path.")
+                .text("since", "Not older than this time.")
+                .text("until", "Not newer than this time.")
+                .text(
+                    "author",
+                    "Only authors whose name or address has this in it.",
+                )
+                .flag("first_parent", "Follow first parents only.")
+                .gives_page::<Commit>("Commits."),
+        )
+}
 
 /// `POST /api/v1/repos/{repo}/commits`
 pub async fn create(

@@ -16,9 +16,27 @@ use crate::app::events::Told;
 use crate::http::ask::Ask;
 use crate::http::problem::ApiError;
 use crate::http::reply::as_of;
+use crate::openapi::{Table, streams};
 
 /// How often a stream on which nothing happens says that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// What happens.
+pub fn routes(table: Table) -> Table {
+    table
+        .get(
+            "/api/v1/repos/{repo}/events",
+            of_repository,
+            streams("What happens in a repository, as Server-Sent Events")
+                .number("since", "Resume after the change of this number."),
+        )
+        .get(
+            "/api/v1/events",
+            everywhere,
+            streams("What happens in all repositories, as Server-Sent Events")
+                .text("since", "Resume after the event of this id."),
+        )
+}
 
 /// `GET /api/v1/repos/{repo}/events`
 pub async fn of_repository(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {

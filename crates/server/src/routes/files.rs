@@ -19,9 +19,48 @@ use crate::http::etag::{self, ETag};
 use crate::http::problem::ApiError;
 use crate::http::reply::as_of;
 use crate::http::{json, page, range};
+use crate::openapi::{Table, reads};
+use axum::routing::get;
+use govc_api::files::{File, TreeEntry};
 
 /// What names the content of a raw answer.
 const GOVC_OID: HeaderName = HeaderName::from_static("govc-oid");
+
+/// Files and folders.
+pub fn routes(table: Table) -> Table {
+    let folder = |summary| {
+        reads(summary)
+            .of_revision()
+            .flag("recursive", "All below it, too.")
+            .flag(
+                "last_commit",
+                "With the newest commit that touched each entry.",
+            )
+            .gives_page::<TreeEntry>("Entries, in git's order.")
+    };
+    table
+        .get(
+            "/api/v1/repos/{repo}/read/{*path}",
+            read,
+            describe_read(reads("A file")).of_revision(),
+        )
+        .get("/api/v1/repos/{repo}/tree", tree, folder("The root folder"))
+        .also("/api/v1/repos/{repo}/tree/", get(tree))
+        .get(
+            "/api/v1/repos/{repo}/tree/{*path}",
+            tree,
+            folder("A folder").path("path", "The folder's path.", "src"),
+        )
+}
+
+/// What is answered to a read of a file, whichever way the moment is said.
+pub(super) fn describe_read(operation: crate::openapi::Operation) -> crate::openapi::Operation {
+    operation
+        .path("path", "The file's path.", "README.md")
+        .gives::<File>(StatusCode::OK, "The file.")
+        .gives_bytes("application/octet-stream", "The file.")
+        .gives_ranges()
+}
 
 /// `GET /api/v1/repos/{repo}/read/{path}`
 pub async fn read(

@@ -8,6 +8,19 @@ use crate::http::ask::Ask;
 use crate::http::page;
 use crate::http::problem::ApiError;
 use crate::http::reply::as_of;
+use crate::openapi::{Table, reads};
+use govc_api::history::Change;
+
+/// The log of changes.
+pub fn routes(table: Table) -> Table {
+    table.get(
+        "/api/v1/repos/{repo}/history",
+        list,
+        reads("Changes, the newest first")
+            .of_moment()
+            .gives_page::<Change>("Changes."),
+    )
+}
 
 /// `GET /api/v1/repos/{repo}/history`
 pub async fn list(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {

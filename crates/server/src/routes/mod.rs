@@ -7,6 +7,7 @@ pub mod bundle;
 pub mod commits;
 pub mod compare;
 pub mod diff;
+pub mod docs;
 pub mod events;
 pub mod files;
 pub mod health;

@@ -2,19 +2,77 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use govc_api::refs::{DropRef, PutRef, RefBatch, full_name};
+use govc_api::refs::{DropRef, PutRef, RefBatch, RefUpdates, full_name};
 use govc_engine::Expected;
 use http::StatusCode;
 
 use crate::app::App;
 use crate::app::error::AppError;
-use crate::app::refs::{Namespace, Updates};
+use crate::app::refs::Namespace;
 use crate::http::ask::Ask;
 use crate::http::etag::{self, ETag};
 use crate::http::json::{self, Json, OptionalJson};
 use crate::http::page;
 use crate::http::problem::ApiError;
 use crate::http::reply::{as_of, done, located, written};
+use crate::openapi::{Table, reads, writes};
+use govc_api::refs::Ref;
+use serde_json::json;
+
+/// Refs by their full names.
+pub fn routes(table: Table) -> Table {
+    let name = "Its name without the leading `refs/`.";
+    table
+        .get(
+            "/api/v1/repos/{repo}/refs",
+            list,
+            describe_list(reads("Refs, by name")).of_moment(),
+        )
+        .post(
+            "/api/v1/repos/{repo}/refs",
+            batch,
+            writes("Move refs, all or none")
+                .takes::<RefBatch>(
+                    json!({ "updates": [{ "ref": "refs/heads/gone-too", "new": null }] }),
+                )
+                .gives::<RefUpdates>(StatusCode::OK, "The refs that moved."),
+        )
+        .get(
+            "/api/v1/repos/{repo}/refs/{*name}",
+            show,
+            reads("A ref")
+                .of_moment()
+                .path("name", name, "heads/main")
+                .gives::<Ref>(StatusCode::OK, "The ref."),
+        )
+        .put(
+            "/api/v1/repos/{repo}/refs/{*name}",
+            put,
+            writes("Point a ref at an object")
+                .path("name", name, "heads/put")
+                .takes::<PutRef>(json!({ "oid": "0123456789012345678901234567890123456789" }))
+                .gives::<Ref>(StatusCode::OK, "The ref.")
+                .gives::<Ref>(StatusCode::CREATED, "The ref, which was made."),
+        )
+        .delete(
+            "/api/v1/repos/{repo}/refs/{*name}",
+            remove,
+            writes("Delete a ref")
+                .path("name", name, "heads/gone")
+                .text("expected_head", "What it is believed to point at.")
+                .text("expected", "The same.")
+                .may_take::<DropRef>()
+                .gives_nothing("It is deleted."),
+        )
+}
+
+/// What is answered to a list of refs, whichever way the moment is said.
+pub(super) fn describe_list(operation: crate::openapi::Operation) -> crate::openapi::Operation {
+    operation
+        .text("prefix", "Only names that begin so.")
+        .flag("all", "The server's own, too.")
+        .gives_page::<Ref>("Refs.")
+}
 
 /// `GET /api/v1/repos/{repo}/refs`
 pub async fn list(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
@@ -98,8 +156,8 @@ pub async fn batch(
     let repo = ask.repo()?;
     let edits = body.try_into()?;
     let (updates, seq) = app.update_refs(&ask.caller, &repo, edits, &terms).await?;
-    let body = Updates {
-        ref_updates: &updates,
+    let body = RefUpdates {
+        ref_updates: updates,
     };
     Ok(written(StatusCode::OK, &body, seq, &terms))
 }

@@ -12,6 +12,62 @@ use crate::http::json::{self, Json, OptionalJson};
 use crate::http::problem::ApiError;
 use crate::http::reply::{as_of, done, located, written};
 use crate::http::{etag, page};
+use crate::openapi::{Table, reads, writes};
+use serde_json::json;
+
+/// Repositories.
+pub fn routes(table: Table) -> Table {
+    let made = "The repository that was made.";
+    table
+        .get(
+            "/api/v1/repos",
+            list,
+            reads("Repositories, by id")
+                .text("prefix", "Only ids that begin so.")
+                .gives_page::<Repository>("Repositories."),
+        )
+        .post(
+            "/api/v1/repos",
+            create,
+            writes("Make a repository")
+                .takes::<NewRepository>(json!({ "id": "new" }))
+                .gives::<Repository>(StatusCode::CREATED, made),
+        )
+        .get(
+            "/api/v1/repos/{repo}",
+            show,
+            reads("A repository").gives::<Repository>(StatusCode::OK, "The repository."),
+        )
+        .patch(
+            "/api/v1/repos/{repo}",
+            patch,
+            writes("Change a repository's id, description, default branch or settings")
+                .takes::<PatchRepository>(json!({ "description": "An example" }))
+                .gives::<Repository>(StatusCode::OK, "The repository as it is now."),
+        )
+        .delete(
+            "/api/v1/repos/{repo}",
+            remove,
+            writes("Delete a repository; it can be restored for a while")
+                .path("repo", "The repository's id.", "deleted")
+                .gives_nothing("It is deleted."),
+        )
+        .post(
+            "/api/v1/repos/{repo}/restore",
+            restore,
+            writes("Bring a deleted repository back")
+                .path("repo", "The id that it had.", "restored")
+                .may_take::<Restore>()
+                .gives::<Repository>(StatusCode::OK, "The repository."),
+        )
+        .post(
+            "/api/v1/repos/{repo}/fork",
+            fork,
+            writes("Copy a repository, as it is or was: objects are shared")
+                .takes::<Fork>(json!({ "id": "fork" }))
+                .gives::<Repository>(StatusCode::CREATED, made),
+        )
+}
 
 /// `GET /api/v1/repos`
 pub async fn list(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {

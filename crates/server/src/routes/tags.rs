@@ -12,6 +12,46 @@ use crate::http::ask::Ask;
 use crate::http::json::{Json, OptionalJson};
 use crate::http::problem::ApiError;
 use crate::http::reply::{located, written};
+use crate::openapi::{Table, reads, writes};
+use govc_api::refs::Ref;
+use serde_json::json;
+
+/// Tags.
+pub fn routes(table: Table) -> Table {
+    table
+        .get(
+            "/api/v1/repos/{repo}/tags",
+            list,
+            reads("Tags, by name")
+                .of_moment()
+                .text("prefix", "Only names that begin so.")
+                .gives_page::<Ref>("Tags."),
+        )
+        .post(
+            "/api/v1/repos/{repo}/tags",
+            create,
+            writes("Make a tag")
+                .takes::<NewTag>(json!({ "name": "new" }))
+                .gives::<Ref>(StatusCode::CREATED, "The tag."),
+        )
+        .get(
+            "/api/v1/repos/{repo}/tags/{*name}",
+            show,
+            reads("A tag")
+                .of_moment()
+                .path("name", "Its name, which may have slashes.", "v1")
+                .gives::<Ref>(StatusCode::OK, "The tag."),
+        )
+        .delete(
+            "/api/v1/repos/{repo}/tags/{*name}",
+            remove,
+            writes("Delete a tag")
+                .path("name", "Its name, which may have slashes.", "gone")
+                .text("expected_head", "What it is believed to point at.")
+                .may_take::<DropRef>()
+                .gives_nothing("It is deleted."),
+        )
+}
 
 /// `GET /api/v1/repos/{repo}/tags`
 pub async fn list(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {

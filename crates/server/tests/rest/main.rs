@@ -14,6 +14,7 @@ mod idempotency;
 mod kit;
 mod lfs;
 mod manners;
+mod openapi;
 mod refs;
 mod repos;
 mod search;
