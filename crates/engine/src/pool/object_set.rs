@@ -273,6 +273,9 @@ impl<'p> SetBuilder<'p> {
         if let Some(added) = self.add_packed(id) {
             return Ok(added);
         }
+        if self.is_elsewhere(id, None) {
+            return Ok(false);
+        }
         if self.pool.hot.contains(id) {
             let place = self.set.hot.objects.len() as u32;
             self.set.hot.objects.push((id.to_owned(), kind));
@@ -289,10 +292,24 @@ impl<'p> SetBuilder<'p> {
     fn add_packed(&mut self, id: &oid) -> Option<bool> {
         for pack in self.list.iter().rev() {
             if let Some(position) = pack.position(id) {
+                if self.is_elsewhere(id, Some(pack)) {
+                    return Some(false);
+                }
                 return Some(part_of(&mut self.set.parts, pack).add(position));
             }
         }
         None
+    }
+
+    /// Whether the set has `id` in another place than in `pack`. An object may be in several packs,
+    /// and one that was hot or in an old pack when it was added is in a young one now: no receiver
+    /// takes a pack that has it twice.
+    fn is_elsewhere(&self, id: &oid, pack: Option<&PoolPack>) -> bool {
+        let serial = pack.map(|pack| pack.serial);
+        let others = self.set.parts.iter();
+        let mut others = others.filter(|part| Some(part.pack.serial) != serial);
+        self.set.hot.places.contains_key(id)
+            || others.any(|part| part.pack.position(id).is_some_and(|at| part.has(at)))
     }
 
     pub(super) fn contains(&self, id: &oid) -> bool {
@@ -301,6 +318,13 @@ impl<'p> SetBuilder<'p> {
 
     /// Adds the object at a position of a pack.
     pub(super) fn add_at(&mut self, pack: &Arc<PoolPack>, position: u32) {
+        let parts = &self.set.parts;
+        let is_alone = parts.iter().all(|part| part.pack.serial == pack.serial);
+        if (!is_alone || !self.set.hot.objects.is_empty())
+            && self.is_elsewhere(&pack.object_id(position), Some(pack))
+        {
+            return;
+        }
         part_of(&mut self.set.parts, pack).add(position);
     }
 

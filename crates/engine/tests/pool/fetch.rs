@@ -85,6 +85,40 @@ fn a_clone_gets_what_its_refs_reach_and_nothing_else() {
     }
 }
 
+/// Who pushes what is there already brings it once more: then it is in two packs.
+#[test]
+fn what_is_in_several_packs_is_sent_once() {
+    let git = Git::new(ObjectFormat::Sha1);
+    git.import(&random_history(git.format, 15, 120));
+    git.run(&["repack", "-adq"]);
+    let commits = git.ids(&["rev-list", "--all"]);
+    for old in [&commits[90], &commits[50], &commits[10]] {
+        let args = ["pack-objects", "-q", "--revs", "objects/pack/pack"];
+        git.run_with(&args, format!("{old}\n").as_bytes());
+    }
+    let pool = git.pool_as_is();
+    for with_lists in [false, true] {
+        if with_lists {
+            while ListBuilder::new(Arc::clone(&pool)).build(|| false) {}
+        }
+        let mut dice = Dice(15);
+        for turn in 0..40 {
+            let mut some = || commits[dice.roll(commits.len() as u64) as usize];
+            let (want, have) = (some(), some());
+            let haves: &[ObjectId] = if turn % 2 == 0 { &[] } else { &[have] };
+            let set = pool.closure(&[want], haves).unwrap();
+            let ids: Vec<_> = set.ids().collect();
+            let different: HashSet<_> = ids.iter().collect();
+            assert_eq!(ids.len(), different.len(), "{want} {haves:?}");
+            assert_eq!(ids.len(), set.len());
+            if haves.is_empty() {
+                assert_eq!(ids.len(), reachable(&git, &[&want.to_string()]).len());
+                receiver(&bytes_of(&pool, &set, WHOLE), git.format);
+            }
+        }
+    }
+}
+
 #[test]
 fn a_fetch_gets_what_it_lacks() {
     for (seed, format) in [(13, ObjectFormat::Sha1), (14, ObjectFormat::Sha256)] {
