@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{any, delete, get, post};
+use axum::routing::{any, get};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
@@ -45,13 +45,24 @@ pub fn table() -> Table {
         health::routes,
         repos::routes,
         files::routes,
+        diff::routes,
+        blame::routes,
+        archive::routes,
+        workspaces::routes,
+        stashes::routes,
+        transactions::routes,
         commits::routes,
+        compare::routes,
+        merges::routes,
         branches::routes,
         tags::routes,
         refs::routes,
+        search::routes,
         bundle::routes,
+        realities::routes,
         history::routes,
         time_travel::routes,
+        hooks::routes,
         events::routes,
     ];
     nouns
@@ -62,144 +73,6 @@ pub fn table() -> Table {
 /// The API: JSON, compressed when asked, each write done once.
 fn api(app: &App, described: Router<App>) -> Router<App> {
     described
-        // What follows is served, and not described yet.
-        // Files
-        .route("/api/v1/repos/{repo}/diff", get(diff::show))
-        .route("/api/v1/repos/{repo}/blame/{*path}", get(blame::show))
-        .route("/api/v1/repos/{repo}/add", post(workspaces::add))
-        .route("/api/v1/repos/{repo}/write", post(workspaces::write))
-        .route(
-            "/api/v1/repos/{repo}/remove/{*path}",
-            delete(workspaces::remove_file),
-        )
-        .route("/api/v1/repos/{repo}/move", post(workspaces::move_file))
-        .route("/api/v1/repos/{repo}/status", get(workspaces::status))
-        // Transactions
-        .route("/api/v1/transactions", post(transactions::change_many))
-        .route(
-            "/api/v1/repos/{repo}/transaction",
-            post(transactions::begin),
-        )
-        .route(
-            "/api/v1/repos/{repo}/transaction/{id}",
-            get(transactions::show),
-        )
-        .route(
-            "/api/v1/repos/{repo}/transaction/{id}/add",
-            post(transactions::add),
-        )
-        .route(
-            "/api/v1/repos/{repo}/transaction/{id}/remove",
-            post(transactions::remove),
-        )
-        .route(
-            "/api/v1/repos/{repo}/transaction/{id}/move",
-            post(transactions::rename),
-        )
-        .route(
-            "/api/v1/repos/{repo}/transaction/{id}/validate",
-            post(transactions::validate),
-        )
-        .route(
-            "/api/v1/repos/{repo}/transaction/{id}/commit",
-            post(transactions::commit),
-        )
-        .route(
-            "/api/v1/repos/{repo}/transaction/{id}/rollback",
-            post(transactions::roll_back),
-        )
-        // Workspaces
-        .route(
-            "/api/v1/repos/{repo}/workspaces",
-            get(workspaces::list).post(workspaces::create),
-        )
-        .route(
-            "/api/v1/repos/{repo}/workspaces/{name}",
-            delete(workspaces::remove),
-        )
-        .route("/api/v1/repos/{repo}/checkout", post(workspaces::checkout))
-        .route("/api/v1/repos/{repo}/reset", post(workspaces::reset))
-        .route(
-            "/api/v1/repos/{repo}/stash",
-            get(stashes::list).post(stashes::create),
-        )
-        .route(
-            "/api/v1/repos/{repo}/stash/{id}",
-            get(stashes::show).delete(stashes::remove),
-        )
-        .route(
-            "/api/v1/repos/{repo}/stash/{id}/apply",
-            post(stashes::apply),
-        )
-        // Commits
-        .route("/api/v1/repos/{repo}/commit", post(workspaces::commit))
-        .route("/api/v1/repos/{repo}/compare/{*revs}", get(compare::show))
-        .route("/api/v1/repos/{repo}/merge", post(merges::merge))
-        .route("/api/v1/repos/{repo}/merge-base", get(merges::merge_base))
-        .route(
-            "/api/v1/repos/{repo}/cherry-pick",
-            post(merges::cherry_pick),
-        )
-        .route("/api/v1/repos/{repo}/revert", post(merges::revert))
-        .route("/api/v1/repos/{repo}/rebase", post(merges::rebase))
-        // Branches, tags, refs
-        .route("/api/v1/repos/{repo}/archive/{*name}", get(archive::show))
-        // Search
-        .route("/api/v1/repos/{repo}/search/commits", get(search::commits))
-        .route("/api/v1/repos/{repo}/search/content", get(search::content))
-        .route("/api/v1/repos/{repo}/search/files", get(search::files))
-        .route("/api/v1/repos/{repo}/grep", post(search::grep))
-        // Parallel realities
-        .route(
-            "/api/v1/repos/{repo}/parallel-realities",
-            get(realities::list).post(realities::create),
-        )
-        .route(
-            "/api/v1/repos/{repo}/parallel-realities/compare",
-            post(realities::compare),
-        )
-        .route(
-            "/api/v1/repos/{repo}/parallel-realities/conflicts",
-            get(realities::conflicts),
-        )
-        .route(
-            "/api/v1/repos/{repo}/parallel-realities/{reality}",
-            get(realities::show).delete(realities::remove),
-        )
-        .route(
-            "/api/v1/repos/{repo}/parallel-realities/{reality}/apply",
-            post(realities::apply),
-        )
-        .route(
-            "/api/v1/repos/{repo}/parallel-realities/{reality}/results",
-            post(realities::results),
-        )
-        .route(
-            "/api/v1/repos/{repo}/parallel-realities/{reality}/benchmark",
-            get(realities::benchmark),
-        )
-        .route(
-            "/api/v1/repos/{repo}/parallel-realities/{reality}/promote",
-            post(realities::promote),
-        )
-        // What happens
-        .route(
-            "/api/v1/repos/{repo}/hooks",
-            get(hooks::list).post(hooks::create),
-        )
-        .route(
-            "/api/v1/repos/{repo}/hooks/{id}",
-            get(hooks::show).patch(hooks::patch).delete(hooks::remove),
-        )
-        .route(
-            "/api/v1/repos/{repo}/hooks/{id}/deliveries",
-            get(hooks::deliveries),
-        )
-        .route(
-            "/api/v1/repos/{repo}/hooks/{id}/deliveries/{delivery}/redeliver",
-            post(hooks::redeliver),
-        )
-        .route("/api/v1/repos/{repo}/hooks/{id}/ping", post(hooks::ping))
         // Nothing else is there
         .route("/api", any(pages::nothing_here))
         .route("/api/{*rest}", any(pages::nothing_here))

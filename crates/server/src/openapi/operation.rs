@@ -179,6 +179,7 @@ impl Operation {
             "at",
             "The state after the change of this number, or at this time.",
         )
+        .scoped()
     }
 
     /// Inside a workspace, a reality or a transaction.

@@ -12,6 +12,7 @@ use crate::http::ask::Ask;
 use crate::http::etag::{self, ETag};
 use crate::http::problem::ApiError;
 use crate::http::reply::as_of;
+use crate::openapi::{Table, reads};
 
 /// What names end in, the format that it means, and its media type.
 const FORMATS: [(&str, ArchiveFormat, &str); 4] = [
@@ -20,6 +21,24 @@ const FORMATS: [(&str, ArchiveFormat, &str); 4] = [
     (".tar", ArchiveFormat::Tar, "application/x-tar"),
     (".zip", ArchiveFormat::Zip, "application/zip"),
 ];
+
+/// All files of a commit in one file.
+pub fn routes(table: Table) -> Table {
+    table.get(
+        "/api/v1/repos/{repo}/archive/{*name}",
+        show,
+        reads("All files of a commit in one file, as `git archive` makes it")
+            .of_moment()
+            .path(
+                "name",
+                "A revision and then .tar.gz, .tgz, .tar or .zip.",
+                "main.tar.gz",
+            )
+            .gives_bytes("application/gzip", "The archive.")
+            .gives_bytes("application/x-tar", "The archive.")
+            .gives_bytes("application/zip", "The archive."),
+    )
+}
 
 /// `GET /api/v1/repos/{repo}/archive/{ref}.{tar.gz,zip}`
 pub async fn show(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {

@@ -12,6 +12,23 @@ use crate::http::etag::{self, ETag};
 use crate::http::json;
 use crate::http::problem::ApiError;
 use crate::http::reply::as_of;
+use crate::openapi::{Table, reads};
+use govc_api::blame::BlameAnswer;
+
+/// Who brought which line.
+pub fn routes(table: Table) -> Table {
+    table.get(
+        "/api/v1/repos/{repo}/blame/{*path}",
+        show,
+        reads("Which commit brought each line of a file")
+            .of_revision()
+            .path("path", "The file's path.", "README.md")
+            .number("start", "The first line, from 1.")
+            .number("end", "The last line.")
+            .flag("ignore_whitespace", "As `git blame -w`.")
+            .gives::<BlameAnswer>(StatusCode::OK, "Its lines."),
+    )
+}
 
 /// `GET /api/v1/repos/{repo}/blame/{path}`
 pub async fn show(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
+use super::diff::describe_diff;
 use super::diff::{diff_query, patch, wants_patch};
 use crate::app::App;
 use crate::app::error::AppError;
@@ -13,6 +14,24 @@ use crate::http::json;
 use crate::http::page::PageQuery;
 use crate::http::problem::ApiError;
 use crate::http::reply::as_of;
+use crate::openapi::{Table, reads};
+use govc_api::diff::Comparison;
+
+/// How one commit stands to another.
+pub fn routes(table: Table) -> Table {
+    table.get(
+        "/api/v1/repos/{repo}/compare/{*revs}",
+        show,
+        describe_diff(reads("How one commit stands to another: commits and files"))
+            .path(
+                "revs",
+                "Two revisions with three dots between them.",
+                "main...dev",
+            )
+            .number("limit", "How many commits at most.")
+            .gives::<Comparison>(StatusCode::OK, "How they stand to each other."),
+    )
+}
 
 /// `GET /api/v1/repos/{repo}/compare/{a}...{b}`
 pub async fn show(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {

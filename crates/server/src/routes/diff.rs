@@ -16,9 +16,36 @@ use crate::http::json;
 use crate::http::problem::ApiError;
 use crate::http::query::Query;
 use crate::http::reply::as_of;
+use crate::openapi::{Table, reads};
+use govc_api::diff::Diff;
 
 /// The media type of patches.
 const PATCH: &str = "text/x-diff";
+
+/// What differs between two commits.
+pub fn routes(table: Table) -> Table {
+    let diff = reads("What differs between two commits, or what a workspace changed")
+        .text("from", "The old side; the other's first parent without it.")
+        .text("to", "The new side; HEAD without it.")
+        .flag("merge_base", "From the merge base of both.");
+    table.get(
+        "/api/v1/repos/{repo}/diff",
+        show,
+        describe_diff(diff).gives::<Diff>(StatusCode::OK, "The files that differ."),
+    )
+}
+
+/// What says how two commits are compared, and that a patch may be asked for.
+pub(super) fn describe_diff(operation: crate::openapi::Operation) -> crate::openapi::Operation {
+    operation
+        .of_moment()
+        .text("path", "Only below this path.")
+        .number("context", "Lines around each change; 3 without it.")
+        .flag("renames", "Find renames; it does without it.")
+        .flag("copies", "Find copies, too.")
+        .flag("ignore_whitespace", "As `git diff -w`.")
+        .gives_bytes(PATCH, "The patch, as `git diff` writes it.")
+}
 
 /// `GET /api/v1/repos/{repo}/diff`
 pub async fn show(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {

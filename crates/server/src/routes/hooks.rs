@@ -13,6 +13,61 @@ use crate::http::json::{self, Json};
 use crate::http::page::{self, PageQuery};
 use crate::http::problem::ApiError;
 use crate::http::reply::{as_of, done, located, written};
+use crate::openapi::{Table, reads, writes};
+use govc_api::hooks::{Delivery, Hook};
+use serde_json::json;
+
+/// Webhooks, and hooks that are asked.
+pub fn routes(table: Table) -> Table {
+    let new = json!({ "url": "https://example.org/hook", "events": ["push"] });
+    table
+        .get(
+            "/api/v1/repos/{repo}/hooks",
+            list,
+            reads("Hooks").gives_page::<Hook>("Hooks, without their secrets."),
+        )
+        .post(
+            "/api/v1/repos/{repo}/hooks",
+            create,
+            writes("Make a hook")
+                .takes::<NewHook>(new)
+                .gives::<Hook>(StatusCode::CREATED, "The hook."),
+        )
+        .get(
+            "/api/v1/repos/{repo}/hooks/{id}",
+            show,
+            reads("A hook").gives::<Hook>(StatusCode::OK, "The hook."),
+        )
+        .patch(
+            "/api/v1/repos/{repo}/hooks/{id}",
+            patch,
+            writes("Change a hook")
+                .takes::<PatchHook>(json!({ "active": false }))
+                .gives::<Hook>(StatusCode::OK, "The hook as it is now."),
+        )
+        .delete(
+            "/api/v1/repos/{repo}/hooks/{id}",
+            remove,
+            writes("Delete a hook").gives_nothing("It is deleted."),
+        )
+        .get(
+            "/api/v1/repos/{repo}/hooks/{id}/deliveries",
+            deliveries,
+            reads("What a hook was sent lately").gives_page::<Delivery>("The newest first."),
+        )
+        .post(
+            "/api/v1/repos/{repo}/hooks/{id}/deliveries/{delivery}/redeliver",
+            redeliver,
+            reads("Send something once more")
+                .gives::<Delivery>(StatusCode::OK, "What became of it."),
+        )
+        .post(
+            "/api/v1/repos/{repo}/hooks/{id}/ping",
+            ping,
+            reads("Send something to see whether it arrives")
+                .gives::<Delivery>(StatusCode::OK, "What became of it."),
+        )
+}
 
 /// `GET /api/v1/repos/{repo}/hooks`
 pub async fn list(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {

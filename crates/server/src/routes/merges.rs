@@ -14,6 +14,58 @@ use crate::http::etag::{self, ETag};
 use crate::http::json::{self, Json};
 use crate::http::problem::ApiError;
 use crate::http::reply::{as_of, located, written};
+use crate::openapi::{Table, reads, writes};
+use govc_api::commits::Commit;
+use govc_api::merges::MergeBase;
+use serde_json::json;
+
+/// Merging, and making commits anew somewhere else.
+pub fn routes(table: Table) -> Table {
+    let nothing = "No commit had to be made.";
+    let replayed = "The commits that were made.";
+    table
+        .post(
+            "/api/v1/repos/{repo}/merge",
+            merge,
+            writes("Merge one branch into another")
+                .takes::<NewMerge>(json!({ "from": "dev", "to": "main" }))
+                .gives::<Commit>(StatusCode::OK, nothing)
+                .gives::<Commit>(StatusCode::CREATED, "The commit."),
+        )
+        .get(
+            "/api/v1/repos/{repo}/merge-base",
+            merge_base,
+            reads("The best common ancestors of two commits")
+                .of_moment()
+                .needs_text("a", "A revision.", "main")
+                .needs_text("b", "Another one.", "dev")
+                .gives::<MergeBase>(StatusCode::OK, "They."),
+        )
+        .post(
+            "/api/v1/repos/{repo}/cherry-pick",
+            cherry_pick,
+            writes("Make the changes of commits once more on a branch")
+                .takes::<NewPick>(json!({ "commit": "dev" }))
+                .gives::<Replayed>(StatusCode::OK, nothing)
+                .gives::<Replayed>(StatusCode::CREATED, replayed),
+        )
+        .post(
+            "/api/v1/repos/{repo}/revert",
+            revert,
+            writes("Undo the changes of commits by new ones")
+                .takes::<NewPick>(json!({ "commit": "main" }))
+                .gives::<Replayed>(StatusCode::OK, nothing)
+                .gives::<Replayed>(StatusCode::CREATED, replayed),
+        )
+        .post(
+            "/api/v1/repos/{repo}/rebase",
+            rebase,
+            writes("Make the commits of a branch once more on another commit")
+                .takes::<NewRebase>(json!({ "branch": "dev", "onto": "main" }))
+                .gives::<Replayed>(StatusCode::OK, nothing)
+                .gives::<Replayed>(StatusCode::CREATED, replayed),
+        )
+}
 
 /// `POST /api/v1/repos/{repo}/merge`
 pub async fn merge(

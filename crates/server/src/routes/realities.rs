@@ -15,6 +15,10 @@ use crate::http::json::{self, Json, OptionalJson};
 use crate::http::page;
 use crate::http::problem::ApiError;
 use crate::http::reply::{as_of, done, located, written, written_json};
+use crate::openapi::{Table, reads, writes};
+use govc_api::commits::Commit;
+use govc_api::realities::{Benchmark, Comparison, Reality};
+use serde_json::json;
 
 /// The reality in the path: what follows the noun, up to the next one.
 fn name(ask: &Ask) -> Result<String, AppError> {
@@ -23,6 +27,80 @@ fn name(ask: &Ask) -> Result<String, AppError> {
     String::from_utf8(name.to_vec()).map_err(|_| AppError::RealityNotFound {
         name: String::from_utf8_lossy(name).into_owned(),
     })
+}
+
+/// Parallel realities.
+pub fn routes(table: Table) -> Table {
+    table
+        .post(
+            "/api/v1/repos/{repo}/parallel-realities",
+            create,
+            writes("Make realities: isolated copies of all refs")
+                .takes::<NewRealities>(json!({ "branches": ["a", "b"] }))
+                .gives::<serde_json::Value>(StatusCode::CREATED, "All of them."),
+        )
+        .get(
+            "/api/v1/repos/{repo}/parallel-realities",
+            list,
+            reads("Realities")
+                .text("state", "`open`, `closed` or `all`.")
+                .gives_page::<Reality<'static>>("Realities, by name."),
+        )
+        .post(
+            "/api/v1/repos/{repo}/parallel-realities/compare",
+            compare,
+            reads("Compare realities, all with all")
+                .takes::<CompareRealities>(json!({ "realities": ["a", "b"] }))
+                .gives::<Comparison>(StatusCode::OK, "What they have in common and what not."),
+        )
+        .get(
+            "/api/v1/repos/{repo}/parallel-realities/conflicts",
+            conflicts,
+            reads("Which realities conflict with each other")
+                .text("realities", "Only these, with commas between them.")
+                .gives::<Conflicts<'static>>(StatusCode::OK, "Pairs that conflict."),
+        )
+        .get(
+            "/api/v1/repos/{repo}/parallel-realities/{reality}",
+            show,
+            reads("A reality").gives::<Reality<'static>>(StatusCode::OK, "The reality."),
+        )
+        .delete(
+            "/api/v1/repos/{repo}/parallel-realities/{reality}",
+            remove,
+            writes("Discard a reality, and those made from it").gives_nothing("It is discarded."),
+        )
+        .post(
+            "/api/v1/repos/{repo}/parallel-realities/{reality}/apply",
+            apply,
+            writes("Commit in a reality")
+                .takes::<Apply>(json!({
+                    "message": "try",
+                    "actions": [{ "op": "put", "path": "try.txt", "content": "1\n" }],
+                }))
+                .gives::<Commit>(StatusCode::CREATED, "The commit."),
+        )
+        .post(
+            "/api/v1/repos/{repo}/parallel-realities/{reality}/results",
+            results,
+            writes("Attach figures to a reality")
+                .takes::<NewResults>(json!({ "metrics": { "seconds": 1.5 }, "passed": true }))
+                .gives_nothing("They are attached."),
+        )
+        .get(
+            "/api/v1/repos/{repo}/parallel-realities/{reality}/benchmark",
+            benchmark,
+            reads("The figures of a reality")
+                .gives::<Benchmark>(StatusCode::OK, "Those attached, and those counted."),
+        )
+        .post(
+            "/api/v1/repos/{repo}/parallel-realities/{reality}/promote",
+            promote,
+            writes("Move a branch of the parent to what a reality made")
+                .may_take::<Promote>()
+                .gives::<Commit>(StatusCode::OK, "The commit, which was there.")
+                .gives::<Commit>(StatusCode::CREATED, "The commit, which was made."),
+        )
 }
 
 /// `POST /api/v1/repos/{repo}/parallel-realities`

@@ -15,6 +15,10 @@ use crate::http::page::{self, PageQuery};
 use crate::http::problem::ApiError;
 use crate::http::query::Query;
 use crate::http::reply::as_of;
+use crate::openapi::{Table, reads};
+use govc_api::commits::Commit;
+use govc_api::search::{FoundFile, FoundLine};
+use serde_json::json;
 
 /// Takes the pattern that is asked for.
 fn pattern(query: &mut Query) -> Result<Pattern, AppError> {
@@ -27,6 +31,53 @@ fn pattern(query: &mut Query) -> Result<Pattern, AppError> {
             is_word: false,
         },
     })
+}
+
+/// Searches.
+pub fn routes(table: Table) -> Table {
+    let search = |summary, example| {
+        reads(summary)
+            .of_revision()
+            .needs_text("query", "What to look for.", example)
+            .flag("regex", "It is a regular expression.")
+            .flag(
+                "case_sensitive",
+                "Upper and lower case are different; they are without it.",
+            )
+    };
+    table
+        .get(
+            "/api/v1/repos/{repo}/search/commits",
+            commits,
+            search("Search in messages of commits", "first")
+                .text(
+                    "author",
+                    "Only authors whose name or address has this in it.",
+                )
+                .text("since", "Not older than this time.")
+                .text("until", "Not newer than this time.")
+                .gives_page::<Commit>("Commits."),
+        )
+        .get(
+            "/api/v1/repos/{repo}/search/content",
+            content,
+            search("Search in contents of files", "hello")
+                .text("path", "Only files that this pathspec names.")
+                .gives_page::<FoundLine>("Lines."),
+        )
+        .get(
+            "/api/v1/repos/{repo}/search/files",
+            files,
+            search("Search in paths", "README").gives_page::<FoundFile>("Files."),
+        )
+        .post(
+            "/api/v1/repos/{repo}/grep",
+            grep,
+            reads("Search in contents with all of grep's options")
+                .of_moment()
+                .takes::<Grep>(json!({ "pattern": "hello" }))
+                .gives_page::<FoundLine>("Lines."),
+        )
 }
 
 /// `GET /api/v1/repos/{repo}/search/commits`

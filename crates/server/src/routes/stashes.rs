@@ -15,6 +15,52 @@ use crate::http::json::{self, OptionalJson};
 use crate::http::page;
 use crate::http::problem::ApiError;
 use crate::http::reply::{as_of, done, located, written};
+use crate::openapi::{Table, reads, writes};
+use govc_api::stashes::Stash;
+use govc_api::workspaces::Workspace;
+
+/// What was put aside.
+pub fn routes(table: Table) -> Table {
+    let workspace = "Of this workspace; `default` without it.";
+    table
+        .get(
+            "/api/v1/repos/{repo}/stash",
+            list,
+            reads("Stashes of a workspace, the newest first")
+                .text("workspace", workspace)
+                .gives_page::<Stash>("Stashes."),
+        )
+        .post(
+            "/api/v1/repos/{repo}/stash",
+            create,
+            writes("Put what is changed in a workspace aside")
+                .text("workspace", workspace)
+                .may_take::<NewStash>()
+                .gives::<Stash>(StatusCode::CREATED, "The stash."),
+        )
+        .get(
+            "/api/v1/repos/{repo}/stash/{id}",
+            show,
+            reads("A stash")
+                .text("workspace", workspace)
+                .gives::<Stash>(StatusCode::OK, "The stash."),
+        )
+        .delete(
+            "/api/v1/repos/{repo}/stash/{id}",
+            remove,
+            writes("Drop a stash")
+                .text("workspace", workspace)
+                .gives_nothing("It is dropped."),
+        )
+        .post(
+            "/api/v1/repos/{repo}/stash/{id}/apply",
+            apply,
+            writes("Make the changes of a stash in a workspace")
+                .text("workspace", workspace)
+                .may_take::<ApplyStash>()
+                .gives::<Workspace>(StatusCode::OK, "The workspace as it is now."),
+        )
+}
 
 /// `GET /api/v1/repos/{repo}/stash`
 pub async fn list(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {

@@ -16,11 +16,86 @@ use crate::http::ask::Ask;
 use crate::http::json::{self, Json, OptionalJson};
 use crate::http::problem::ApiError;
 use crate::http::reply::{GOVC_DRY_RUN, as_of, located, written};
+use crate::openapi::{Table, reads, writes};
+use govc_api::commits::Commit;
+use govc_api::transactions::{ManyResults, TransactionShown, Validation};
+use govc_api::workspaces::FilesChanged;
+use serde_json::json;
 
 /// The id in the path: what is before the verb.
 fn id(ask: &Ask) -> Result<Arc<str>, AppError> {
     let rest = ask.rest_as_revision()?;
     Ok(rest.split('/').next().unwrap_or_default().into())
+}
+
+/// Transactions.
+pub fn routes(table: Table) -> Table {
+    let many = json!({ "operations": [{
+        "repo": "hello", "branch": "main", "message": "one of many",
+        "actions": [{ "op": "put", "path": "many.txt", "content": "many\n" }],
+    }] });
+    let staged = "What is changed in it now.";
+    table
+        .post(
+            "/api/v1/transactions",
+            change_many,
+            writes("Change many refs of many repositories, all or nothing")
+                .takes::<ManyOperations>(many)
+                .gives::<ManyResults>(StatusCode::OK, "What became of each."),
+        )
+        .post(
+            "/api/v1/repos/{repo}/transaction",
+            begin,
+            writes("Begin a transaction on a branch")
+                .may_take::<NewTransaction>()
+                .gives::<TransactionShown>(StatusCode::CREATED, "The transaction."),
+        )
+        .get(
+            "/api/v1/repos/{repo}/transaction/{id}",
+            show,
+            reads("A transaction, and what it changes")
+                .gives::<TransactionShown>(StatusCode::OK, "The transaction."),
+        )
+        .post(
+            "/api/v1/repos/{repo}/transaction/{id}/add",
+            add,
+            writes("Write files in a transaction")
+                .takes::<WriteFiles>(json!({ "path": "new.txt", "content": "new\n" }))
+                .gives::<FilesChanged>(StatusCode::OK, staged),
+        )
+        .post(
+            "/api/v1/repos/{repo}/transaction/{id}/remove",
+            remove,
+            writes("Remove files in a transaction")
+                .takes::<RemovePaths>(json!({ "path": "README.md" }))
+                .gives::<FilesChanged>(StatusCode::OK, staged),
+        )
+        .post(
+            "/api/v1/repos/{repo}/transaction/{id}/move",
+            rename,
+            writes("Move a file in a transaction")
+                .takes::<MoveFile>(json!({ "from": "README.md", "to": "READ.md" }))
+                .gives::<FilesChanged>(StatusCode::OK, staged),
+        )
+        .post(
+            "/api/v1/repos/{repo}/transaction/{id}/validate",
+            validate,
+            writes("Would it be taken now?")
+                .gives::<Validation>(StatusCode::OK, "Whether, and what is in its way."),
+        )
+        .post(
+            "/api/v1/repos/{repo}/transaction/{id}/commit",
+            commit,
+            writes("Commit a transaction")
+                .takes::<CommitTransaction>(json!({ "message": "all of it" }))
+                .gives::<Commit>(StatusCode::CREATED, "The commit."),
+        )
+        .post(
+            "/api/v1/repos/{repo}/transaction/{id}/rollback",
+            roll_back,
+            writes("Give a transaction up")
+                .gives::<TransactionShown>(StatusCode::OK, "The transaction, which is over."),
+        )
 }
 
 /// `POST /api/v1/transactions`

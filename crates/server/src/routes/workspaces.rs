@@ -15,6 +15,94 @@ use crate::http::page;
 use crate::http::path::encode;
 use crate::http::problem::ApiError;
 use crate::http::reply::{as_of, done, located, written};
+use crate::openapi::{Table, reads, writes};
+use govc_api::commits::Commit;
+use govc_api::workspaces::{FilesChanged, Status, Workspace};
+use serde_json::json;
+
+/// Workspaces, and the files in them.
+pub fn routes(table: Table) -> Table {
+    let within = |operation: crate::openapi::Operation| {
+        operation.text("workspace", "In this workspace; `default` without it.")
+    };
+    let file = json!({ "path": "new.txt", "content": "new\n" });
+    let changed = "What is staged now.";
+    table
+        .get(
+            "/api/v1/repos/{repo}/workspaces",
+            list,
+            reads("Workspaces").gives_page::<Workspace>("Workspaces, by name."),
+        )
+        .post(
+            "/api/v1/repos/{repo}/workspaces",
+            create,
+            writes("Make a workspace")
+                .takes::<NewWorkspace>(json!({ "name": "mine" }))
+                .gives::<Workspace>(StatusCode::CREATED, "The workspace."),
+        )
+        .delete(
+            "/api/v1/repos/{repo}/workspaces/{name}",
+            remove,
+            writes("Delete a workspace, and what was not committed in it")
+                .gives_nothing("It is deleted."),
+        )
+        .get(
+            "/api/v1/repos/{repo}/status",
+            status,
+            within(reads("What is changed in a workspace"))
+                .gives::<Status>(StatusCode::OK, "As `git status` tells it."),
+        )
+        .post(
+            "/api/v1/repos/{repo}/add",
+            add,
+            within(writes("Write files and stage them"))
+                .takes::<WriteFiles>(file.clone())
+                .gives::<FilesChanged>(StatusCode::OK, changed),
+        )
+        .post(
+            "/api/v1/repos/{repo}/write",
+            write,
+            within(writes("Write files"))
+                .takes::<WriteFiles>(file)
+                .gives::<FilesChanged>(StatusCode::OK, "What was written."),
+        )
+        .delete(
+            "/api/v1/repos/{repo}/remove/{*path}",
+            remove_file,
+            within(writes("Remove a file or a folder, staged"))
+                .path("path", "Its path.", "src")
+                .flag("force", "Even where changes get lost.")
+                .gives_nothing("It is removed."),
+        )
+        .post(
+            "/api/v1/repos/{repo}/move",
+            move_file,
+            within(writes("Move a file or a folder, staged"))
+                .takes::<MoveFile>(json!({ "from": "README.md", "to": "READ.md" }))
+                .gives::<FilesChanged>(StatusCode::OK, changed),
+        )
+        .post(
+            "/api/v1/repos/{repo}/checkout",
+            checkout,
+            within(writes("Go to another branch or commit"))
+                .takes::<Checkout>(json!({ "ref": "main" }))
+                .gives::<Workspace>(StatusCode::OK, "The workspace as it is now."),
+        )
+        .post(
+            "/api/v1/repos/{repo}/reset",
+            reset,
+            within(writes("Reset a workspace's branch, its index, its files"))
+                .takes::<Reset>(json!({ "target": "HEAD", "mode": "mixed" }))
+                .gives::<Workspace>(StatusCode::OK, "The workspace as it is now."),
+        )
+        .post(
+            "/api/v1/repos/{repo}/commit",
+            commit,
+            within(writes("Commit what is staged"))
+                .takes::<CommitStaged>(json!({ "message": "new", "allow_empty": true }))
+                .gives::<Commit>(StatusCode::CREATED, "The commit."),
+        )
+}
 
 /// `GET /api/v1/repos/{repo}/workspaces`
 pub async fn list(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
