@@ -207,7 +207,6 @@ mod tests {
             "(one|other)",
             "hello world",
             "main.*goodbye",
-            "n\\(\\) \\{\\n    Q",
             "(wor)+",
         ] {
             assert!(!may(lacks), "{lacks}");
