@@ -34,6 +34,7 @@ merges:          ## the merges of a real repository again, held against git: REP
 
 sim:             ## power loss on the simulated disk: SEEDS=10000, or SEED=4711 for one
 	GOVC_SIM_SEEDS=$(SEEDS) GOVC_SIM_SEED=$(SEED) $(CARGO) test --workspace --test sim -- --nocapture
+	GOVC_SIM_GROUPS=$(SEEDS) GOVC_SIM_SEED=$(SEED) $(CARGO) test --workspace --test groups -- --nocapture
 
 torture:         ## kill -9 in the middle of everything: KILLS=300
 	$(CARGO) build --release --bin govc

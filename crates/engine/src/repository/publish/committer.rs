@@ -150,8 +150,10 @@ impl Committer {
     fn append(&self, batch: &[Submission]) -> Result<(), AppendError> {
         let (mut durable, mut memory) = (Batch::default(), Batch::default());
         for submission in batch {
-            let is_memory = submission.after.record.storage == Storage::Memory;
-            let into = if is_memory { &mut memory } else { &mut durable };
+            let into = match submission.is_in_memory() {
+                true => &mut memory,
+                false => &mut durable,
+            };
             into.entries.extend(submission.entries().cloned());
         }
         for (journal, batch) in [
@@ -193,41 +195,81 @@ impl Committer {
         repository.turns.over(&repository, taken);
     }
 
-    /// Drops what is pending in each repository of the batch, back to what is durable.
+    /// Drops what is pending in each repository of the batch, back to what is durable. What the
+    /// journal has all the same is shown: of those who were decided together at once, as ever.
     fn take_back(&self, batch: Vec<Submission>, error: &AppendError) {
         tracing::error!(%error, "changes could not be made durable");
-        for submission in batch {
-            let durable = self.reset(&submission.repository, error);
+        let durable = self.durable_all_the_same(&batch, error);
+        let mut resets = Vec::with_capacity(batch.len());
+        for (submission, durable) in batch.into_iter().zip(durable) {
+            let mut current = submission.repository.snapshot();
+            for entry in &durable {
+                current = Arc::new(current.after(entry));
+            }
+            if let (Some(flag), false) = (&submission.together, durable.is_empty()) {
+                let current = Arc::clone(&current);
+                submission.repository.prepare(current, &durable, flag);
+            }
+            resets.push((submission, current, durable));
+        }
+        for (submission, _, durable) in &resets {
+            if let (Some(flag), false) = (&submission.together, durable.is_empty()) {
+                flag.store(true, Ordering::Release);
+            }
+        }
+        for (submission, current, durable) in resets {
+            let repository = &submission.repository;
+            if !durable.is_empty() {
+                match submission.together {
+                    None => repository.show(Arc::clone(&current), &durable),
+                    Some(_) => repository.show_noted(Arc::clone(&current), &durable),
+                }
+                self.tell(&durable);
+            }
+            let mut door = repository.door();
+            door.next = if repository.is_made() {
+                door.lowest.max(current.seq + 1)
+            } else {
+                0
+            };
+            door.pending = Snapshot::clone(&current);
+            drop(door);
             submission.taken_back(error, &durable);
         }
     }
 
-    /// Puts the door of `repository` back to what is durable. Where that is not known the journal
-    /// is asked; the entries that it has beyond what readers see are returned, and shown.
-    fn reset(&self, repository: &Arc<Repository>, error: &AppendError) -> Vec<Arc<Entry>> {
-        let mut current = repository.snapshot();
-        let mut durable = Vec::new();
-        if matches!(error, AppendError::Moved { .. } | AppendError::Unknown) {
-            let seen = repository.is_made().then_some(current.seq);
-            match repository.entries(seen, usize::MAX) {
-                Ok(entries) => durable = entries,
-                Err(error) => repository.mark_damaged(&format!("its log cannot be read: {error}")),
-            }
+    /// For each submission the entries that its journal has beyond what readers see, though its
+    /// append failed. Only the journal knows, where not even the error says.
+    fn durable_all_the_same(
+        &self,
+        batch: &[Submission],
+        error: &AppendError,
+    ) -> Vec<Vec<Arc<Entry>>> {
+        if !matches!(error, AppendError::Moved { .. } | AppendError::Unknown) {
+            return vec![Vec::new(); batch.len()];
         }
-        if !durable.is_empty() {
-            for entry in &durable {
-                current = Arc::new(current.after(entry));
-            }
-            repository.show(Arc::clone(&current), &durable);
-            self.tell(&durable);
-        }
-        let mut door = repository.door();
-        door.next = if repository.is_made() {
-            door.lowest.max(current.seq + 1)
-        } else {
-            0
+        let mut durable: Vec<_> = batch.iter().map(Submission::unseen).collect();
+        // Of a group that is durable the members that live in memory are changed too.
+        let made = |(submission, durable): &(&Submission, &Vec<Arc<Entry>>)| {
+            let is_there = |entry: &Arc<Entry>| durable.iter().any(|there| is_same(there, entry));
+            submission.entries().any(is_there)
         };
-        door.pending = Snapshot::clone(&current);
+        let there: Vec<&Submission> = { batch.iter().zip(&durable).filter(made) }
+            .map(|(submission, _)| submission)
+            .collect();
+        for (submission, durable) in batch.iter().zip(&mut durable) {
+            let goes_with = |other: &&Submission| submission.is_together_with(other);
+            if submission.is_in_memory() && there.iter().any(goes_with) {
+                let entries: Vec<Arc<Entry>> = submission.entries().cloned().collect();
+                let batch = Batch {
+                    entries: entries.clone(),
+                };
+                match futures_executor::block_on(self.memory.append(batch)) {
+                    Ok(_) => *durable = entries,
+                    Err(error) => submission.repository.mark_damaged(&error.to_string()),
+                }
+            }
+        }
         durable
     }
 
@@ -269,6 +311,23 @@ impl Decided {
 impl Submission {
     fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
         self.decided.iter().filter_map(Decided::entry)
+    }
+
+    /// Whether its entries go to the journal that is in memory.
+    fn is_in_memory(&self) -> bool {
+        self.after.record.storage == Storage::Memory
+    }
+
+    /// What the journal has of its repository beyond what readers see.
+    fn unseen(&self) -> Vec<Arc<Entry>> {
+        let repository = &self.repository;
+        let seen = repository.is_made().then(|| repository.snapshot().seq);
+        repository
+            .entries(seen, usize::MAX)
+            .unwrap_or_else(|error| {
+                repository.mark_damaged(&format!("its log cannot be read: {error}"));
+                Vec::new()
+            })
     }
 
     /// Whether both were decided together.

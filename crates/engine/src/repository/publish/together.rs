@@ -44,8 +44,10 @@ pub(super) struct Together {
 }
 
 impl Held {
-    // Not the time of anything that is kept, only how long a turn takes on this machine.
-    #[allow(clippy::disallowed_methods)]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "not the time of anything that is kept, only how long a turn takes here"
+    )]
     pub(super) fn new(repository: Arc<Repository>) -> Held {
         Held {
             repository,
@@ -171,8 +173,8 @@ impl Turns {
             waiting.tries += 1;
             let mut door = repository.door();
             let before = door.pending.clone();
-            let outcome = match repository.damage() {
-                Some(why) => Err(PublishError::Damaged(why)),
+            let outcome = match repository.is_closed() {
+                Some(closed) => Err(closed),
                 None => decide(&mut door, &repository, waiting, now),
             };
             drop(door);

@@ -258,8 +258,10 @@ impl Turns {
     /// Decides everything that waits at `repository`, and submits it to the committer.
     fn take_turn(&self, repository: &Arc<Repository>) {
         let waiting = Turns::gather(repository);
-        // Not the time of anything that is kept, only how long a turn takes on this machine.
-        #[allow(clippy::disallowed_methods)]
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "not the time of anything that is kept, only how long a turn takes here"
+        )]
         let since = Instant::now();
         let count = waiting.len();
         let taken = Taken { count, since };
