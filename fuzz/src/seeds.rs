@@ -71,6 +71,8 @@ fn record(format: ObjectFormat, full: bool) -> io::Result<RepositoryRecord> {
         },
         retention: Retention {
             refs_seconds: Some(86_400),
+            discarded_realities_seconds: Some(3600),
+            deleted_seconds: Some(0),
         },
     };
     let forked_from = ForkedFrom {

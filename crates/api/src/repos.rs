@@ -161,6 +161,8 @@ struct QuotasBody {
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 struct RetentionBody {
     refs_seconds: Option<u64>,
+    discarded_realities_seconds: Option<u64>,
+    deleted_seconds: Option<u64>,
 }
 
 impl From<&Settings> for SettingsBody {
@@ -190,6 +192,8 @@ impl From<&Settings> for SettingsBody {
             },
             retention: RetentionBody {
                 refs_seconds: settings.retention.refs_seconds,
+                discarded_realities_seconds: settings.retention.discarded_realities_seconds,
+                deleted_seconds: settings.retention.deleted_seconds,
             },
         }
     }
@@ -353,6 +357,10 @@ struct PatchQuotas {
 struct PatchRetention {
     #[serde(default, deserialize_with = "present")]
     refs_seconds: Option<Option<u64>>,
+    #[serde(default, deserialize_with = "present")]
+    discarded_realities_seconds: Option<Option<u64>>,
+    #[serde(default, deserialize_with = "present")]
+    deleted_seconds: Option<Option<u64>>,
 }
 
 /// What is to be changed of a repository.
@@ -524,8 +532,21 @@ impl PatchSettings {
             *push_bytes = quotas.push_bytes.unwrap_or(*push_bytes);
         }
         if let Some(retention) = &self.retention {
-            let Retention { refs_seconds } = &mut settings.retention;
-            *refs_seconds = retention.refs_seconds.unwrap_or(*refs_seconds);
+            let Retention {
+                refs_seconds,
+                discarded_realities_seconds,
+                deleted_seconds,
+            } = &mut settings.retention;
+            for (place, given) in [
+                (refs_seconds, retention.refs_seconds),
+                (
+                    discarded_realities_seconds,
+                    retention.discarded_realities_seconds,
+                ),
+                (deleted_seconds, retention.deleted_seconds),
+            ] {
+                *place = given.unwrap_or(*place);
+            }
         }
     }
 }

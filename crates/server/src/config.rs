@@ -289,6 +289,22 @@ section! {
 }
 
 section! {
+    /// How long what is past is kept.
+    RetentionSection, GivenRetention {
+        /// Past states of refs, and history; 0: for ever.
+        refs: Span,
+        /// What discarded realities had; 0: for ever.
+        discarded_realities: Span,
+        /// Deleted repositories; 0: for ever.
+        deleted_repositories: Span,
+        /// Past states are kept for so long whatever anybody sets.
+        in_flight: Span,
+        /// How often it is looked for what nobody keeps any more.
+        collect_interval: Span,
+    }
+}
+
+section! {
     /// What is told on stderr.
     Log, GivenLog {
         /// Directives as of tracing's `EnvFilter`.
@@ -317,6 +333,8 @@ pub struct Config {
     pub lfs: LfsSection,
     /// Webhooks, and hooks that are programs.
     pub hooks: HooksSection,
+    /// How long what is past is kept.
+    pub retention: RetentionSection,
     /// What is told on stderr.
     pub log: Log,
     /// Listen beyond loopback without a token. Only the command line says so.
@@ -334,6 +352,7 @@ struct Given {
     fetch: Option<GivenFetch>,
     lfs: Option<GivenLfs>,
     hooks: Option<GivenHooks>,
+    retention: Option<GivenRetention>,
     log: Option<GivenLog>,
 }
 
@@ -442,6 +461,8 @@ impl Config {
             fetch: Fetch::whole(given.fetch.unwrap_or_default()).map_err(missing)?,
             lfs: LfsSection::whole(given.lfs.unwrap_or_default()).map_err(missing)?,
             hooks: HooksSection::whole(given.hooks.unwrap_or_default()).map_err(missing)?,
+            retention: RetentionSection::whole(given.retention.unwrap_or_default())
+                .map_err(missing)?,
             log: Log::whole(given.log.unwrap_or_default()).map_err(missing)?,
             insecure_no_auth: false,
         })
@@ -482,6 +503,9 @@ impl Config {
         config.fetch.overlay(given.fetch.unwrap_or_default());
         config.lfs.overlay(given.lfs.unwrap_or_default());
         config.hooks.overlay(given.hooks.unwrap_or_default());
+        config
+            .retention
+            .overlay(given.retention.unwrap_or_default());
         config.log.overlay(given.log.unwrap_or_default());
         Ok(config)
     }

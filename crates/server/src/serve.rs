@@ -74,8 +74,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const HEAD_BUFFER_FACTOR: usize = 8;
 /// How often the server looks for what is to be done.
 const JOBS_EVERY: Duration = Duration::from_secs(5);
-/// How often contents of large files are held against what is referenced.
-const COLLECT_EVERY: Duration = Duration::from_secs(3600);
+/// What nobody keeps is not looked for more often than this.
+const COLLECT_EVERY_LEAST: Duration = Duration::from_millis(100);
 /// How often the server looks at its memory.
 const MEMORY_EVERY: Duration = Duration::from_millis(100);
 /// How often it looks until it makes room, where that is needed: what is let go of shows only when
@@ -244,12 +244,16 @@ async fn accept(
     }
 }
 
-/// Large files that nobody references go now and then: the first time right after the start.
+/// What nobody keeps any more goes now and then: the first time right after the start.
 async fn collect(app: App) {
-    let mut now_and_then = tokio::time::interval(COLLECT_EVERY);
+    let every = app.config().retention.collect_interval.get();
+    let mut now_and_then = tokio::time::interval(every.max(COLLECT_EVERY_LEAST));
     now_and_then.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         now_and_then.tick().await;
+        if let Err(error) = app.collect_the_past().await {
+            tracing::warn!(%error, "what nobody keeps stays for now");
+        }
         if let Err(error) = app.collect_large_files().await {
             tracing::warn!(%error, "large files that nobody references stay for now");
         }

@@ -28,11 +28,13 @@ use crate::holdings::Holdings;
 use crate::objects::{Objects, pack_path};
 use crate::packs::TEMPORARY;
 use crate::projection::{self, Projection};
-use crate::repo::{Recent, Repo, Saved};
+use crate::repo::{Cut, Recent, Repo, Retained, Saved};
 use crate::stash_log;
 use crate::store::Store;
 
 const CHECKPOINT_BYTES_MAX: u64 = 8 << 30;
+/// A history that is cut is written into fewer files than this.
+const CUT_FILES_MAX: u64 = 1 << 20;
 /// libdeflate's fastest: nearly as small, and a compaction packs it again.
 pub(crate) const DEFLATE_LEVEL: u8 = 1;
 
@@ -182,9 +184,9 @@ impl Store {
                 return Err(io::Error::other("its refs could not be written"));
             }
         }
-        let (recent, record, mut packs, replaced, saved, anew, epoch, last) = {
+        let (recent, record, mut packs, replaced, saved, anew, epoch, last, retained, cut) = {
             let mut state = repo.state();
-            if state.recent.is_empty() && !state.packs_due {
+            if state.recent.is_empty() && !state.packs_due && state.cut.is_none() {
                 return Ok(None);
             }
             state.packs_due = false;
@@ -198,10 +200,13 @@ impl Store {
                 state.history_anew,
                 state.epoch,
                 (state.seq, state.step, state.time),
+                state.retained,
+                state.cut,
             )
         };
         let result = self.save_steps(
-            repo, dir, &recent, &record, &mut packs, replaced, &saved, anew, epoch, last,
+            repo, dir, &recent, &record, &mut packs, replaced, &saved, anew, epoch, last, retained,
+            cut,
         );
         let mut state = repo.state();
         match result {
@@ -218,9 +223,32 @@ impl Store {
                 }
                 let now = std::time::Instant::now();
                 state.recent_since = (!state.recent.is_empty()).then_some(now);
-                state.saved = Some(new_saved);
+                let rewritten = saved.is_some_and(|before| {
+                    before.history.base != new_saved.history.base
+                        || before.reality_history.has_litter
+                            && !new_saved.reality_history.has_litter
+                });
+                if state.cut == cut {
+                    state.cut = None;
+                }
+                if let Some(Cut {
+                    floor: Some(floor), ..
+                }) = cut
+                {
+                    state.retained.floor = Some(floor);
+                }
+                state.saved = Some(new_saved.clone());
                 state.history_anew = None;
                 state.projection_due = true;
+                drop(state);
+                if rewritten {
+                    // What stays goes when the store opens next.
+                    let (history, realities) = (&new_saved.history, &new_saved.reality_history);
+                    let tidied = history::tidy(&*self.disk, dir, history, realities, u64::MAX);
+                    if let Err(error) = tidied {
+                        tracing::warn!(%error, "files of a history that was cut stay for now");
+                    }
+                }
                 let newest = recent.iter().map(|recent| &recent.entry);
                 let newest = newest.filter(|entry| entry.host.is_some());
                 let newest = newest.map(|entry| (entry.repo, (entry.seq, entry.step)));
@@ -239,6 +267,7 @@ impl Store {
                 });
                 let used = files.flatten().map(|(file, _)| *file).max();
                 let used = used.unwrap_or(1).max(anew.unwrap_or(0));
+                let used = used.max(repo.history_top.load(Ordering::Acquire));
                 // It may have begun a file by itself: that one is skipped too.
                 state.history_anew = Some(used + 2);
                 state.packs_due = true;
@@ -263,8 +292,14 @@ impl Store {
         anew: Option<u64>,
         epoch: u64,
         (seq, step, time): (Seq, u32, Time),
+        mut retained: Retained,
+        cut: Option<Cut>,
     ) -> io::Result<(MadePack, Saved)> {
         let disk = &*self.disk;
+        let note_top = |files: &[(u64, u64)]| {
+            let top = files.iter().map(|(file, _)| *file).max().unwrap_or(0);
+            repo.history_top.fetch_max(top, Ordering::AcqRel);
+        };
         let before = match saved {
             Some(_) => Some(read(disk, dir)?),
             None => None,
@@ -310,16 +345,43 @@ impl Store {
             anew,
             &entries,
         )?;
+        let mut history = history;
+        note_top(&history.files);
+        note_top(&reality_history.files);
         let mut holdings = before.map_or_else(Holdings::default, |before| before.holdings);
         let old_refs = holdings.shown(&old_refs);
         let old_stashes = holdings.stashes();
         for recent in recent {
             holdings.apply(&recent.entry, recent.epoch);
         }
-        holdings.forget_gone();
+        let keep = self
+            .options
+            .retention
+            .discarded_of(&record.settings.retention);
+        holdings.forget_gone(self.options.clock.now(), keep);
+        let count = reality_history.last.len();
         reality_history
             .last
             .retain(|key, _| holdings.written.contains_key(key));
+        if reality_history.last.len() < count {
+            reality_history.has_litter = true;
+            retained.litter = true;
+        }
+        if let Some(cut) = cut {
+            // The files that are begun here have numbers that no other has.
+            let first = anew.unwrap_or(0);
+            if let Some(base) = cut.base.filter(|base| history.base != Some(*base)) {
+                let format = record.object_format;
+                // Some files may have been written when this fails.
+                repo.history_top.fetch_add(CUT_FILES_MAX, Ordering::AcqRel);
+                history = history::cut(disk, dir, &history, first, base, format)?;
+            }
+            if reality_history.has_litter {
+                repo.history_top.fetch_add(CUT_FILES_MAX, Ordering::AcqRel);
+                reality_history = history::realities::sweep(disk, dir, &reality_history, first)?;
+            }
+            retained.floor = cut.floor.or(retained.floor);
+        }
         let stashes = holdings.stashes();
         if stashes != old_stashes || (!stashes.is_empty() && !stash_log::is_there(disk, dir)) {
             let format = record.object_format;
@@ -355,16 +417,19 @@ impl Store {
             holdings,
             replaced,
             reality_history,
+            retained,
         };
         let bytes = format::encode_checkpoint(&checkpoint)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         disk::replace(disk, &dir.join(directory::CHECKPOINT), &bytes)?;
+        let first_gone = checkpoint.holdings.first_gone();
         let saved = Saved {
             seq,
             history: Arc::new(checkpoint.history),
             reality_history: Arc::new(checkpoint.reality_history),
             on_disk,
             graph_commits,
+            first_gone,
         };
         Ok((made, saved))
     }

@@ -63,6 +63,16 @@ impl Checkpointed for EngineLink {
         }
     }
 
+    fn collected(&self, key: RepoKey, old: &[PackId], new: &[(PackId, PackBytes)]) {
+        let Some(repository) = self.0.upgrade().and_then(|engine| engine.by_key(key)) else {
+            return;
+        };
+        if let Err(error) = repository.collected(old, new.to_vec()) {
+            // The old ones are mapped, and stay so.
+            tracing::error!(repository = %key, %error, "collected packs cannot be read");
+        }
+    }
+
     fn commit_count(&self, key: RepoKey) -> u64 {
         let repository = self.0.upgrade().and_then(|engine| engine.by_key(key));
         repository.map_or(0, |repository| u64::from(repository.pool().graph().len()))

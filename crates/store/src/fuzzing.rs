@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use govc_engine::journal::PackId;
+use govc_engine::journal::{Floor, PackId};
 use govc_engine::{Entry, RefName, Refs, RepoKey, RepositoryRecord, Target, Time};
 use govc_git::{ObjectFormat, ObjectId};
 
@@ -15,6 +15,7 @@ use crate::history::realities::RealityHistory;
 use crate::history::{self, HistoryIndex, Point};
 use crate::holdings::Holdings;
 use crate::projection::{OnDisk, Projection, Seen};
+use crate::repo::Retained;
 use crate::{directory, log, projection};
 
 /// Reads a checkpoint, and gives its bytes written again.
@@ -109,6 +110,7 @@ pub fn history(bytes: &[u8], format: ObjectFormat) -> (Vec<Option<usize>>, bool)
             offset: FIRST_FRAME_AT,
         }],
         since_table: 0,
+        base: None,
     };
     let dir = Path::new("");
     let after = |seq| history::entries(&disk, dir, &index, seq, 1000);
@@ -207,12 +209,24 @@ pub fn seed_checkpoint(
             files: vec![(1, 900), (2, 70)],
             points: vec![point(1, -5), point(200, 1 << 40), point(150, 0)],
             since_table: 7,
+            base: Some(Floor {
+                seq: 1,
+                time: Time(-5),
+            }),
         },
         packed_to_come: [9; 32],
         before,
         graph_commits: 3,
         holdings,
         reality_history: RealityHistory::default(),
+        retained: Retained {
+            floor: Some(Floor {
+                seq: 2,
+                time: Time(7),
+            }),
+            collected: Some(1),
+            litter: true,
+        },
         replaced: vec![(PackId(id(6)?), Time(4))],
     })
 }

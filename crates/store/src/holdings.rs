@@ -1,6 +1,7 @@
 //! What a repository has beside its record, its refs and its objects.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use govc_engine::repository::realities::KeyPrefix;
 use govc_engine::repository::{hooks, transactions, workspaces};
@@ -39,6 +40,8 @@ pub(crate) struct SavedReality {
     pub(crate) overlay: BTreeMap<RefName, Target>,
     /// What else it has. What was made in it is held by the repository, not here.
     pub(crate) holdings: Box<Holdings>,
+    /// Since when a checkpoint knows that it was discarded.
+    pub(crate) gone_since: Option<Time>,
 }
 
 type Batches<'a> = HashMap<KeyPrefix, &'a MadeBatch>;
@@ -71,19 +74,27 @@ impl Holdings {
         self.realities.apply(entry, None);
     }
 
-    /// Lets go of the realities that were discarded.
-    pub(crate) fn forget_gone(&mut self) {
-        if self.realities.is_empty() {
-            self.written.clear();
-            return;
-        }
+    /// Lets go of the realities that are known to have been discarded for as long as `keep`.
+    pub(crate) fn forget_gone(&mut self, now: Time, keep: Duration) {
         let batches = self.batches();
         let here = self.written.keys().copied();
         let gone: Vec<RepoKey> = here.filter(|key| self.is_gone(&batches, *key)).collect();
-        gone.iter().for_each(|key| {
-            self.written.remove(key);
-        });
+        for key in gone {
+            let Some(reality) = self.written.get_mut(&key) else {
+                continue;
+            };
+            let since = *reality.gone_since.get_or_insert(now);
+            if passed(since, now) >= keep {
+                self.written.remove(&key);
+            }
+        }
         self.realities = self.realities.without_what_is_gone();
+    }
+
+    /// Since when the first of those is discarded that are not forgotten.
+    pub(crate) fn first_gone(&self) -> Option<Time> {
+        let written = self.written.values();
+        written.filter_map(|reality| reality.gone_since).min()
     }
 
     /// The batches by the beginnings of their keys.
@@ -136,6 +147,9 @@ impl Holdings {
         let mut of_realities = Vec::new();
         let batches = self.batches();
         for (key, reality) in &self.written {
+            if reality.gone_since.is_some() {
+                continue;
+            }
             let Some((made, id)) = made(&batches, *key) else {
                 continue;
             };
@@ -159,6 +173,12 @@ impl Holdings {
             .map(|(name, target)| (name.clone(), target.clone()));
         Refs::from_entries(own.chain(of_realities))
     }
+}
+
+/// How long it is from `since` to `now`; nothing where a clock was set back.
+pub(crate) fn passed(since: Time, now: Time) -> Duration {
+    let micros = now.0.saturating_sub(since.0);
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
 fn made<'a>(batches: &Batches<'a>, key: RepoKey) -> Option<(&'a MadeBatch, RealityId)> {

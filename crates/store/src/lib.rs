@@ -1,6 +1,7 @@
 //! Journal and packs on a disk: the node's log, checkpoints into bare repositories, recovery.
 
 mod checkpoint;
+mod collect;
 mod compact;
 mod config;
 mod contents;
@@ -24,7 +25,8 @@ mod repo;
 mod stash_log;
 mod store;
 
+pub use collect::Collection;
 pub use compact::Compaction;
 pub use disk::{Disk, RealDisk};
-pub use options::{CompactionOptions, Durability, StoreOptions};
+pub use options::{CompactionOptions, Durability, RetentionOptions, StoreOptions};
 pub use store::{Checkpointed, OpenError, Recovered, StoppedRepository, Store, StoreStats};

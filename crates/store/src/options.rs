@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use govc_engine::repository::record::Retention;
 use govc_engine::{Clock, RepoKey, Storage, Time};
 
 /// When a change is answered.
@@ -45,6 +46,59 @@ impl Default for CompactionOptions {
     }
 }
 
+/// How long what is past is kept, where a repository's settings do not say. `None`: for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetentionOptions {
+    /// Past states of refs.
+    pub refs: Option<Duration>,
+    /// Realities that were discarded.
+    pub discarded: Duration,
+    /// Repositories that were deleted.
+    pub deleted: Option<Duration>,
+    /// Past states of refs are kept for so long whatever settings say: no request takes longer from
+    /// looking at what is there to changing it.
+    pub in_flight: Duration,
+}
+
+impl Default for RetentionOptions {
+    fn default() -> RetentionOptions {
+        const DAY: Duration = Duration::from_secs(86_400);
+        RetentionOptions {
+            refs: Some(90 * DAY),
+            discarded: DAY,
+            deleted: Some(7 * DAY),
+            in_flight: Duration::from_secs(600),
+        }
+    }
+}
+
+impl RetentionOptions {
+    /// How long past states of the refs of a repository with these settings are kept.
+    pub fn refs_of(&self, settings: &Retention) -> Option<Duration> {
+        of(settings.refs_seconds, self.refs).map(|time| time.max(self.in_flight))
+    }
+
+    /// How long its discarded realities are.
+    pub fn discarded_of(&self, settings: &Retention) -> Duration {
+        let for_ever = Duration::MAX;
+        of(settings.discarded_realities_seconds, Some(self.discarded)).unwrap_or(for_ever)
+    }
+
+    /// How long it is, once it is deleted.
+    pub fn deleted_of(&self, settings: &Retention) -> Option<Duration> {
+        of(settings.deleted_seconds, self.deleted)
+    }
+}
+
+/// What a setting says, or else the default. 0 seconds is for ever.
+fn of(setting: Option<u64>, default: Option<Duration>) -> Option<Duration> {
+    match setting {
+        Some(0) => None,
+        Some(seconds) => Some(Duration::from_secs(seconds)),
+        None => default,
+    }
+}
+
 /// What the store is told when it opens.
 #[derive(Clone)]
 pub struct StoreOptions {
@@ -62,6 +116,8 @@ pub struct StoreOptions {
     pub log_bytes: u64,
     /// When and how packs are merged.
     pub compaction: CompactionOptions,
+    /// How long what is past is kept.
+    pub retention: RetentionOptions,
     /// Where repositories that are adopted live.
     pub storage: Storage,
     /// Tells the time of entries for what others changed on the disk.
@@ -80,6 +136,7 @@ impl Default for StoreOptions {
             checkpoint_age: Duration::from_secs(60),
             log_bytes: 512 << 20,
             compaction: CompactionOptions::default(),
+            retention: RetentionOptions::default(),
             storage: Storage::Hybrid,
             clock: Arc::new(WallClock),
             new_key: random_key,

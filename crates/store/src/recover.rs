@@ -365,6 +365,7 @@ impl Scan {
                     return Ok(());
                 }
                 tidy(disk, dir)?;
+                history::tidy(disk, dir, &found.history, &found.reality_history, u64::MAX)?;
                 self.loading.insert(found.key, Loading::from(found, dir));
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => match key {
@@ -437,6 +438,7 @@ impl Loading {
         state.epoch = found.epoch;
         state.packs = found.packs;
         state.replaced = found.replaced;
+        state.retained = found.retained;
         state.saved = Some(Saved {
             seq: found.seq,
             history: Arc::new(found.history),
@@ -444,6 +446,7 @@ impl Loading {
             // Recovery looks, and says what is there.
             on_disk: Seen::default(),
             graph_commits: found.graph_commits,
+            first_gone: found.holdings.first_gone(),
         });
         Loading {
             state,

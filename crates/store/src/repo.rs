@@ -2,11 +2,11 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
-use govc_engine::journal::PackId;
+use govc_engine::journal::{Floor, PackId};
 use govc_engine::{Entry, EntryEdit, Place, RepoKey, RepositoryRecord, Seq, Time};
 
 use crate::history::HistoryIndex;
@@ -32,6 +32,8 @@ pub(crate) struct Repo {
     naming: Mutex<HashSet<PackId>>,
     /// It is not compacted by itself before that moment.
     calm: Mutex<Option<Instant>>,
+    /// The greatest number of a file of history that may have been written.
+    pub(crate) history_top: AtomicU64,
 }
 
 pub(crate) struct RepoState {
@@ -63,6 +65,13 @@ pub(crate) struct RepoState {
     pub(crate) projection_doubtful: bool,
     /// Packs were found that the checkpoint does not list.
     pub(crate) packs_due: bool,
+    /// What nobody keeps any more.
+    pub(crate) retained: Retained,
+    /// The same as its litter, since a collection began that may be going on.
+    pub(crate) new_litter: bool,
+    /// The next checkpoint cuts history so that it begins with this state, and forgets realities
+    /// whose time is over.
+    pub(crate) cut: Option<Cut>,
     /// Why nothing is written to it any more.
     pub(crate) damage: Option<String>,
     /// The oldest segment of the log that is kept because of its damage.
@@ -82,6 +91,27 @@ pub(crate) struct Recent {
     pub(crate) at: (Place, Time),
 }
 
+/// What is kept of the past, and what was looked for that nothing kept reaches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Retained {
+    /// The oldest state that may be asked for; all where there is none.
+    pub(crate) floor: Option<Floor>,
+    /// The floor when objects were looked for that nothing reaches.
+    pub(crate) collected: Option<Seq>,
+    /// Something may have lost its last reference since then, whatever the floor is.
+    pub(crate) litter: bool,
+}
+
+/// What the next checkpoint is to let go of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cut {
+    /// The oldest state that may be asked for from then on.
+    pub(crate) floor: Option<Floor>,
+    /// The state that history is to begin with: that one, or an older one that something was made
+    /// from. `None`: history stays as it is.
+    pub(crate) base: Option<Floor>,
+}
+
 /// What of the last checkpoint is asked for often.
 #[derive(Debug, Clone)]
 pub(crate) struct Saved {
@@ -91,6 +121,8 @@ pub(crate) struct Saved {
     /// What `packed-refs` and HEAD are.
     pub(crate) on_disk: Seen,
     pub(crate) graph_commits: u64,
+    /// Since when the first of those realities is discarded that are not forgotten.
+    pub(crate) first_gone: Option<Time>,
 }
 
 impl Repo {
@@ -104,6 +136,7 @@ impl Repo {
             compacting: Mutex::default(),
             naming: Mutex::default(),
             calm: Mutex::default(),
+            history_top: AtomicU64::new(0),
         })
     }
 
@@ -149,6 +182,9 @@ impl RepoState {
             projection_due: false,
             projection_doubtful: false,
             packs_due: false,
+            retained: Retained::default(),
+            new_litter: false,
+            cut: None,
             damage: None,
             pinned: None,
             purged: false,
@@ -174,6 +210,10 @@ impl RepoState {
                 self.packs.push(*pack);
             }
         }
+        if litters(&entry) {
+            self.retained.litter = true;
+            self.new_litter = true;
+        }
         self.recent_bytes += entry.objects.inline_bytes();
         self.recent_since.get_or_insert_with(Instant::now);
         self.recent.push_back(Recent {
@@ -192,7 +232,7 @@ impl RepoState {
 
     /// Whether a checkpoint has something to do.
     pub(crate) fn is_due(&self) -> bool {
-        !self.recent.is_empty() || self.projection_due || self.packs_due
+        !self.recent.is_empty() || self.projection_due || self.packs_due || self.cut.is_some()
     }
 
     /// The oldest segment of the log that is needed because of it.
@@ -200,6 +240,18 @@ impl RepoState {
         let recent = self.recent.front().map(|recent| recent.segment);
         recent.into_iter().chain(self.pinned).min()
     }
+}
+
+/// Whether something may have lost its last reference by an entry, though it is not in the past of
+/// refs: what was staged, in workspaces, transactions and realities.
+fn litters(entry: &Entry) -> bool {
+    let of_staging = |edit: &EntryEdit| {
+        matches!(
+            edit,
+            EntryEdit::Workspace { .. } | EntryEdit::Transaction { .. } | EntryEdit::Reality(_)
+        )
+    };
+    entry.step > 0 || entry.host.is_some() || entry.edits.iter().any(of_staging)
 }
 
 /// The record that an entry leads to, if it changes it.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use govc_engine::journal::{
-    AppendError, Batch, Journal, Moment, PackBytes, PackId, PastRefs, Position,
+    AppendError, Batch, Floor, Journal, Moment, PackBytes, PackId, PastRefs, Position,
 };
 use govc_engine::{Entry, Place, RepoId, RepoKey, Seq};
 use govc_git::object::commit::CommitFacts;
@@ -18,6 +18,7 @@ use govc_git::{ObjectId, oid};
 
 use crate::contents::Folders;
 use crate::disk::{self, Disk};
+use crate::history::HistoryIndex;
 use crate::log::{self, Log};
 use crate::repo::{Recent, Repo, RepoState, makes, record_after};
 use crate::{Durability, StoreOptions, checkpoint, directory, history};
@@ -118,6 +119,12 @@ pub trait Checkpointed: Send + Sync {
     /// The packs `old` of `repo` were merged into `new`, which is durable and listed in their
     /// place. Their files may go when this returns.
     fn compacted(&self, repo: RepoKey, old: &[PackId], new: (PackId, PackBytes)) {
+        let _ = (repo, old, new);
+    }
+
+    /// The packs `old` of `repo` were written again as `new`, without what nothing reaches: those
+    /// are durable and listed in their place.
+    fn collected(&self, repo: RepoKey, old: &[PackId], new: &[(PackId, PackBytes)]) {
         let _ = (repo, old, new);
     }
 
@@ -259,6 +266,28 @@ impl Store {
         match place.as_ref() {
             Some(dir) => work(dir),
             None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Reads from the history of `repo`, which `index` tells of, or a newer one where that was cut
+    /// meanwhile.
+    pub(crate) fn in_history<T>(
+        &self,
+        repo: &Repo,
+        mut index: Arc<HistoryIndex>,
+        read: impl Fn(&Path, &HistoryIndex) -> io::Result<T>,
+    ) -> io::Result<T> {
+        loop {
+            match self.in_directory(repo, |dir| read(dir, &index)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    let newer = repo.state().saved.as_ref().map(|s| Arc::clone(&s.history));
+                    match newer {
+                        Some(newer) if newer.base != index.base => index = newer,
+                        _ => return Err(error),
+                    }
+                }
+                result => return result,
+            }
         }
     }
 
@@ -548,8 +577,11 @@ impl Journal for Store {
         let Ok(repo) = self.repo(repo) else {
             return Ok(Vec::new());
         };
-        let (index, recent) = {
+        let (index, recent, after) = {
             let state = repo.state();
+            // What is older is kept, if it is, for others than those who ask for history.
+            let floor = state.retained.floor.map(|floor| floor.seq);
+            let after = after.max(floor);
             let is_before = |seq: Seq| after.is_some_and(|after| seq <= after);
             let start = state.recent.partition_point(|r| is_before(r.at.0.0));
             let numbered = |r: &&Recent| r.entry.step == 0 && r.entry.host.is_none();
@@ -560,12 +592,12 @@ impl Journal for Store {
                 .as_ref()
                 .filter(|saved| after.is_none_or(|after| saved.seq > after))
                 .map(|saved| Arc::clone(&saved.history));
-            (index, recent)
+            (index, recent, after)
         };
         let mut entries = match index {
             None => Vec::new(),
-            Some(index) => self.in_directory(&repo, |dir| {
-                history::entries(&*self.disk, dir, &index, after, limit)
+            Some(index) => self.in_history(&repo, index, |dir, index| {
+                history::entries(&*self.disk, dir, index, after, limit)
             })?,
         };
         let room = limit.saturating_sub(entries.len());
@@ -632,8 +664,8 @@ impl Journal for Store {
         };
         let (Some(_), Some(last)) = (&saved, recent.last()) else {
             if let Some(index) = saved {
-                return self.in_directory(&repo, |dir| {
-                    history::refs_at(&*self.disk, dir, &index, moment)
+                return self.in_history(&repo, index, |dir, index| {
+                    history::refs_at(&*self.disk, dir, index, moment)
                 });
             }
             let mut refs = govc_engine::Refs::default();
@@ -663,5 +695,11 @@ impl Journal for Store {
                 refs,
             }))
         })
+    }
+
+    fn floor(&self, repo: RepoKey) -> Option<Floor> {
+        let repo = self.repo(repo).ok()?;
+        let state = repo.state();
+        state.retained.floor
     }
 }

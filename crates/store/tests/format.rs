@@ -105,6 +105,7 @@ fn record(format: ObjectFormat) -> impl Strategy<Value = RepositoryRecord> {
                 },
                 retention: Retention {
                     refs_seconds: limits.4,
+                    ..Retention::default()
                 },
             },
         );

@@ -101,6 +101,23 @@ impl Catalogue {
         }
     }
 
+    /// Forgets a repository.
+    pub(super) fn forget(&mut self, key: RepoKey) {
+        let Some(listed) = self.by_key.remove(&key) else {
+            return;
+        };
+        if let Some(folded) = listed.folded {
+            self.by_id.remove(&folded);
+        }
+        let family = listed.found.record().family;
+        if let Some(members) = self.families.get_mut(&family) {
+            members.retain(|member| *member != key);
+            if members.is_empty() {
+                self.families.remove(&family);
+            }
+        }
+    }
+
     /// Lists a repository under the id that it has now, or under none where it is deleted.
     pub(super) fn list_as_it_is(&mut self, repository: &Arc<Repository>) {
         self.list(Found::Here(Arc::clone(repository)));

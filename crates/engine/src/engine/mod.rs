@@ -104,6 +104,12 @@ pub enum CatalogueError {
     /// The moment is before the repository was made, or after its newest change.
     #[error("the repository has no state at that moment")]
     NoSuchMoment,
+    /// The moment is before what is kept.
+    #[error("that is no longer kept: the oldest state that is left is {oldest}")]
+    Expired {
+        /// The number of the oldest state that is kept.
+        oldest: Seq,
+    },
     /// The change was refused.
     #[error(transparent)]
     Publish(#[from] PublishError),
@@ -289,6 +295,9 @@ impl Engine {
                 return Err(CatalogueError::NoSuchMoment);
             }
             Some(moment) => {
+                if let Some(oldest) = parent.is_over(moment) {
+                    return Err(CatalogueError::Expired { oldest: oldest.seq });
+                }
                 let past = parent.refs_at(moment).map_err(CatalogueError::History)?;
                 let past = past.ok_or(CatalogueError::NoSuchMoment)?;
                 (past.seq, past.refs)
@@ -445,6 +454,40 @@ impl Engine {
             self.use_now(&repository);
             self.write().list_as_it_is(&repository);
         }
+    }
+
+    /// Lets go of a deleted repository for good: it is as if it had never been here, and what of its
+    /// family's objects nobody else has is no longer in memory. What of it is on the disk is the
+    /// caller's to remove. Whether it went: not one that is not deleted, or that somebody works with.
+    pub fn let_go(&self, key: RepoKey) -> bool {
+        let mut catalogue = self.write();
+        let Some(found) = catalogue.by_key(key) else {
+            return false;
+        };
+        if found.record().deleted_at.is_none() {
+            return false;
+        }
+        if let Found::Here(repository) = &found {
+            // The catalogue's, and ours.
+            const OURS: usize = 2;
+            if Arc::strong_count(repository) > OURS || !self.guests.may_leave(key) {
+                return false;
+            }
+            for reality in self.realities_here(key) {
+                self.memory_journal.forget(reality.key());
+            }
+            let is_last = catalogue.family_len(repository.snapshot().record.family) == 1;
+            for pack in repository.let_packs_go() {
+                if is_last {
+                    // Only a repository in memory has any there.
+                    let _ = self.memory_packs.remove(key, pack);
+                }
+            }
+        }
+        self.guests.leave(key);
+        self.memory_journal.forget(key);
+        catalogue.forget(key);
+        true
     }
 
     /// Publishes change 0 of a repository, and lists it.

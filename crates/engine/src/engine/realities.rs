@@ -16,6 +16,7 @@ use super::Engine;
 use crate::journal::{
     AppendError, Batch, Journal, Moment, PackBytes, PackId, PackSpool, Packs, PastRefs, Position,
 };
+use crate::pool::Kept;
 use crate::repository::realities::KeyPrefix;
 use crate::repository::{RealityOf, Start, ToKeep};
 use crate::{
@@ -477,7 +478,10 @@ impl Engine {
         }
         let gone = || io::Error::from(io::ErrorKind::NotFound);
         let past = match made.batch.parent {
-            None => host.refs_at(Moment::Seq(made.batch.base))?,
+            // It is kept for as long as something is made from it.
+            None => host
+                .journal
+                .refs_at(host.key(), Moment::Seq(made.batch.base))?,
             Some(_) if depth >= DEPTH_MAX => return Err(gone()),
             Some(id) => {
                 let realities = host.snapshot().realities.clone();
@@ -543,6 +547,23 @@ impl Engine {
                 guests.remove(key);
             });
         }
+    }
+
+    /// What the realities of `host` that are in memory keep: some of them are nowhere else.
+    ///
+    /// # Errors
+    /// Whatever reading their past met.
+    pub fn kept_by_realities(&self, host: RepoKey) -> io::Result<Kept> {
+        let mut kept = Kept::default();
+        for reality in self.realities_here(host) {
+            let snapshot = reality.snapshot();
+            kept.objects.extend(snapshot.refs.objects());
+            for entry in reality.entries(None, usize::MAX)? {
+                kept.objects.extend(entry.targets());
+            }
+            kept.extend(snapshot.workspaces_keep());
+        }
+        Ok(kept)
     }
 
     /// The realities of `host` that are in memory as repositories.

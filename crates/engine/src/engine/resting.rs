@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use govc_git::ObjectId;
 
 use super::Engine;
-use crate::journal::{Journal, Moment, PastRefs, Shelf};
+use crate::journal::{Floor, Journal, Moment, PastRefs, Shelf};
 use crate::{
     Entry, Hooks, Lfs, RefName, RepoKey, Repository, RepositoryRecord, Seq, Snapshot, Storage,
     Time, Usage,
@@ -110,7 +110,21 @@ impl Found {
     pub fn refs_at(&self, moment: Moment) -> io::Result<Option<PastRefs>> {
         match self {
             Found::Here(repository) => repository.refs_at(moment),
-            Found::Resting(resting) => resting.journal.refs_at(resting.key, moment),
+            Found::Resting(resting) => match self.is_over(moment) {
+                Some(_) => Ok(None),
+                None => resting.journal.refs_at(resting.key, moment),
+            },
+        }
+    }
+
+    /// As [`Repository::is_over`].
+    pub fn is_over(&self, moment: Moment) -> Option<Floor> {
+        match self {
+            Found::Here(repository) => repository.is_over(moment),
+            Found::Resting(resting) => {
+                let floor = resting.journal.floor(resting.key);
+                floor.filter(|floor| floor.is_above(moment))
+            }
         }
     }
 }

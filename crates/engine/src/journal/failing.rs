@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{AppendError, Batch, Journal, Moment, PastRefs, Position};
+use super::{AppendError, Batch, Floor, Journal, Moment, PastRefs, Position};
 use crate::{Entry, RepoKey, Seq};
 
 /// Passes everything on to another journal, except for the appends that it was told to fail.
@@ -81,5 +81,9 @@ impl<J: Journal> Journal for FailingJournal<J> {
 
     fn refs_at(&self, repo: RepoKey, moment: Moment) -> io::Result<Option<PastRefs>> {
         self.inner.refs_at(repo, moment)
+    }
+
+    fn floor(&self, repo: RepoKey) -> Option<Floor> {
+        self.inner.floor(repo)
     }
 }

@@ -67,11 +67,38 @@ pub trait Journal: Send + Sync {
     }
 
     /// The refs of `repo` after the newest entry that `moment` includes, and that entry's number
-    /// and time. `None` when `moment` is before the repository's first entry.
+    /// and time. `None` when `moment` is before the repository's first entry. What is below the
+    /// [`Journal::floor`] may be answered or not.
     ///
     /// # Errors
     /// Whatever reading them met.
     fn refs_at(&self, repo: RepoKey, moment: Moment) -> io::Result<Option<PastRefs>>;
+
+    /// The oldest state of `repo` that is kept, where older ones went because their time was over.
+    /// Entries up to it are not among [`Journal::entries`].
+    fn floor(&self, repo: RepoKey) -> Option<Floor> {
+        let _ = repo;
+        None
+    }
+}
+
+/// The oldest state of a repository that is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Floor {
+    /// The number of the change that led to it.
+    pub seq: Seq,
+    /// When that was.
+    pub time: Time,
+}
+
+impl Floor {
+    /// Whether `moment` is before it.
+    pub fn is_above(&self, moment: Moment) -> bool {
+        match moment {
+            Moment::Seq(seq) => seq < self.seq,
+            Moment::Time(time) => time < self.time,
+        }
+    }
 }
 
 /// A moment in a repository's past.

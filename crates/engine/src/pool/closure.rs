@@ -207,7 +207,7 @@ impl Pool {
     }
 
     /// Adds a tree and all that is in it and not at the same path in one of `before`.
-    fn add_tree(
+    pub(super) fn add_tree(
         &self,
         set: &mut SetBuilder<'_>,
         tree: ObjectId,

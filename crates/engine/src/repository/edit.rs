@@ -205,6 +205,22 @@ pub enum EntryEdit {
     Reality(RealityEdit),
 }
 
+impl Entry {
+    /// The objects that it made refs point at, and those that it says realities began with.
+    pub fn targets(&self) -> impl Iterator<Item = ObjectId> + '_ {
+        self.edits.iter().flat_map(|edit| match edit {
+            EntryEdit::Ref {
+                after: Target::At(id),
+                ..
+            } => [Some(*id), None].into_iter().flatten(),
+            EntryEdit::Reality(RealityEdit::Made(batch)) => {
+                [batch.tip, batch.oid].into_iter().flatten()
+            }
+            _ => [None, None].into_iter().flatten(),
+        })
+    }
+}
+
 impl EntryEdit {
     /// Whether it is staging: durable, and by itself no change with a number.
     pub fn is_staging(&self) -> bool {

@@ -29,7 +29,7 @@ use govc_git::ObjectId;
 use hashbrown::HashSet;
 use tokio::sync::watch;
 
-use crate::journal::{Journal, Moment, PackBytes, PackId, Packs, PastRefs};
+use crate::journal::{Floor, Journal, Moment, PackBytes, PackId, Packs, PastRefs};
 use crate::pool::{GraphSource, Moves, Pool, PoolError, Visibility};
 use crate::{
     Entry, EntryEdit, Fate, NewObject, ObjectBody, Place, RealityId, RepoKey, Seq, Snapshot, Target,
@@ -375,6 +375,14 @@ impl Repository {
         packs.into_iter().for_each(|id| self.pool.remove_pack(id));
     }
 
+    /// It goes for good, and lets go of its packs. Inline objects that are in none may be what
+    /// others of its family stand on: they leave with the family.
+    pub(crate) fn let_packs_go(&self) -> Vec<PackId> {
+        let packs = std::mem::take(&mut lock(&self.to_keep).packs);
+        packs.iter().for_each(|id| self.pool.remove_pack(*id));
+        packs
+    }
+
     /// The repository now. Never waits.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.visible.load()
@@ -399,12 +407,26 @@ impl Repository {
         self.journal.entries(self.key, after, limit)
     }
 
-    /// All refs as they were at a moment; `None` when that is before the repository was made.
+    /// All refs as they were at a moment; `None` when that is before the repository was made, or
+    /// before its [`Repository::floor`].
     ///
     /// # Errors
     /// Whatever reading them met.
     pub fn refs_at(&self, moment: Moment) -> io::Result<Option<PastRefs>> {
-        self.journal.refs_at(self.key, moment)
+        match self.is_over(moment) {
+            Some(_) => Ok(None),
+            None => self.journal.refs_at(self.key, moment),
+        }
+    }
+
+    /// The oldest state that is kept, where older ones went because their time was over.
+    pub fn floor(&self) -> Option<Floor> {
+        self.journal.floor(self.key)
+    }
+
+    /// The oldest state that is kept, where `moment` is before it.
+    pub fn is_over(&self, moment: Moment) -> Option<Floor> {
+        self.floor().filter(|floor| floor.is_above(moment))
     }
 
     /// What is visible in the current snapshot.
@@ -508,15 +530,44 @@ impl Repository {
         // Its commits are in the graph: they came with the packs that it was made of.
         let graph = GraphSource::Commits(Vec::new());
         self.pool.add_pack(new, bytes, graph)?;
+        self.replace_packs(old, &[new]);
+        Ok(())
+    }
+
+    /// As [`Repository::compacted`], of packs that were written again without what nothing reaches:
+    /// `new` may be none.
+    ///
+    /// # Errors
+    /// [`PoolError::PackUnreadable`]; the old ones stay then.
+    pub fn collected(
+        &self,
+        old: &[PackId],
+        new: Vec<(PackId, PackBytes)>,
+    ) -> Result<(), PoolError> {
+        let mut added = Vec::with_capacity(new.len());
+        for (id, bytes) in new {
+            if let Err(error) = self
+                .pool
+                .add_pack(id, bytes, GraphSource::Commits(Vec::new()))
+            {
+                added.iter().for_each(|id| self.pool.remove_pack(*id));
+                return Err(error);
+            }
+            added.push(id);
+        }
+        self.replace_packs(old, &added);
+        Ok(())
+    }
+
+    fn replace_packs(&self, old: &[PackId], new: &[PackId]) {
         let mut to_keep = lock(&self.to_keep);
         // One that was pushed several times is held as often.
         let (gone, mut stay): (Vec<PackId>, Vec<PackId>) =
             to_keep.packs.iter().partition(|id| old.contains(id));
-        stay.insert(0, new);
+        stay.splice(0..0, new.iter().copied());
         to_keep.packs = stay;
         drop(to_keep);
         gone.iter().for_each(|id| self.pool.remove_pack(*id));
-        Ok(())
     }
 
     /// These packs stay: an entry that may be durable names them.

@@ -69,7 +69,7 @@ pub struct Settings {
     pub hide_refs_from_pushes: Vec<String>,
     /// Limits of this repository; `None` is the server's default.
     pub quotas: Quotas,
-    /// How long history is kept; `None` is for ever.
+    /// How long what is past is kept.
     pub retention: Retention,
 }
 
@@ -122,11 +122,16 @@ pub struct Quotas {
     pub push_bytes: Option<u64>,
 }
 
-/// How long what is past is kept. `None`: for ever.
+/// How long what is past is kept, in seconds. `None`: as long as the server's default says; 0: for
+/// ever.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Retention {
-    /// Seconds that replaced refs and history entries are kept.
+    /// Past states of refs, and history.
     pub refs_seconds: Option<u64>,
+    /// What discarded realities had.
+    pub discarded_realities_seconds: Option<u64>,
+    /// The repository itself, once it is deleted.
+    pub deleted_seconds: Option<u64>,
 }
 
 /// What the catalogue knows of a repository: it is changed by entries, like everything else.

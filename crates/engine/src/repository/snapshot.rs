@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use govc_git::ObjectId;
 
+use crate::pool::Kept;
+
 use super::{hooks, transactions, workspaces};
 use crate::{
     Entry, EntryEdit, Hooks, Lfs, Realities, Refs, RepositoryRecord, Seq, Time, Transactions,
@@ -40,6 +42,18 @@ impl Snapshot {
     /// The commit that HEAD leads to; `None` while its branch is unborn.
     pub fn head(&self) -> Option<ObjectId> {
         self.refs.resolve(b"HEAD")
+    }
+
+    /// What its workspaces and transactions keep.
+    pub fn workspaces_keep(&self) -> Kept {
+        let mut kept = Kept::default();
+        for (_, workspace) in self.workspaces.iter() {
+            kept.extend(workspace.kept());
+        }
+        for (_, transaction) in self.transactions.iter() {
+            kept.extend(transaction.kept());
+        }
+        kept
     }
 
     /// The snapshot after `entry`. It was decided, so it cannot be refused. This one is left as

@@ -3,6 +3,7 @@
 use govc_git::ObjectId;
 
 use super::named::NamedMap;
+use crate::pool::Kept;
 use crate::{Entry, EntryEdit, RefName, Seq, Time};
 
 /// The transactions of a repository by id, those that are over included until they are removed.
@@ -53,6 +54,18 @@ impl Transaction {
     /// The objects that it holds itself.
     pub fn roots(&self) -> Vec<ObjectId> {
         [self.tree].into_iter().chain(self.base).collect()
+    }
+
+    /// What it keeps: its tree is mostly like its base's.
+    pub fn kept(&self) -> Kept {
+        let committed = match self.state {
+            TransactionState::Committed(id) => Some(id),
+            TransactionState::Open | TransactionState::RolledBack => None,
+        };
+        Kept {
+            objects: self.base.into_iter().chain(committed).collect(),
+            trees: vec![(self.tree, self.base)],
+        }
     }
 
     /// Whether its time is over.

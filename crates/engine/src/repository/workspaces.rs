@@ -9,6 +9,7 @@ use bytes::Bytes;
 use govc_git::ObjectId;
 
 use super::named::NamedMap;
+use crate::pool::Kept;
 use crate::{Entry, EntryEdit, RefName, Time};
 
 /// The workspaces of a repository that are not what they would be if nobody had touched them, by
@@ -141,6 +142,22 @@ impl Workspace {
             .chain(stages.flatten().map(|(_, id)| id))
             .chain(operation)
             .collect()
+    }
+}
+
+impl Workspace {
+    /// What it keeps: its trees are mostly like its base's.
+    pub fn kept(&self) -> Kept {
+        let trees = [self.index, self.files];
+        let others = self.roots().into_iter().chain(self.stashes.iter().copied());
+        let operation = self.operation.iter().filter_map(|o| o.original);
+        Kept {
+            objects: others
+                .chain(operation)
+                .filter(|id| !trees.contains(id))
+                .collect(),
+            trees: trees.map(|tree| (tree, self.base)).to_vec(),
+        }
     }
 }
 

@@ -121,6 +121,14 @@ pub enum AppError {
         /// The moment, as it was asked for.
         at: String,
     },
+    /// That moment is older than what is kept.
+    #[error("{at} is no longer kept: the oldest state that is left is that after change {oldest}")]
+    HistoryExpired {
+        /// The moment, as it was asked for.
+        at: String,
+        /// The number of the oldest state that is left.
+        oldest: Seq,
+    },
     /// No route has this path.
     #[error("there is nothing here: {path}")]
     RouteNotFound {

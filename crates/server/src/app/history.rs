@@ -16,7 +16,8 @@ impl App {
     /// Changes, the newest first, and the number of the repository's newest.
     ///
     /// # Errors
-    /// [`AppError::RepoNotFound`], [`AppError::SeqNotFound`], [`AppError::SeqNotReached`].
+    /// [`AppError::RepoNotFound`], [`AppError::SeqNotFound`], [`AppError::SeqNotReached`],
+    /// [`AppError::HistoryExpired`].
     pub async fn history(
         &self,
         caller: &Caller,
@@ -44,6 +45,7 @@ impl App {
                 (None, Some(at)) => match at.moment {
                     Moment::Seq(seq) if seq > newest => return Err(not_found(&at.text)),
                     moment => {
+                        kept(&repository, moment, &at.text)?;
                         let past = repository.refs_at(moment).map_err(AppError::internal)?;
                         past.ok_or_else(|| not_found(&at.text))?.seq
                     }
@@ -58,6 +60,20 @@ impl App {
             Ok((Page { items, next }, newest))
         })
         .await?
+    }
+}
+
+/// Whether a moment is still kept.
+///
+/// # Errors
+/// [`AppError::HistoryExpired`], with `said` for what was asked for.
+pub(super) fn kept(repository: &Repository, moment: Moment, said: &str) -> Result<(), AppError> {
+    match repository.is_over(moment) {
+        None => Ok(()),
+        Some(oldest) => Err(AppError::HistoryExpired {
+            at: said.to_owned(),
+            oldest: oldest.seq,
+        }),
     }
 }
 
@@ -78,7 +94,8 @@ fn newest_first(
             .entries(after, count)
             .map_err(AppError::internal)?;
         entries.retain(|entry| entry.seq <= end);
-        if entries.len() > limit || after.is_none() {
+        let floor = repository.floor().map(|floor| floor.seq);
+        if entries.len() > limit || after <= floor {
             let more = entries.len() > limit;
             entries.reverse();
             entries.truncate(limit);

@@ -27,6 +27,7 @@ pub mod refs;
 pub mod remote;
 pub mod repos;
 pub mod residence;
+mod retention;
 pub mod scope;
 pub mod search;
 pub mod stashes;

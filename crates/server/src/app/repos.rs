@@ -397,7 +397,7 @@ impl App {
     /// Makes a copy of a repository, as it is or was.
     ///
     /// # Errors
-    /// [`AppError::RepoExists`], [`AppError::SeqNotFound`].
+    /// [`AppError::RepoExists`], [`AppError::SeqNotFound`], [`AppError::HistoryExpired`].
     pub async fn fork_repository(
         &self,
         caller: &Caller,
@@ -424,6 +424,10 @@ impl App {
         let (fork, published) = made.map_err(|error| match error {
             CatalogueError::NoSuchMoment => AppError::SeqNotFound {
                 at: said.unwrap_or_default(),
+            },
+            CatalogueError::Expired { oldest } => AppError::HistoryExpired {
+                at: said.unwrap_or_default(),
+                oldest,
             },
             other => catalogue(&parent, other),
         })?;
@@ -548,6 +552,10 @@ impl From<CatalogueError> for AppError {
         match error {
             CatalogueError::Exists(id) => AppError::RepoExists { id },
             CatalogueError::NoSuchMoment => AppError::SeqNotFound { at: String::new() },
+            CatalogueError::Expired { oldest } => AppError::HistoryExpired {
+                at: String::new(),
+                oldest,
+            },
             CatalogueError::Publish(error) => super::publish::refused_by(error, ""),
             CatalogueError::History(error) => AppError::internal(error),
         }

@@ -12,6 +12,7 @@ use govc_git::ObjectId;
 
 use super::error::AppError;
 use super::files::tree_of;
+use super::history;
 use super::scope::Inside;
 use super::{Action, App};
 use crate::http::ask::Reading;
@@ -36,7 +37,8 @@ impl App {
     /// state that it began in.
     ///
     /// # Errors
-    /// [`AppError::RepoNotFound`], [`AppError::SeqNotFound`], [`AppError::SeqNotReached`].
+    /// [`AppError::RepoNotFound`], [`AppError::SeqNotFound`], [`AppError::SeqNotReached`],
+    /// [`AppError::HistoryExpired`].
     pub async fn state(
         &self,
         caller: &Caller,
@@ -71,6 +73,10 @@ impl App {
                 .as_ref()
                 .map_or_else(String::new, |at| at.text.clone()),
         };
+        match &reading.at {
+            Some(at) => history::kept(&repository, moment, &at.text)?,
+            None => history::kept(&repository, moment, "the state of this list")?,
+        }
         let past = Arc::clone(&repository);
         let view = self.offload(move || View::at(&past, moment)).await?;
         match view.map_err(AppError::internal)? {

@@ -12,6 +12,7 @@ use govc_engine::{
 
 use super::answers::Logged;
 use super::error::{AppError, SaidIn};
+use super::history;
 use super::publish::{Answering, cause};
 use super::{Action, App};
 use crate::http::ask::Terms;
@@ -21,7 +22,7 @@ impl App {
     /// Gives every ref that the change `seq` moved its old value back.
     ///
     /// # Errors
-    /// [`AppError::SeqNotFound`]; [`AppError::RefMoved`] when one of them was moved again;
+    /// [`AppError::SeqNotFound`]; [`AppError::HistoryExpired`]; [`AppError::RefMoved`] when one of them was moved again;
     /// [`AppError::Impossible`] when the change moved none.
     pub async fn undo(
         &self,
@@ -31,6 +32,10 @@ impl App {
         terms: &Terms,
     ) -> Result<(Vec<RefUpdate>, Seq), AppError> {
         let repository = self.repository(caller, id, Action::Write).await?;
+        if let Some(before) = seq.checked_sub(1) {
+            // What it replaced is the state before it.
+            history::kept(&repository, Moment::Seq(before), &seq.to_string())?;
+        }
         let reading = Arc::clone(&repository);
         let entries = self
             .offload(move || reading.entries(seq.checked_sub(1), 1))
@@ -50,7 +55,7 @@ impl App {
     /// Puts all refs as they were at a moment.
     ///
     /// # Errors
-    /// [`AppError::SeqNotFound`].
+    /// [`AppError::SeqNotFound`], [`AppError::HistoryExpired`].
     pub async fn rewind(
         &self,
         caller: &Caller,
@@ -63,6 +68,7 @@ impl App {
         if matches!(moment, Moment::Seq(seq) if seq > repository.snapshot().seq) {
             return Err(not_found());
         }
+        history::kept(&repository, moment, &text)?;
         let reading = Arc::clone(&repository);
         let past = self
             .offload(move || reading.refs_at(moment))

@@ -136,6 +136,11 @@ pub fn problem(error: &AppError) -> Problem {
         AppError::SeqNotFound { at } => {
             new(404, "SEQ_NOT_FOUND", "No such moment").with("at", at.as_str())
         }
+        AppError::HistoryExpired { at, oldest } => {
+            new(410, "HISTORY_EXPIRED", "That is no longer kept")
+                .with("at", at.as_str())
+                .with("oldest", *oldest)
+        }
         AppError::RouteNotFound { .. } => new(404, "NOT_FOUND", "Not found"),
         AppError::RepoExists { id } => {
             new(409, "REPO_EXISTS", "The id is taken").with("id", id.as_str())

@@ -133,6 +133,10 @@ impl Checkpointed for Due {
     fn compacted(&self, repo: RepoKey, _: &[PackId], _: (PackId, PackBytes)) {
         self.add(repo);
     }
+
+    fn collected(&self, repo: RepoKey, _: &[PackId], _: &[(PackId, PackBytes)]) {
+        self.add(repo);
+    }
 }
 
 struct Work {

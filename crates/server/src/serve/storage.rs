@@ -4,13 +4,15 @@ use std::io;
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use govc_engine::journal::memory::{MemoryJournal, MemoryPacks};
 use govc_engine::journal::{Journal, Packs};
 use govc_engine::pool::PoolLimits;
 use govc_engine::{Clock, Engine, EngineParts, RepoKey, Time};
-use govc_store::{CompactionOptions, Disk, RealDisk, StoppedRepository, Store, StoreOptions};
+use govc_store::{
+    CompactionOptions, Disk, RealDisk, RetentionOptions, StoppedRepository, Store, StoreOptions,
+};
 
 use super::ServeError;
 use crate::config::{Config, DISK_PATH, Durability, StorageType};
@@ -83,6 +85,11 @@ pub fn open(config: &Config) -> Result<Storage, ServeError> {
     })
 }
 
+/// A time that is kept; 0 is for ever.
+fn for_ever_or(time: Duration) -> Option<Duration> {
+    (!time.is_zero()).then_some(time)
+}
+
 fn on_disk(config: &Config) -> Result<Storage, Box<dyn std::error::Error + Send + Sync>> {
     let settings = &config.storage;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::new(&settings.disk_path)?);
@@ -100,6 +107,13 @@ fn on_disk(config: &Config) -> Result<Storage, Box<dyn std::error::Error + Send 
             git: Some(settings.compaction_git.clone()).filter(|git| !git.as_os_str().is_empty()),
             memory_bytes: settings.compaction_memory.0,
             grace: settings.compaction_grace.get(),
+        },
+        retention: RetentionOptions {
+            refs: for_ever_or(config.retention.refs.get()),
+            discarded: for_ever_or(config.retention.discarded_realities.get())
+                .unwrap_or(Duration::MAX),
+            deleted: for_ever_or(config.retention.deleted_repositories.get()),
+            in_flight: config.retention.in_flight.get(),
         },
         storage: match settings.r#type {
             // What is on disk already does not move into memory.

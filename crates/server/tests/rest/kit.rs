@@ -7,12 +7,15 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use axum::Router;
 use axum::body::Body;
 use govc_engine::journal::memory::{MemoryJournal, MemoryPacks};
+use govc_engine::journal::{Journal, Packs};
 use govc_engine::pool::PoolLimits;
 use govc_engine::{Clock, Engine, EngineParts, RepoKey, Time};
 use govc_server::App;
 use govc_server::config::{Config, StorageType};
 use govc_server::router::router;
 use govc_server::serve::Storage;
+use govc_store::disk::SimDisk;
+use govc_store::{Store, StoreOptions};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -33,6 +36,9 @@ pub(crate) struct Server {
     config: Config,
     app: App,
     router: Router,
+    clock: Arc<Ticks>,
+    /// What is on its disk, which is simulated; in memory there is none.
+    store: Option<Arc<Store>>,
 }
 
 /// An answer that goes on: Server-Sent Events.
@@ -90,6 +96,38 @@ impl Server {
     }
 
     pub(crate) fn with(config: Config) -> Server {
+        let (journal, packs) = (
+            Arc::new(MemoryJournal::default()),
+            Arc::new(MemoryPacks::default()),
+        );
+        Server::over(config, journal, packs, Server::clock(), None)
+    }
+
+    /// With repositories on a disk, which is simulated.
+    pub(crate) fn on_disk() -> Server {
+        let mut config = config();
+        config.storage.r#type = StorageType::Hybrid;
+        let clock = Server::clock();
+        let options = StoreOptions {
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            ..StoreOptions::default()
+        };
+        let (store, _) = Store::open(Arc::new(SimDisk::new(1)), options).unwrap();
+        let (journal, packs) = (Arc::clone(&store) as _, Arc::clone(&store) as _);
+        Server::over(config, journal, packs, clock, Some(store))
+    }
+
+    fn clock() -> Arc<Ticks> {
+        Arc::new(Ticks(AtomicI64::new(1_700_000_000_000_000)))
+    }
+
+    fn over(
+        config: Config,
+        journal: Arc<dyn Journal>,
+        packs: Arc<dyn Packs>,
+        clock: Arc<Ticks>,
+        store: Option<Arc<Store>>,
+    ) -> Server {
         let keys = AtomicU64::new(1);
         let new_key = move || {
             let mut key = [0; 16];
@@ -97,20 +135,25 @@ impl Server {
             RepoKey(key)
         };
         let engine = Engine::new(EngineParts {
-            journal: Arc::new(MemoryJournal::default()),
-            packs: Arc::new(MemoryPacks::default()),
-            clock: Arc::new(Ticks(AtomicI64::new(1_700_000_000_000_000))),
+            journal,
+            packs,
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
             new_key: Arc::new(new_key),
             turn_threads: 1,
             pool_limits: PoolLimits::default(),
         })
         .unwrap();
-        let app = serving(&engine, &config);
+        if let Some(store) = &store {
+            store.attach(&engine);
+        }
+        let app = serving(&engine, &config, store.as_ref());
         Server {
             engine,
             config,
             router: router(app.clone()),
             app,
+            clock,
+            store,
         }
     }
 
@@ -136,9 +179,17 @@ impl Server {
         self.app.expire_repositories().await.unwrap();
     }
 
+    /// As many days pass, and what nobody keeps any more goes.
+    pub(crate) async fn days(&self, days: i64) {
+        let micros = days * 86_400_000_000;
+        self.clock.0.fetch_add(micros, Ordering::Relaxed);
+        self.app.expire_repositories().await.unwrap();
+        self.app.collect_the_past().await.unwrap();
+    }
+
     /// What a restart forgets is forgotten.
     pub(crate) fn restart(&mut self) {
-        self.app = serving(&self.engine, &self.config);
+        self.app = serving(&self.engine, &self.config, self.store.as_ref());
         self.router = router(self.app.clone());
     }
 
@@ -231,11 +282,11 @@ impl Server {
     }
 }
 
-fn serving(engine: &Arc<Engine>, config: &Config) -> App {
+fn serving(engine: &Arc<Engine>, config: &Config, store: Option<&Arc<Store>>) -> App {
     let app = App::new(config.clone());
     app.ready(&Storage {
         engine: Arc::clone(engine),
-        store: None,
+        store: store.cloned(),
         stopped: Vec::new(),
     });
     app

@@ -185,3 +185,118 @@ async fn all_refs_go_back_together() {
         assert_eq!(answer.code(), code, "{answer}");
     }
 }
+
+#[tokio::test]
+async fn what_is_older_than_retention_is_gone_and_says_so() {
+    let server = Server::on_disk();
+    server.post("/api/v1/repos", json!({ "id": "hello" })).await;
+    let first = server.commit("main", "first", "README", "one\n").await;
+    let branch = json!({ "name": "topic" });
+    server.post(&format!("{REPO}/branches"), branch).await;
+    let lost = server.commit("topic", "lost", "secret", "hunter2\n").await;
+    server.delete(&format!("{REPO}/branches/topic")).await;
+    server.commit("main", "second", "README", "two\n").await;
+    let time = server.get(&format!("{REPO}/history")).await.json()["items"][2]["time"].clone();
+    let time = time.as_str().unwrap();
+    server.days(89).await;
+    assert_eq!(
+        server.get(&format!("{REPO}/time-travel/1")).await.status,
+        200
+    );
+    server.commit("main", "third", "README", "three\n").await;
+    server.days(2).await;
+
+    let expired = |answer: crate::kit::Answer| {
+        let body = answer.json();
+        assert_eq!(answer.status, StatusCode::GONE, "{answer}");
+        assert_eq!(body["code"], "HISTORY_EXPIRED");
+        assert_eq!(body["oldest"], 5);
+    };
+    for path in [
+        "time-travel/4".to_owned(),
+        format!("time-travel/{time}"),
+        "time-travel/3/read/secret?ref=topic".to_owned(),
+        "time-travel/2/tree".to_owned(),
+        "read/README?at=1".to_owned(),
+        "log?at=3".to_owned(),
+        "history?at=4".to_owned(),
+        "events?since=4".to_owned(),
+    ] {
+        expired(server.get(&format!("{REPO}/{path}")).await);
+    }
+    let resumed = [("last-event-id", "2")];
+    let events = format!("{REPO}/events");
+    expired(server.get_with(&events, &resumed).await);
+    for (path, body) in [
+        ("undo", json!({ "seq": 4 })),
+        // What it did was to replace a state that is gone.
+        ("undo", json!({ "seq": 5 })),
+        ("rewind", json!({ "to": 3 })),
+        ("fork", json!({ "id": "copy", "at": 4 })),
+        ("parallel-realities", json!({ "branches": ["x"], "at": 2 })),
+    ] {
+        expired(server.post(&format!("{REPO}/{path}"), body).await);
+    }
+
+    // The state with which the ninety days began is there as a whole, and so is all since.
+    let file = server
+        .get(&format!("{REPO}/time-travel/5/read/README"))
+        .await;
+    assert_eq!(file.json()["content"], "two\n");
+    let newest = server.get(&format!("{REPO}/history")).await;
+    assert_eq!(newest.items("seq"), ["6"]);
+    let shown = server.get(&format!("{REPO}/commits/{first}")).await;
+    assert_eq!(shown.status, StatusCode::OK);
+    let shown = server.get(&format!("{REPO}/commits/{lost}")).await;
+    assert_eq!(shown.code(), "REF_NOT_FOUND");
+    let back = json!({ "oid": lost });
+    let back = server
+        .send("PUT", &format!("{REPO}/refs/heads/back"), back)
+        .await;
+    assert_eq!(back.code(), "REF_NOT_FOUND", "{back}");
+    let undone = server
+        .post(&format!("{REPO}/undo"), json!({ "seq": 6 }))
+        .await;
+    assert_eq!(undone.status, StatusCode::OK, "{undone}");
+    let mut listening = server.listen(&format!("{events}?since=5"), &[]).await;
+    assert_eq!(listening.next().await.0, "6");
+}
+
+#[tokio::test]
+async fn an_owner_says_how_long_the_past_is_kept() {
+    let server = Server::on_disk();
+    server.post("/api/v1/repos", json!({ "id": "hello" })).await;
+    server.commit("main", "first", "README", "one\n").await;
+    let retention = json!({ "refs_seconds": 0, "deleted_seconds": 86_400 });
+    let patch = json!({ "settings": { "retention": retention } });
+    let patched = server.send("PATCH", REPO, patch).await;
+    assert_eq!(
+        patched.json()["settings"]["retention"],
+        json!({
+            "refs_seconds": 0,
+            "discarded_realities_seconds": null,
+            "deleted_seconds": 86_400
+        })
+    );
+    server.commit("main", "second", "README", "two\n").await;
+    server.days(1000).await;
+    let then = server.get(&format!("{REPO}/time-travel/1")).await;
+    assert_eq!(then.status, StatusCode::OK, "for ever: {then}");
+    let patch = json!({ "settings": { "retention": { "refs_seconds": 3600 } } });
+    server.send("PATCH", REPO, patch).await;
+    server.days(1).await;
+    let then = server.get(&format!("{REPO}/time-travel/3")).await;
+    assert_eq!(then.json()["oldest"], 4, "{then}");
+
+    server.delete(REPO).await;
+    server.days(0).await;
+    let restore = format!("{REPO}/restore");
+    let restored = server.post(&restore, json!({})).await;
+    assert_eq!(restored.status, StatusCode::OK, "{restored}");
+    server.delete(REPO).await;
+    server.days(1).await;
+    let restored = server.post(&restore, json!({})).await;
+    assert_eq!(restored.code(), "REPO_NOT_FOUND");
+    let again = server.post("/api/v1/repos", json!({ "id": "hello" })).await;
+    assert_eq!(again.status, StatusCode::CREATED);
+}

@@ -54,7 +54,7 @@ impl Store {
     }
 
     /// The same for one repository. No checkpoint of it is being made meanwhile.
-    pub(super) fn remove_replaced_of(&self, repo: &Repo, dir: &Path) {
+    pub(crate) fn remove_replaced_of(&self, repo: &Repo, dir: &Path) {
         // A pack that is pushed once more does not get its name meanwhile.
         let naming = repo.naming();
         let due: Vec<PackId> = {

@@ -1,7 +1,7 @@
 //! The file `govc/checkpoint`: a repository as it was after one change.
 
 use bytes::Bytes;
-use govc_engine::journal::PackId;
+use govc_engine::journal::{Floor, PackId};
 use govc_engine::{RefName, Refs, RepoKey, RepositoryRecord, Seq, Time};
 use govc_git::{ObjectFormat, ObjectId};
 
@@ -17,6 +17,7 @@ use crate::history::realities::RealityHistory;
 use crate::history::{HistoryIndex, Point};
 use crate::holdings::Holdings;
 use crate::projection::Seen;
+use crate::repo::Retained;
 
 const MAGIC: &[u8; 8] = b"govcckpt";
 /// The version of the file. One that has nothing that version 1 could not say is written as such.
@@ -33,6 +34,7 @@ mod part {
     pub(super) const REALITIES: u64 = 5;
     pub(super) const WRITTEN_REALITIES: u64 = 6;
     pub(super) const HOOKS: u64 = 7;
+    pub(super) const RETAINED: u64 = 8;
     /// The version of each of them.
     pub(super) const VERSION: u8 = 1;
 }
@@ -66,6 +68,8 @@ pub(crate) struct Checkpoint {
     pub(crate) reality_history: RealityHistory,
     /// Packs that others have replaced, and since when: their files stay for a while.
     pub(crate) replaced: Vec<(PackId, Time)>,
+    /// What is kept of the past.
+    pub(crate) retained: Retained,
 }
 
 /// The bytes of a checkpoint.
@@ -133,6 +137,7 @@ pub(crate) fn encode_checkpoint(checkpoint: &Checkpoint) -> Result<Vec<u8>, Form
             part::WRITTEN_REALITIES,
             !written.is_empty() || !checkpoint.reality_history.files.is_empty(),
         ),
+        (part::RETAINED, has_retained(checkpoint)),
     ];
     let parts: Vec<u64> = parts
         .iter()
@@ -158,6 +163,10 @@ pub(crate) fn encode_checkpoint(checkpoint: &Checkpoint) -> Result<Vec<u8>, Form
                 Ok(())
             }
             part::REALITIES => encode_realities(out, realities, format),
+            part::RETAINED => {
+                encode_retained(out, checkpoint);
+                Ok(())
+            }
             _ => encode_written(
                 out,
                 &checkpoint.holdings,
@@ -178,6 +187,103 @@ pub(crate) fn encode_checkpoint(checkpoint: &Checkpoint) -> Result<Vec<u8>, Form
     file.extend_from_slice(&crc32fast::hash(&out.bytes).to_le_bytes());
     file.extend_from_slice(&out.bytes);
     Ok(file)
+}
+
+const HAS_FLOOR: u8 = 1;
+const HAS_BASE: u8 = 2;
+const HAS_COLLECTED: u8 = 4;
+const HAS_LITTER: u8 = 8;
+const HAS_LITTER_OF_REALITIES: u8 = 16;
+
+/// Whether a checkpoint has something to say of what is kept.
+fn has_retained(checkpoint: &Checkpoint) -> bool {
+    let mut written = checkpoint.holdings.written.values();
+    checkpoint.retained != Retained::default()
+        || checkpoint.history.base.is_some()
+        || checkpoint.reality_history.has_litter
+        || written.any(|reality| reality.gone_since.is_some())
+}
+
+/// Flags and what they say is there, and the realities that are gone, each with since when.
+fn encode_retained(out: &mut Encoder, checkpoint: &Checkpoint) {
+    let Retained {
+        floor,
+        collected,
+        litter,
+    } = checkpoint.retained;
+    let base = checkpoint.history.base;
+    let flag = |is_there: bool, flag: u8| if is_there { flag } else { 0 };
+    out.byte(
+        flag(floor.is_some(), HAS_FLOOR)
+            | flag(base.is_some(), HAS_BASE)
+            | flag(collected.is_some(), HAS_COLLECTED)
+            | flag(litter, HAS_LITTER)
+            | flag(
+                checkpoint.reality_history.has_litter,
+                HAS_LITTER_OF_REALITIES,
+            ),
+    );
+    for state in [floor, base].into_iter().flatten() {
+        out.number(state.seq);
+        out.time(state.time);
+    }
+    if let Some(collected) = collected {
+        out.number(collected);
+    }
+    let written = checkpoint.holdings.written.iter();
+    let gone = written.filter_map(|(key, reality)| Some((key, reality.gone_since?)));
+    let gone: Vec<_> = gone.collect();
+    out.number(gone.len() as u64);
+    for (key, since) in gone {
+        out.raw(&key.0);
+        out.time(since);
+    }
+}
+
+/// What [`encode_retained`] wrote.
+#[derive(Default)]
+struct DecodedRetained {
+    retained: Retained,
+    base: Option<Floor>,
+    litter_of_realities: bool,
+    gone: Vec<(RepoKey, Time)>,
+}
+
+fn decode_retained(input: &mut Decoder) -> Result<DecodedRetained, FormatError> {
+    const WHAT: &str = "what a checkpoint says is kept";
+    const ALL: u8 = HAS_FLOOR | HAS_BASE | HAS_COLLECTED | HAS_LITTER | HAS_LITTER_OF_REALITIES;
+    let flags = input.byte(WHAT)?;
+    if flags & !ALL != 0 {
+        return Err(FormatError::Invalid(WHAT));
+    }
+    let state = |input: &mut Decoder, flag: u8| match flags & flag {
+        0 => Ok(None),
+        _ => Ok(Some(Floor {
+            seq: input.number(WHAT)?,
+            time: input.time(WHAT)?,
+        })),
+    };
+    let floor = state(input, HAS_FLOOR)?;
+    let base = state(input, HAS_BASE)?;
+    let collected = match flags & HAS_COLLECTED {
+        0 => None,
+        _ => Some(input.number(WHAT)?),
+    };
+    let mut gone = Vec::new();
+    for _ in 0..input.count(17, WHAT)? {
+        gone.push((input.key()?, input.time(WHAT)?));
+    }
+    input.end(WHAT)?;
+    Ok(DecodedRetained {
+        retained: Retained {
+            floor,
+            collected,
+            litter: flags & HAS_LITTER != 0,
+        },
+        base,
+        litter_of_realities: flags & HAS_LITTER_OF_REALITIES != 0,
+        gone,
+    })
 }
 
 fn encode_replaced(
@@ -280,6 +386,7 @@ pub(crate) fn decode_checkpoint(file: Bytes) -> Result<Checkpoint, FormatError> 
     let mut holdings = Holdings::default();
     let mut replaced = Vec::new();
     let mut reality_history = RealityHistory::default();
+    let mut kept = DecodedRetained::default();
     if version > VERSION_WITHOUT_PARTS {
         const PART_LEAST_BYTES: usize = 3;
         for _ in 0..input.count(PART_LEAST_BYTES, WHAT)? {
@@ -303,6 +410,7 @@ pub(crate) fn decode_checkpoint(file: Bytes) -> Result<Checkpoint, FormatError> 
                 (part::WRITTEN_REALITIES, part::VERSION) => {
                     reality_history = decode_written(&mut content, &mut holdings, format)?;
                 }
+                (part::RETAINED, part::VERSION) => kept = decode_retained(&mut content)?,
                 _ => {
                     return Err(FormatError::Unknown {
                         what: "part of a checkpoint",
@@ -316,6 +424,13 @@ pub(crate) fn decode_checkpoint(file: Bytes) -> Result<Checkpoint, FormatError> 
     input.end(WHAT)?;
     if record.object_format != format {
         return Err(FormatError::Invalid(WHAT));
+    }
+    history.base = kept.base;
+    reality_history.has_litter = kept.litter_of_realities;
+    for (key, since) in kept.gone {
+        if let Some(reality) = holdings.written.get_mut(&key) {
+            reality.gone_since = Some(since);
+        }
     }
     Ok(Checkpoint {
         key,
@@ -334,5 +449,6 @@ pub(crate) fn decode_checkpoint(file: Bytes) -> Result<Checkpoint, FormatError> 
         holdings,
         replaced,
         reality_history,
+        retained: kept.retained,
     })
 }

@@ -45,6 +45,8 @@ mod field {
     pub(super) const FETCH_UNBORN_HEAD: u64 = 47;
     pub(super) const FETCH_TIP_WANTS: u64 = 48;
     pub(super) const FETCH_REACHABLE_WANTS: u64 = 49;
+    pub(super) const RETENTION_REALITIES_SECONDS: u64 = 50;
+    pub(super) const RETENTION_DELETED_SECONDS: u64 = 51;
 }
 
 /// Fields as number, length, content. What is the default is left out.
@@ -185,6 +187,14 @@ pub(crate) fn encode_record(
             field::RETENTION_REFS_SECONDS,
             settings.retention.refs_seconds,
         ),
+        (
+            field::RETENTION_REALITIES_SECONDS,
+            settings.retention.discarded_realities_seconds,
+        ),
+        (
+            field::RETENTION_DELETED_SECONDS,
+            settings.retention.deleted_seconds,
+        ),
     ] {
         if let Some(value) = value {
             write(number, &|o| o.number(value));
@@ -294,6 +304,12 @@ pub(crate) fn decode_record(input: &mut Decoder) -> Result<RepositoryRecord, For
             field::QUOTA_PUSH_BYTES => quotas.push_bytes = Some(content.number(WHAT)?),
             field::RETENTION_REFS_SECONDS => {
                 retention.refs_seconds = Some(content.number(WHAT)?);
+            }
+            field::RETENTION_REALITIES_SECONDS => {
+                retention.discarded_realities_seconds = Some(content.number(WHAT)?);
+            }
+            field::RETENTION_DELETED_SECONDS => {
+                retention.deleted_seconds = Some(content.number(WHAT)?);
             }
             _ => {
                 return Err(FormatError::Unknown {

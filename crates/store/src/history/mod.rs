@@ -2,7 +2,8 @@
 //! every [`ENTRIES_PER_TABLE`] of them all refs as they were.
 //!
 //! The files `govc/history-*` are only ever appended to; the checkpoint says how far they count,
-//! and where the tables are.
+//! and where the tables are. What is older than anybody keeps goes by writing what is left into new
+//! files ([`cut`]), which begin with the refs after the last entry that went.
 
 pub(crate) mod realities;
 
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use govc_engine::journal::{Moment, PastRefs};
+use govc_engine::journal::{Floor, Moment, PastRefs};
 use govc_engine::repository::history::ENTRIES_PER_TABLE;
 use govc_engine::{Entry, EntryEdit, Refs, Seq, Time};
 use govc_git::ObjectFormat;
@@ -33,6 +34,11 @@ const FRAME_BYTES_MAX: usize = 1 << 30;
 
 const ENTRY: u8 = 1;
 const TABLE: u8 = 2;
+/// The state that a history which was cut begins with: the number and the time of the change that
+/// led to it, and a table. Frames of kind 3 are in the history of realities.
+const BASE: u8 = 4;
+/// What is cut is read in pieces of so many entries.
+const CUT_ENTRIES: usize = 4096;
 
 /// What of the history counts, and where its tables are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,6 +49,8 @@ pub(crate) struct HistoryIndex {
     pub(crate) points: Vec<Point>,
     /// How many entries follow the last table.
     pub(crate) since_table: u64,
+    /// The state that it begins with, where it was cut.
+    pub(crate) base: Option<Floor>,
 }
 
 /// Where a table is.
@@ -160,9 +168,149 @@ pub(crate) fn append(
     Ok(index)
 }
 
+/// A history that is being written anew.
+struct Rewriting<'a> {
+    disk: &'a dyn Disk,
+    dir: &'a Path,
+    index: HistoryIndex,
+    file: u64,
+    out: Vec<u8>,
+}
+
+impl Rewriting<'_> {
+    fn begin_file(&mut self) {
+        self.out.clear();
+        self.out.extend_from_slice(MAGIC);
+        self.out.extend_from_slice(&VERSION.to_le_bytes());
+    }
+
+    /// A table comes here, before the entry with this number and time.
+    fn point(&mut self, seq: Seq, time: Time) {
+        self.index.points.push(Point {
+            seq,
+            time,
+            file: self.file,
+            offset: self.out.len() as u64,
+        });
+        self.index.since_table = 0;
+    }
+
+    fn end_file(&mut self) -> io::Result<()> {
+        let to = self
+            .disk
+            .open(&path_of(self.dir, self.file), Open::Replace)?;
+        to.write_at(0, &self.out)?;
+        to.sync()?;
+        self.index.files.push((self.file, self.out.len() as u64));
+        self.file += 1;
+        Ok(())
+    }
+}
+
+/// Writes what comes after the change `base` into files of its own, the first of them with the
+/// number `first` or greater. What is returned counts once a checkpoint says so; the files that
+/// counted before are left as they are.
+///
+/// # Errors
+/// Whatever the disk met; [`io::ErrorKind::NotFound`] where there is no such state.
+pub(crate) fn cut(
+    disk: &dyn Disk,
+    dir: &Path,
+    index: &HistoryIndex,
+    first: u64,
+    base: Floor,
+    format: ObjectFormat,
+) -> io::Result<HistoryIndex> {
+    let bad = |error: FormatError| io::Error::new(io::ErrorKind::InvalidData, error);
+    let there = refs_at(disk, dir, index, Moment::Seq(base.seq))?;
+    let mut refs = there.ok_or(io::ErrorKind::NotFound)?.refs;
+    let after_last = index.files.iter().map(|(file, _)| file + 1).max();
+    let mut new = Rewriting {
+        disk,
+        dir,
+        index: HistoryIndex {
+            base: Some(base),
+            ..HistoryIndex::default()
+        },
+        file: first.max(after_last.unwrap_or(1)),
+        out: Vec::new(),
+    };
+    new.begin_file();
+    new.point(base.seq, base.time);
+    let mut table = Encoder::default();
+    table.number(base.seq);
+    table.time(base.time);
+    format::encode_refs(&mut table, &refs, format).map_err(bad)?;
+    frame(&mut new.out, BASE, &table.bytes);
+    let mut after = base.seq;
+    loop {
+        let found = entries(disk, dir, index, Some(after), CUT_ENTRIES)?;
+        let Some(last) = found.last() else { break };
+        after = last.seq;
+        for entry in &found {
+            if new.out.len() as u64 >= FILE_BYTES_MAX {
+                new.end_file()?;
+                new.begin_file();
+            }
+            if new.index.since_table >= ENTRIES_PER_TABLE as u64 {
+                new.point(entry.seq, entry.time);
+                let mut table = Encoder::default();
+                format::encode_refs(&mut table, &refs, format).map_err(bad)?;
+                frame(&mut new.out, TABLE, &table.bytes);
+            }
+            let mut bytes = Encoder::default();
+            format::encode_entry(&mut bytes, entry).map_err(bad)?;
+            frame(&mut new.out, ENTRY, &bytes.bytes);
+            new.index.since_table += 1;
+            apply(&mut refs, entry);
+        }
+    }
+    new.end_file()?;
+    disk.sync_dir(&dir.join(directory::OURS))?;
+    Ok(new.index)
+}
+
+/// Removes files of history, of the repository and of its realities, that do not count. Files from
+/// `from` on stay: somebody may be writing them.
+///
+/// # Errors
+/// Whatever the disk met.
+pub(crate) fn tidy(
+    disk: &dyn Disk,
+    dir: &Path,
+    counts: &HistoryIndex,
+    of_realities: &realities::RealityHistory,
+    from: u64,
+) -> io::Result<()> {
+    let ours = dir.join(directory::OURS);
+    let mut any = false;
+    for entry in disk.list(&ours)? {
+        let name = entry.name.to_string_lossy().into_owned();
+        let number = |prefix| {
+            name.strip_prefix(prefix)
+                .and_then(|n| n.parse::<u64>().ok())
+        };
+        let counted = |files: &[(u64, u64)], n| files.iter().any(|(file, _)| *file == n);
+        let is_over = match (number(PREFIX), number(realities::PREFIX)) {
+            (Some(n), _) => n < from && !counted(&counts.files, n),
+            (_, Some(n)) => n < from && !counted(&of_realities.files, n),
+            _ => false,
+        };
+        if is_over {
+            disk.remove(&ours.join(&entry.name))?;
+            any = true;
+        }
+    }
+    match any {
+        true => disk.sync_dir(&ours),
+        false => Ok(()),
+    }
+}
+
 enum Frame {
     Entry(Arc<Entry>),
     Table(Refs),
+    Base(Floor, Refs),
 }
 
 /// Reads frames from a point on.
@@ -275,9 +423,20 @@ impl<'a> Reader<'a> {
             TABLE => format::decode_refs(&mut Decoder::new(content))
                 .map(Frame::Table)
                 .map_err(|error| unreadable(path, error)),
+            BASE => decode_base(content).map_err(|error| unreadable(path, error)),
             _ => Err(damaged(began)),
         }
     }
+}
+
+fn decode_base(content: Bytes) -> Result<Frame, FormatError> {
+    const WHAT: &str = "the beginning of a history";
+    let mut input = Decoder::new(content);
+    let base = Floor {
+        seq: input.number(WHAT)?,
+        time: input.time(WHAT)?,
+    };
+    Ok(Frame::Base(base, format::decode_refs(&mut input)?))
 }
 
 /// Up to `limit` entries with numbers greater than `after`.
@@ -334,10 +493,11 @@ pub(crate) fn refs_at(
         return Ok(None);
     };
     let mut reader = Reader::new(disk, dir, index, *point);
-    let Some(Frame::Table(mut refs)) = reader.next()? else {
-        return Err(unreadable(&path_of(dir, point.file), "a table is missing"));
+    let (mut refs, mut found) = match reader.next()? {
+        Some(Frame::Table(refs)) => (refs, None),
+        Some(Frame::Base(base, refs)) => (refs, Some((base.seq, base.time))),
+        _ => return Err(unreadable(&path_of(dir, point.file), "a table is missing")),
     };
-    let mut found = None;
     while let Some(Frame::Entry(entry)) = reader.next()? {
         if !includes(entry.seq, entry.time) {
             break;

@@ -23,7 +23,7 @@ use crate::disk::{Disk, DiskFile, Open};
 use crate::format::{self, Decoder, Encoder, FormatError};
 
 /// How the names of its files begin.
-const PREFIX: &str = "realities-";
+pub(crate) const PREFIX: &str = "realities-";
 /// The kind of its frames.
 const REALITY: u8 = 3;
 
@@ -33,6 +33,8 @@ pub(crate) struct RealityHistory {
     /// The files and how many bytes of each count, oldest first.
     pub(crate) files: Vec<(u64, u64)>,
     pub(crate) last: BTreeMap<RepoKey, Frame>,
+    /// Some of what the files have is of realities that are forgotten.
+    pub(crate) has_litter: bool,
 }
 
 /// Where an entry is. Files are numbered from 1: 0 is nowhere.
@@ -100,6 +102,31 @@ pub(crate) fn append(
         counted.1 = start + out.len() as u64;
     }
     Ok(history)
+}
+
+/// Writes the entries of realities that are not forgotten into files of their own, the first with
+/// the number `first` or greater. What is returned counts once a checkpoint says so.
+///
+/// # Errors
+/// Whatever the disk met. The files that counted before are left as they are.
+pub(crate) fn sweep(
+    disk: &dyn Disk,
+    dir: &Path,
+    history: &RealityHistory,
+    first: u64,
+) -> io::Result<RealityHistory> {
+    let after_last = history.files.iter().map(|(file, _)| file + 1).max();
+    let mut next = Some(first.max(after_last.unwrap_or(1)));
+    let mut new = RealityHistory::default();
+    for key in history.last.keys() {
+        let of_one = entries(disk, dir, history, *key, None, usize::MAX)?;
+        new = append(disk, dir, &new, next, &of_one)?;
+        if !of_one.is_empty() {
+            // From here on it begins files by itself.
+            next = None;
+        }
+    }
+    Ok(new)
 }
 
 /// Up to `limit` entries of the reality `key` with numbers greater than `after`, oldest first.

@@ -230,6 +230,18 @@ impl Log {
         }
     }
 
+    /// Begins a new segment, so that those before it can go. What was written is durable then.
+    ///
+    /// # Errors
+    /// Whatever the disk met.
+    pub(crate) fn begin_segment_anew(&mut self) -> io::Result<()> {
+        if self.closed {
+            return Ok(());
+        }
+        self.sync_early()?;
+        self.roll(0)
+    }
+
     fn begin_segment(
         &mut self,
         path: &Path,

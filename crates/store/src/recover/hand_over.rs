@@ -50,6 +50,8 @@ impl Store {
     ) -> (Recovered, Option<io::Error>) {
         holdings.realities = holdings.realities.without_in_memory();
         let written = std::mem::take(&mut holdings.written).into_iter();
+        // What was discarded is kept for a while, and nobody works in it.
+        let written = written.filter(|(_, reality)| reality.gone_since.is_none());
         let realities = written.map(|(key, reality)| found_reality(key, reality, self.epoch));
         let realities = realities.collect();
         let (snapshot, packs, unpacked, damage, next) = {
@@ -120,7 +122,7 @@ impl Store {
     }
 
     /// How many forks lie between a repository and the first of its family.
-    fn depth(&self, repo: &Arc<Repo>) -> usize {
+    pub(crate) fn depth(&self, repo: &Arc<Repo>) -> usize {
         let mut depth = 0;
         let mut at = Arc::clone(repo);
         while depth < 10_000 {
@@ -135,7 +137,7 @@ impl Store {
     }
 
     /// Refs and holdings of a repository, which does not change meanwhile.
-    fn newest(&self, repo: &Repo) -> io::Result<(Refs, Holdings)> {
+    pub(crate) fn newest(&self, repo: &Repo) -> io::Result<(Refs, Holdings)> {
         let (is_saved, recent) = {
             let state = repo.state();
             let recent: Vec<Recent> = state.recent.iter().cloned().collect();

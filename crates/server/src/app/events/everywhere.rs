@@ -187,18 +187,29 @@ fn before(time: Time) -> Time {
 }
 
 /// The changes of all repositories after a time, in the order of their times.
+///
+/// # Errors
+/// [`AppError::HistoryExpired`] where one has changed since and what it did is no longer kept.
 async fn search(app: &App, after: Time) -> Result<VecDeque<Place>, AppError> {
     let engine = std::sync::Arc::clone(app.engine()?);
-    let searching = move || -> std::io::Result<VecDeque<Place>> {
+    let searching = move || -> Result<VecDeque<Place>, AppError> {
         let mut places = BinaryHeap::new();
         for found in engine.all() {
             if found.time() < after {
                 continue;
             }
             let repo = found.key();
-            let mut last: Option<Seq> = found.refs_at(Moment::Time(after))?.map(|past| past.seq);
+            let moment = Moment::Time(after);
+            if let Some(oldest) = found.is_over(moment) {
+                return Err(AppError::HistoryExpired {
+                    at: found.record().id.to_string(),
+                    oldest: oldest.seq,
+                });
+            }
+            let past = found.refs_at(moment).map_err(AppError::internal)?;
+            let mut last: Option<Seq> = past.map(|past| past.seq);
             loop {
-                let entries = found.entries(last, CHUNK)?;
+                let entries = found.entries(last, CHUNK).map_err(AppError::internal)?;
                 let Some(newest) = entries.last() else { break };
                 last = Some(newest.seq);
                 for entry in &entries {
@@ -211,7 +222,7 @@ async fn search(app: &App, after: Time) -> Result<VecDeque<Place>, AppError> {
             .map(|Reverse((time, repo, seq))| Place { repo, seq, time })
             .collect())
     };
-    app.offload(searching).await?.map_err(AppError::internal)
+    app.offload(searching).await?
 }
 
 #[cfg(test)]

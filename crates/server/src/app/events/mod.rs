@@ -12,9 +12,11 @@ pub use repository::OfRepository;
 use std::sync::Arc;
 
 use govc_api::events::Types;
+use govc_engine::journal::Moment;
 use govc_engine::{RepoId, Seq};
 
 use super::error::AppError;
+use super::history;
 use super::{Action, App};
 use crate::http::ask::Reading;
 use crate::http::caller::Caller;
@@ -36,7 +38,8 @@ impl App {
     /// which it begins.
     ///
     /// # Errors
-    /// [`AppError::RepoNotFound`]; [`AppError::SeqNotFound`] when `since` has not happened yet.
+    /// [`AppError::RepoNotFound`]; [`AppError::SeqNotFound`] when `since` has not happened yet;
+    /// [`AppError::HistoryExpired`] when what followed it is no longer kept.
     pub async fn events_of(
         &self,
         caller: &Caller,
@@ -56,6 +59,7 @@ impl App {
                 at: after.to_string(),
             });
         }
+        history::kept(&repository, Moment::Seq(after), &after.to_string())?;
         let stream = OfRepository::new(self.clone(), repository.key(), news, after, types);
         Ok((stream, after))
     }

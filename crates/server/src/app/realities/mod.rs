@@ -164,6 +164,7 @@ impl App {
         let view = match &order.at {
             None => View::of(&repository),
             Some((moment, said)) => {
+                super::history::kept(&repository, *moment, said)?;
                 let (past, moment) = (Arc::clone(&repository), *moment);
                 let view = self.offload(move || View::at(&past, moment)).await?;
                 let view = view.map_err(AppError::internal)?;
