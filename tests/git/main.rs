@@ -20,4 +20,5 @@ stories! {
     tags: "tags",
     a_name_below_another: "a-name-below-another",
     moved_and_copied: "moved-and-copied",
+    stashes: "stashes",
 }
