@@ -310,8 +310,9 @@ fn discard(node: &Node, repo: &Arc<Repository>, name: &str) {
         edits: vec![Edit::Reality(RealityEdit::Discarded([range].into()))],
         cause: cause(CauseKind::RealityDiscarded),
     };
-    block_on(repo.publish(change)).unwrap();
-    node.engine.realities_changed(repo);
+    let discarded = block_on(repo.publish(change)).unwrap();
+    node.engine
+        .realities_changed(repo, &discarded.entry.unwrap());
 }
 
 /// The realities of a repository that are there.

@@ -259,8 +259,8 @@ fn discarded_ones_are_gone_after_a_restart_and_their_names_are_free() {
         ids,
         cause: cause(CauseKind::RealityDiscarded),
     };
-    block_on(host.publish(discard)).unwrap();
-    engine.realities_changed(&host);
+    let discarded = block_on(host.publish(discard)).unwrap();
+    engine.realities_changed(&host, &discarded.entry.unwrap());
     // Whoever has it cannot write to it any more.
     let late = block_on(held.publish(commit_on(&held, "main", "late")));
     assert!(matches!(late, Err(govc_engine::PublishError::Discarded)));

@@ -20,9 +20,9 @@ use crate::pool::Kept;
 use crate::repository::realities::KeyPrefix;
 use crate::repository::{RealityOf, Start, ToKeep};
 use crate::{
-    Entry, EntryEdit, Fate, Hooks, Lfs, MadeBatch, NewObjects, Realities, RealityId, RefName, Refs,
-    RepoKey, Repository, RepositoryRecord, Seq, Snapshot, Storage, Target, Time, Transactions,
-    Workspaces,
+    Entry, EntryEdit, Fate, Hooks, Lfs, MadeBatch, NewObjects, Realities, RealityEdit, RealityId,
+    RealityRange, RefName, Refs, RepoKey, Repository, RepositoryRecord, Seq, Snapshot, Storage,
+    Target, Time, Transactions, Workspaces,
 };
 
 /// A reality, whether or not anybody ever worked in it.
@@ -506,16 +506,12 @@ impl Engine {
         Ok(made.set_base(past.refs).clone())
     }
 
-    /// What has to follow once realities of `host` were promoted or discarded: those that are here
-    /// learn of it, and what is in memory only and was discarded goes.
-    pub fn realities_changed(&self, host: &Arc<Repository>) {
+    /// What has to follow once `entry`, of `host` or of a reality of it, promoted or discarded
+    /// realities: those that are here learn of it, and what is in memory only and was discarded
+    /// goes.
+    pub fn realities_changed(&self, host: &Arc<Repository>, entry: &Entry) {
         let realities = host.snapshot().realities.clone();
-        let here: Vec<(RepoKey, Arc<Repository>)> = {
-            let guests = self.guests.read();
-            let all = guests.get(&host.key()).into_iter().flatten();
-            all.filter_map(|(key, guest)| Some((*key, guest.here()?)))
-                .collect()
-        };
+        let here = self.guests_of(host.key(), &realities, &ranges_of(entry));
         let mut gone = Vec::new();
         for (key, repository) in here {
             let Some(of) = repository.reality() else {
@@ -566,12 +562,59 @@ impl Engine {
         Ok(kept)
     }
 
+    /// Those of `host` that are here, of these ranges; or more.
+    fn guests_of(
+        &self,
+        host: RepoKey,
+        realities: &Realities,
+        ranges: &[RealityRange],
+    ) -> Vec<(RepoKey, Arc<Repository>)> {
+        let guests = self.guests.read();
+        let Some(guests) = guests.get(&host) else {
+            return Vec::new();
+        };
+        let count: usize = ranges.iter().map(|range| range.count as usize).sum();
+        let batches = ranges.iter().map(|range| realities.batch(range.made));
+        let batches: Option<Vec<&Arc<MadeBatch>>> = batches.collect();
+        let (Some(batches), true) = (batches, count < guests.len()) else {
+            let all = guests.iter();
+            let here = all.filter_map(|(key, guest)| Some((*key, guest.here()?)));
+            return here.collect();
+        };
+        // Few of many: what was not changed is not looked at.
+        let keys = batches.into_iter().zip(ranges).flat_map(|(made, range)| {
+            let indices = range.first..range.first.saturating_add(range.count);
+            indices.map(|index| made.batch.key(index))
+        });
+        keys.filter_map(|key| Some((key, guests.get(&key)?.here()?)))
+            .collect()
+    }
+
     /// The realities of `host` that are in memory as repositories.
     pub fn realities_here(&self, host: RepoKey) -> Vec<Arc<Repository>> {
         let guests = self.guests.read();
         let all = guests.get(&host).into_iter().flat_map(HashMap::values);
         all.filter_map(Guest::here).collect()
     }
+}
+
+/// The realities that an entry promoted or discarded.
+fn ranges_of(entry: &Entry) -> Vec<RealityRange> {
+    let mut ranges = Vec::new();
+    for edit in &entry.edits {
+        match edit {
+            EntryEdit::Reality(RealityEdit::Promoted { reality, .. }) => {
+                ranges.push(RealityRange {
+                    made: reality.made,
+                    first: reality.index,
+                    count: 1,
+                });
+            }
+            EntryEdit::Reality(RealityEdit::Discarded(gone)) => ranges.extend_from_slice(gone),
+            _ => {}
+        }
+    }
+    ranges
 }
 
 /// The past of a reality: what it began with, and what its own entries made of that.

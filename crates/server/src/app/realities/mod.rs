@@ -16,8 +16,8 @@ use govc_engine::work::View;
 use govc_engine::work::realities::{DiscardRealities, MakeRealities, RealityError};
 use govc_engine::{
     Cause, CauseKind, Change, Edit, EntryEdit, Fate, Metric, NewObjects, Pending, Proposal,
-    Reality, RealityBatch, RealityEdit, RealityId, RealityResults, RefName, Refs, Refusal, RepoId,
-    Repository, Seq, Time, Via,
+    Published, Reality, RealityBatch, RealityEdit, RealityId, RealityResults, RefName, Refs,
+    Refusal, RepoId, Repository, Seq, Time, Via,
 };
 use govc_git::ObjectId;
 
@@ -333,8 +333,8 @@ impl App {
         let published = self
             .publish_answering(&host, terms, answering, proposal)
             .await?;
-        if !terms.dry_run {
-            self.engine()?.realities_changed(&host);
+        if let Some(entry) = published.entry.filter(|_| !terms.dry_run) {
+            self.engine()?.realities_changed(&host, &entry);
         }
         Ok(published.seq)
     }
@@ -428,10 +428,15 @@ impl App {
             let mut cause = cause(&job, CauseKind::RealityDiscarded, Via::Job);
             cause.reason = Some("its time to live is over".into());
             let proposal = Told(DiscardRealities { ids, cause });
-            if let Err(error) = self.publish(&host, proposal).await {
-                tracing::warn!(repository = %host.key(), %error, "expired realities stay");
+            match self.publish(&host, proposal).await {
+                Ok(Published { entry: None, .. }) => {}
+                Ok(Published {
+                    entry: Some(entry), ..
+                }) => engine.realities_changed(&host, &entry),
+                Err(error) => {
+                    tracing::warn!(repository = %host.key(), %error, "expired realities stay");
+                }
             }
-            engine.realities_changed(&host);
         }
         Ok(())
     }

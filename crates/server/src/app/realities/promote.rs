@@ -9,7 +9,7 @@ use govc_engine::pool::Pool;
 use govc_engine::work::merge::{self, People, integrate};
 use govc_engine::work::realities::{DiscardRealities, PromoteReality, Siblings, brought, siblings};
 use govc_engine::{
-    CauseKind, Change, Edit, Expected, Fate, NewObjects, ObjectBody, Pending, Proposal,
+    CauseKind, Change, Edit, Entry, Expected, Fate, NewObjects, ObjectBody, Pending, Proposal,
     Quarantined, Reality, RefEdit, RefName, Refusal, RepoId, Repository, Seq, Snapshot, Target,
     Via,
 };
@@ -34,6 +34,8 @@ pub struct Promoted {
     pub is_new: bool,
     /// The parent's number.
     pub seq: Seq,
+    /// What was recorded there.
+    entry: Option<Arc<Entry>>,
 }
 
 /// What moves the branch, worked out for the branch as it was a moment ago.
@@ -105,7 +107,8 @@ impl App {
                         && terms.if_match.is_none() => {}
                 Err(error) => return Err(error),
                 Ok(promoted) => {
-                    self.after_promotion(caller, &host, &work, terms).await?;
+                    self.after_promotion(caller, &host, &work, &promoted, terms)
+                        .await?;
                     return Ok(promoted);
                 }
             }
@@ -166,6 +169,7 @@ impl App {
             commit,
             is_new,
             seq: published.seq,
+            entry: published.entry,
         })
     }
 
@@ -174,10 +178,15 @@ impl App {
         caller: &Caller,
         host: &Arc<Repository>,
         work: &Work,
+        promoted: &Promoted,
         terms: &Terms,
     ) -> Result<(), AppError> {
         if terms.dry_run {
             return Ok(());
+        }
+        let engine = self.engine()?;
+        if let Some(entry) = &promoted.entry {
+            engine.realities_changed(host, entry);
         }
         let parent = work.reality.made.batch.parent;
         if parent.is_some() && work.order.discard_siblings {
@@ -186,11 +195,12 @@ impl App {
             let ids = siblings(&there, parent, work.reality.id);
             if !ids.is_empty() {
                 let cause = cause(caller, CauseKind::RealityDiscarded, Via::Rest);
-                self.publish(host, Told(DiscardRealities { ids, cause }))
-                    .await?;
+                let discarded = self.publish(host, Told(DiscardRealities { ids, cause }));
+                if let Some(entry) = discarded.await?.entry {
+                    engine.realities_changed(host, &entry);
+                }
             }
         }
-        self.engine()?.realities_changed(host);
         Ok(())
     }
 }
