@@ -29,7 +29,7 @@ const BRANCH: &str = "refs/heads/main";
 
 /// The files of a repository.
 #[derive(Debug, Clone, Copy)]
-enum Files {
+pub(crate) enum Files {
     /// 1,000 in 10 × 10 folders.
     Nested,
     /// 10,000 in one folder.
@@ -56,7 +56,7 @@ impl Files {
         Random(number as u64).below(self.count())
     }
 
-    fn put(self, file: usize, number: usize) -> Action {
+    pub(crate) fn put(self, file: usize, number: usize) -> Action {
         Action::Put {
             path: self.path_of(file).into_bytes(),
             content: Content::Bytes(Bytes::from(content_of(file, number))),
@@ -169,10 +169,10 @@ fn nested(dir: &Path, commits: usize, table: &mut Table) {
 }
 
 /// An engine with one repository.
-struct Node {
+pub(crate) struct Node {
     files: Files,
-    engine: Arc<Engine>,
-    repository: Arc<Repository>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) repository: Arc<Repository>,
     heard: Arc<Heard>,
 }
 
@@ -204,26 +204,41 @@ impl Clock for SystemClock {
 impl Node {
     fn in_memory(files: Files) -> Node {
         let journal = Arc::new(MemoryJournal::default());
-        Node::new(files, journal, Arc::new(MemoryPacks::default()))
+        Node::new(files, journal, Arc::new(MemoryPacks::default()), 1)
     }
 
     /// A node whose changes are answered after they are in the log and synced. Checkpoints are
     /// not made: they come later, and are measured by themselves.
     fn on_disk(data: &Path, files: Files) -> (Node, Arc<Store>) {
+        Node::with_threads(data, files, 1)
+    }
+
+    /// The same with so many threads that decide.
+    pub(crate) fn with_threads(data: &Path, files: Files, threads: usize) -> (Node, Arc<Store>) {
         let disk = Arc::new(RealDisk::new(data).expect("a folder"));
         let opened = Store::open(disk, StoreOptions::default());
         let (store, _) = opened.expect("a new folder");
-        let node = Node::new(files, Arc::clone(&store) as _, Arc::clone(&store) as _);
+        let node = Node::new(
+            files,
+            Arc::clone(&store) as _,
+            Arc::clone(&store) as _,
+            threads,
+        );
         (node, store)
     }
 
-    fn new(files: Files, journal: Arc<dyn Journal>, packs: Arc<dyn Packs>) -> Node {
+    fn new(
+        files: Files,
+        journal: Arc<dyn Journal>,
+        packs: Arc<dyn Packs>,
+        turn_threads: usize,
+    ) -> Node {
         let engine = Engine::new(EngineParts {
             journal,
             packs,
             clock: Arc::new(SystemClock),
             new_key: Arc::new(|| RepoKey([7; 16])),
-            turn_threads: 1,
+            turn_threads,
             pool_limits: PoolLimits::default(),
         })
         .expect("threads start");
@@ -351,7 +366,7 @@ impl Drop for Node {
     }
 }
 
-fn cause(kind: CauseKind) -> Cause {
+pub(crate) fn cause(kind: CauseKind) -> Cause {
     let (actor, request_id) = ("bench".into(), "r".into());
     Cause {
         kind,
@@ -364,14 +379,14 @@ fn cause(kind: CauseKind) -> Cause {
 }
 
 /// Somebody who makes commits.
-struct Proposer {
+pub(crate) struct Proposer {
     branch: RefName,
     cause: Cause,
     author: Signature,
 }
 
 impl Proposer {
-    fn new() -> Proposer {
+    pub(crate) fn new() -> Proposer {
         Proposer {
             branch: RefName::new(BRANCH),
             cause: cause(CauseKind::Commit),
@@ -383,7 +398,7 @@ impl Proposer {
         }
     }
 
-    fn propose(
+    pub(crate) fn propose(
         &self,
         repository: &Arc<Repository>,
         actions: Vec<Action>,
