@@ -184,11 +184,124 @@ fn single_refs_are_refused() {
     git.commit("tree", "b", "b\n");
     let refused = git.refused("-C tree push --atomic origin main no");
     assert!(
-        refused.contains("main -> main (hook declined)"),
+        refused.contains("main -> main (atomic push failure)")
+            && refused.contains("no -> no (hook declined)"),
         "{refused}"
     );
     let refs = git.run(&format!("ls-remote {}", server.git_url("hello")));
     assert!(refs.contains(&head));
+}
+
+#[test]
+fn programs_are_given_the_commands_of_a_push_in_their_order() {
+    let (_server, folder, git) = begin("hybrid", "");
+    git.commit("tree", "a", "a\n");
+    git.run("-C tree push -q origin main main:b main:d");
+    let old = git.run("-C tree rev-parse HEAD");
+    git.commit("tree", "b", "b\n");
+    let new = git.run("-C tree rev-parse HEAD");
+    for name in ["pre-receive", "post-receive"] {
+        program(folder.path(), name, &format!("echo {name}; cat"));
+    }
+    program(folder.path(), "update", "echo update \"$1\"");
+    // One that goes between those that stay, and one that is not there.
+    let pushed = git.attempt("-C tree push origin main:b :d main :refs/heads/none");
+    assert!(pushed.status.success(), "{pushed}");
+    let zero = "0".repeat(40);
+    let [b, d, main] = ["b", "d", "main"].map(|name| {
+        let new = if name == "d" { &zero } else { &new };
+        format!("{old} {new} refs/heads/{name}")
+    });
+    let none = format!("{zero} {zero} refs/heads/none");
+    let expected = [
+        "pre-receive",
+        &b,
+        &d,
+        &main,
+        &none,
+        "update refs/heads/b",
+        "update refs/heads/d",
+        "update refs/heads/main",
+        "update refs/heads/none",
+        "post-receive",
+        &b,
+        &d,
+        &main,
+    ];
+    let said = lines(&pushed.stderr);
+    let said: Vec<&str> = { said.into_iter() }
+        .filter(|line| !line.starts_with("warning"))
+        .collect();
+    assert_eq!(said, expected);
+    // Nothing changes at all: they are asked, and not told.
+    let pushed = git.attempt("-C tree push origin :refs/heads/none");
+    let said = lines(&pushed.stderr);
+    assert!(said.contains(&"update refs/heads/none"), "{pushed}");
+    assert!(!said.contains(&"post-receive"), "{pushed}");
+    program(folder.path(), "pre-receive", "exit 1");
+    let refused = git.refused("-C tree push origin :refs/heads/none");
+    assert!(refused.contains("(pre-receive hook declined)"), "{refused}");
+}
+
+#[test]
+fn a_change_that_was_let_pass_and_not_made_is_told_of() {
+    let (server, folder, git) = begin("hybrid", "");
+    git.commit("tree", "a", "a\n");
+    git.run("-C tree push -q origin main");
+    let log = folder.path().join("log");
+    let body =
+        r#"{"branch":"main","message":"x","actions":[{"op":"put","path":"x","content":"x"}]}"#;
+    // Somebody else commits while the push is asked about: the hook itself.
+    let text = format!(
+        "(echo \"$1\"; cut -d' ' -f3) >>{log}\n\
+         test \"$1\" = prepared && mkdir {log}.once 2>/dev/null || exit 0\n\
+         curl -s -H 'content-type: application/json' -d '{body}' {url} >/dev/null",
+        log = log.display(),
+        url = format!("{}/api/v1/repos/hello/commits", server.url()),
+    );
+    program(folder.path(), "reference-transaction", &text);
+    git.commit("tree", "b", "b\n");
+    let refused = git.refused("-C tree push origin main");
+    assert!(refused.contains("failed to update ref"), "{refused}");
+    let told = std::fs::read_to_string(&log).expect("a log");
+    let main = "refs/heads/main";
+    let order = ["prepared", main, "prepared", main, "committed", main];
+    assert_eq!(told.lines().take(6).collect::<Vec<_>>(), order);
+    let rest: Vec<&str> = told.lines().skip(6).collect();
+    assert_eq!(rest, ["aborted", main]);
+}
+
+#[test]
+fn what_a_killed_server_left_of_a_quarantine_is_removed() {
+    let (mut server, folder, git) = begin("hybrid", "");
+    git.commit("tree", "a", "a\n");
+    git.run("-C tree push -q origin main");
+    let marker = folder.path().join("marker");
+    let text = format!("touch {}; sleep 1000", marker.display());
+    program(folder.path(), "pre-receive", &text);
+    git.commit("tree", "b", "b\n");
+    let objects = server.bare("hello").join("objects");
+    let left = || {
+        let names = std::fs::read_dir(&objects).expect("a folder");
+        let names = names.map(|name| name.expect("a name").file_name().into_string());
+        let names = names.map(|name| name.expect("a name"));
+        names.filter(|name| name.starts_with("tmp_objdir")).count()
+    };
+    std::thread::scope(|scope| {
+        let pushing = scope.spawn(|| git.attempt("-C tree push origin main"));
+        while !marker.exists() {
+            std::thread::yield_now();
+        }
+        server.kill();
+        assert!(!pushing.join().expect("it ends").status.success());
+    });
+    assert_eq!(left(), 1);
+    server.start_again();
+    let gone = (0..5000).any(|_| {
+        let _ = server.api().get("/repos/hello");
+        left() == 0
+    });
+    assert!(gone, "it is still there");
 }
 
 #[test]

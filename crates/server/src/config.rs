@@ -283,6 +283,8 @@ section! {
         from_repositories: bool,
         /// How long a program may run.
         run_timeout: Span,
+        /// For how many changes at once programs run.
+        run_concurrency: usize,
         /// How much of what it says is passed on.
         output: Bytes,
     }

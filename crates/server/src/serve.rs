@@ -136,6 +136,10 @@ pub async fn serve(
         ssh: ssh_address,
     });
 
+    let sweeping = app.clone();
+    drop(tokio::task::spawn_blocking(move || {
+        sweeping.remove_what_hooks_left()
+    }));
     let telling = app.tell_hooks().ok();
     let jobs = tokio::spawn(jobs(app.clone()));
     let collector = tokio::spawn(collect(app.clone()));

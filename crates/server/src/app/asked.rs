@@ -48,6 +48,12 @@ impl App {
         for _ in 0..TRIES_MAX {
             let rehearsed = repository.rehearse(shared.clone()).await.map_err(told)?;
             let Some(entry) = rehearsed.entry.clone() else {
+                if let (Some(programs), Some(entry)) = (&programs, passage.nothing(repository))
+                    && !dry_run
+                {
+                    let entry = programs.ask(entry, &passage).await?;
+                    Arc::clone(programs).tell(entry, passage).await;
+                }
                 return Ok(rehearsed);
             };
             if entry.step != 0 {
@@ -65,12 +71,19 @@ impl App {
                 Some(programs) => programs.ask(entry, &passage).await?,
                 None => entry,
             };
-            let published = match repository.publish(Exactly(entry)).await {
+            let published = repository.publish(Exactly(Arc::clone(&entry))).await;
+            if let (Err(_), Some(programs)) = (&published, &programs) {
+                programs.take_back(entry, &passage).await;
+            }
+            let published = match published {
                 Err(PublishError::Refused(refusal)) if refusal.is::<Moved>() => continue,
                 published => published.map_err(told)?,
             };
-            if let (Some(programs), Some(entry)) = (programs, &published.entry) {
-                programs.tell(Arc::clone(entry), passage).await;
+            if let Some(programs) = programs {
+                let made = published.entry.clone();
+                if let Some(entry) = made.or_else(|| passage.nothing(repository)) {
+                    programs.tell(entry, passage).await;
+                }
             }
             return Ok(published);
         }

@@ -97,6 +97,8 @@ struct Inner {
     logged_read: OnceCell<()>,
     /// How much is computed at once beside the threads that serve.
     desks: Semaphore,
+    /// How many hooks that are programs run at once.
+    program_places: Semaphore,
 }
 
 /// What there is to serve.
@@ -130,6 +132,10 @@ impl App {
             config.limits.idempotency_keys,
             config.limits.idempotency_memory.as_usize(),
         );
+        let programs_at_once = config
+            .hooks
+            .run_concurrency
+            .clamp(1, Semaphore::MAX_PERMITS);
         let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
         App(Arc::new(Inner {
             memory: Memory::of(config.storage.memory_budget.0),
@@ -148,6 +154,7 @@ impl App {
             logged: Arc::default(),
             logged_read: OnceCell::new(),
             desks: Semaphore::new(DESKS_PER_PROCESSOR * processors),
+            program_places: Semaphore::new(programs_at_once),
         }))
     }
 
@@ -258,6 +265,11 @@ impl App {
     /// As [`App::engine`].
     pub fn stopped(&self, id: &RepoId) -> Result<Option<&str>, AppError> {
         Ok(self.served()?.stopped.get(&id.folded()).map(String::as_str))
+    }
+
+    /// Places for hooks that are programs.
+    fn program_places(&self) -> &Semaphore {
+        &self.0.program_places
     }
 
     /// Runs what takes long, or waits for the disk, where it does not hold up other requests.

@@ -24,7 +24,7 @@ use super::reply::Reply;
 use super::{Failure, KEEP_ALIVE, LARGE_PACKS, aside, our_fault};
 use crate::app::App;
 use crate::app::error::AppError;
-use crate::app::programs::Passage;
+use crate::app::programs::{Passage, Pushed};
 use crate::app::publish::cause;
 use crate::http::caller::Caller;
 
@@ -277,6 +277,7 @@ impl Push {
             _ => None,
         };
         let cause = cause_of(&caller, via);
+        let told_cause = cause.clone();
         let long = !is_quick(&repository, &incoming);
         let prepared = {
             let (repository, request) = (Arc::clone(&repository), Arc::clone(&request));
@@ -329,6 +330,11 @@ impl Push {
             say: request.capabilities.side_band.then(|| say.clone()),
             options: request.options.clone(),
             atomic: request.capabilities.atomic,
+            push: Some(Pushed {
+                commands: request.commands.as_slice().into(),
+                decision: Arc::clone(&decision),
+                cause: told_cause,
+            }),
             refused: Arc::default(),
         };
         let published = app.publish_push(&repository, proposal, passage.clone());
@@ -339,13 +345,19 @@ impl Push {
         if refusals.len() == outcome.refusals.len() {
             outcome.refusals = refusals;
         }
-        for name in passage.refused() {
+        let declined = passage.refused();
+        for name in &declined {
             let commands = request.commands.iter().zip(&mut outcome.refusals);
             for (_, refusal) in commands.filter(|(command, _)| command.name == name.as_bytes()) {
                 refusal.get_or_insert_with(|| "hook declined".to_owned());
             }
         }
         if let Err(error) = published {
+            if request.capabilities.atomic && !declined.is_empty() {
+                for refusal in &mut outcome.refusals {
+                    refusal.get_or_insert_with(|| "atomic push failure".to_owned());
+                }
+            }
             outcome.fail(&error);
         }
         outcome

@@ -6,13 +6,17 @@
 mod run;
 mod surroundings;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use govc_engine::{CauseKind, Entry, EntryEdit, RefName, Repository, Target};
+use govc_engine::work::receive::Decision;
+use govc_engine::{
+    Cause, CauseKind, Entry, EntryEdit, NewObjects, RefName, Refs, Repository, Target,
+};
+use govc_git::wire::receive::Command;
 use govc_git::{ObjectId, ObjectKind};
+use tokio::sync::SemaphorePermit;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::App;
@@ -32,23 +36,83 @@ pub struct Passage {
     pub options: Option<Vec<Vec<u8>>>,
     /// Whether a push is all or nothing.
     pub atomic: bool,
-    /// The refs that were refused alone.
+    /// What a push asked for.
+    pub push: Option<Pushed>,
+    /// The commands that `update` refused alone, by the names in them.
     pub refused: Arc<Mutex<Vec<RefName>>>,
 }
 
+/// What a push asked for: its hooks are given its commands, in their order, those that change
+/// nothing too.
+#[derive(Debug, Clone)]
+pub struct Pushed {
+    /// All of it.
+    pub commands: Arc<[Command]>,
+    /// Which of them were refused when it was decided last.
+    pub decision: Arc<Mutex<Decision>>,
+    /// Of the change that it is.
+    pub cause: Cause,
+}
+
 impl Passage {
-    /// The refs that `update` refused.
+    /// What `update` refused.
     pub fn refused(&self) -> Vec<RefName> {
         let refused = self.refused.lock();
         refused.unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    /// What hooks are given of a change: of a push its commands that were not refused.
+    fn moved(&self, entry: &Entry) -> Vec<Moved> {
+        let Some(push) = &self.push else {
+            return moved(entry);
+        };
+        let decision = push.decision.lock();
+        let decision = decision.unwrap_or_else(PoisonError::into_inner);
+        let commands = push.commands.iter().enumerate();
+        let taken = commands.filter(|(at, _)| matches!(decision.refusals.get(*at), Some(None)));
+        let told = taken.map(|(_, command)| Moved {
+            old: command.old,
+            new: command.new,
+            name: RefName::new(&command.name[..]),
+        });
+        told.collect()
+    }
+
+    fn note_refused(&self, names: Vec<RefName>) {
+        let refused = self.refused.lock();
+        *refused.unwrap_or_else(PoisonError::into_inner) = names;
+    }
+
+    /// A push that changes nothing, as an entry without edits, where hooks are to hear of it.
+    pub(super) fn nothing(&self, repository: &Repository) -> Option<Arc<Entry>> {
+        let push = self.push.as_ref()?;
+        let snapshot = repository.snapshot();
+        Some(Arc::new(Entry {
+            repo: repository.key(),
+            host: repository.reality().map(|reality| reality.host),
+            seq: snapshot.seq,
+            step: snapshot.step,
+            time: snapshot.time,
+            cause: push.cause.clone(),
+            edits: Vec::new(),
+            objects: NewObjects::default(),
+        }))
+    }
 }
 
 /// A ref that a change moves, as hooks are told: the null id where there is none.
+#[derive(Clone)]
 struct Moved {
     old: ObjectId,
     new: ObjectId,
     name: RefName,
+}
+
+impl Moved {
+    /// Whether what was to be deleted was not there.
+    fn is_of_nothing(&self) -> bool {
+        self.old.is_null() && self.new.is_null()
+    }
 }
 
 /// The programs that want to see changes of a repository.
@@ -81,6 +145,23 @@ impl App {
         })
     }
 
+    /// Removes what hooks of earlier runs left on the disk, when the server was killed meanwhile.
+    pub fn remove_what_hooks_left(&self) {
+        let Ok(served) = self.served() else { return };
+        let Some(store) = &served.store else { return };
+        for found in served.engine.all() {
+            let Some(below) = store.directory(found.key()) else {
+                continue;
+            };
+            let directory = self.config().storage.disk_path.join(below);
+            if let Err(error) = surroundings::remove_leftovers(&directory)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(%error, path = %directory.display(), "a hook's folder stays");
+            }
+        }
+    }
+
     /// The repository's directory on the disk, if it has one.
     fn directory_of(&self, repository: &Repository) -> Option<PathBuf> {
         let store = self.served().ok()?.store.as_ref()?;
@@ -101,15 +182,22 @@ impl Programs {
     /// refused some of its refs.
     ///
     /// # Errors
-    /// [`AppError::ProgramRefused`]; [`AppError::Internal`] when a program cannot be run.
+    /// [`AppError::ProgramRefused`]; [`AppError::Unavailable`] when too many run; and
+    /// [`AppError::Internal`] when a program cannot be run.
     pub(super) async fn ask(
         self: &Arc<Self>,
         entry: Arc<Entry>,
         passage: &Passage,
     ) -> Result<Arc<Entry>, AppError> {
-        if moved(&entry).is_empty() || entry.host.is_some() {
+        if passage.moved(&entry).is_empty() || entry.host.is_some() {
             return Ok(entry);
         }
+        let before = before(&entry);
+        let names = before.iter().chain(&["update", "reference-transaction"]);
+        if names.into_iter().all(|name| self.find(name).is_none()) {
+            return Ok(entry);
+        }
+        let _place = self.place().await?;
         let (own, passage) = (Arc::clone(self), passage.clone());
         let asking = move || own.ask_now(entry, &passage);
         tokio::task::spawn_blocking(asking)
@@ -117,30 +205,30 @@ impl Programs {
             .map_err(AppError::internal)?
     }
 
+    /// A place among those that run.
+    async fn place(&self) -> Result<SemaphorePermit<'_>, AppError> {
+        let patience = self.app.config().hooks.run_timeout.get();
+        match tokio::time::timeout(patience, self.app.program_places().acquire()).await {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) | Err(_) => Err(AppError::Unavailable {
+                why: "too many hooks are running (hooks.run_concurrency)".to_owned(),
+            }),
+        }
+    }
+
     fn ask_now(&self, entry: Arc<Entry>, passage: &Passage) -> Result<Arc<Entry>, AppError> {
         let is_push = entry.cause.kind == CauseKind::Push;
-        let commits = entry.objects.inline.iter();
-        let commits = { commits }.any(|object| object.kind == ObjectKind::Commit);
-        let before: &[&str] = match (is_push, commits) {
-            (true, _) => &["pre-push", "pre-receive"],
-            (false, true) => &["pre-commit", "pre-receive"],
-            (false, false) => &["pre-receive"],
-        };
-        let names = before.iter().chain(&["update", "reference-transaction"]);
-        if names.into_iter().all(|name| self.find(name).is_none()) {
-            return Ok(entry);
-        }
         let place = Surroundings::for_asking(&self.app, &self.repository, &entry, passage)
             .map_err(AppError::internal)?;
-        let all = moved(&entry);
-        for name in before {
+        let all = passage.moved(&entry);
+        for name in before(&entry) {
             let (arguments, input) = match *name {
                 "pre-push" => self.as_pre_push(&all),
                 _ => (Vec::new(), as_lines(&all)),
             };
             self.must_pass(name, &arguments, &input, &place, passage)?;
         }
-        let mut refused = BTreeSet::new();
+        let mut refused: Vec<RefName> = Vec::new();
         if self.find("update").is_some() {
             for update in &all {
                 let arguments = [
@@ -152,61 +240,85 @@ impl Programs {
                 match passed {
                     Ok(()) => {}
                     Err(error @ AppError::ProgramRefused { .. }) => {
-                        if passage.atomic || !is_push {
-                            return Err(error);
-                        }
-                        if let Some(say) = &passage.say {
+                        if let (true, Some(say)) = (is_push, &passage.say) {
                             let name = update.name.to_text();
                             let line = format!("error: hook declined to update {name}\n");
                             let _ = say.send(line.into());
                         }
-                        refused.insert(update.name.clone());
+                        refused.push(update.name.clone());
+                        if passage.atomic || !is_push {
+                            passage.note_refused(refused);
+                            return Err(error);
+                        }
                     }
                     Err(error) => return Err(error),
                 }
             }
         }
+        passage.note_refused(refused.clone());
         if refused.len() == all.len() {
             return Err(refusal("update", ""));
         }
-        let left: Vec<&Moved> = all.iter().filter(|m| !refused.contains(&m.name)).collect();
-        let input = as_lines(left.iter().copied());
-        let arguments = ["prepared".to_owned()];
-        self.must_pass("reference-transaction", &arguments, &input, &place, passage)?;
-        if refused.is_empty() {
-            return Ok(entry);
+        let left = match refused.is_empty() {
+            true => entry,
+            false => Arc::new(without(&entry, &refused, &self.repository.snapshot().refs)),
+        };
+        let moves = moved(&left);
+        if !moves.is_empty() {
+            let (input, arguments) = (as_lines(&moves), ["prepared".to_owned()]);
+            self.must_pass("reference-transaction", &arguments, &input, &place, passage)?;
         }
-        let mut smaller = Entry::clone(&entry);
-        smaller
-            .edits
-            .retain(|edit| !matches!(edit, EntryEdit::Ref { name, .. } if refused.contains(name)));
-        let kept = passage.refused.lock();
-        *kept.unwrap_or_else(PoisonError::into_inner) = refused.into_iter().collect();
-        Ok(Arc::new(smaller))
+        Ok(left)
+    }
+
+    /// What was asked about and let pass was not made all the same.
+    pub(super) async fn take_back(self: &Arc<Self>, entry: Arc<Entry>, passage: &Passage) {
+        if moved(&entry).is_empty() || entry.host.is_some() {
+            return;
+        }
+        let Some(program) = self.find("reference-transaction") else {
+            return;
+        };
+        let (own, passage) = (Arc::clone(self), passage.clone());
+        let Ok(_place) = self.place().await else {
+            return;
+        };
+        let telling = move || -> std::io::Result<Ended> {
+            let place = Surroundings::for_telling(&own.app, &own.repository, &entry, &passage)?;
+            let arguments = ["aborted".to_owned()];
+            let input = as_lines(&moved(&entry));
+            own.run(&program, &arguments, &input, &place, &passage)
+        };
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(telling).await {
+            tracing::warn!(%error, "a hook was not told that a change was not made");
+        }
     }
 
     /// Tells of `entry`, which was made. Whoever pushed waits for it, and sees what is said.
     pub(super) async fn tell(self: Arc<Self>, entry: Arc<Entry>, passage: Passage) {
-        if moved(&entry).is_empty() || entry.host.is_some() {
+        let told = passage.moved(&entry);
+        if told.iter().all(Moved::is_of_nothing) || entry.host.is_some() {
+            return;
+        }
+        if AFTER.iter().all(|name| self.find(name).is_none()) {
             return;
         }
         let waits = passage.say.is_some();
-        let told = tokio::task::spawn_blocking(move || self.tell_now(&entry, &passage));
-        if waits {
-            let _ = told.await;
+        let telling = async move {
+            let Ok(_place) = self.place().await else {
+                tracing::warn!("hooks were not told of a change: too many run");
+                return;
+            };
+            let own = Arc::clone(&self);
+            let _ = tokio::task::spawn_blocking(move || own.tell_now(&entry, &passage)).await;
+        };
+        match waits {
+            true => telling.await,
+            false => drop(tokio::spawn(telling)),
         }
     }
 
     fn tell_now(&self, entry: &Entry, passage: &Passage) {
-        const AFTER: [&str; 4] = [
-            "reference-transaction",
-            "post-commit",
-            "post-receive",
-            "post-update",
-        ];
-        if AFTER.iter().all(|name| self.find(name).is_none()) {
-            return;
-        }
         let place = match Surroundings::for_telling(&self.app, &self.repository, entry, passage) {
             Ok(place) => place,
             Err(error) => {
@@ -214,19 +326,24 @@ impl Programs {
                 return;
             }
         };
-        let all = moved(entry);
-        let is_push = entry.cause.kind == CauseKind::Push;
-        let commits = entry.objects.inline.iter();
-        let commits = { commits }.any(|object| object.kind == ObjectKind::Commit);
+        let mut all = passage.moved(entry);
+        let refused = passage.refused();
+        all.retain(|update| !update.is_of_nothing() && !refused.contains(&update.name));
+        let moves = moved(entry);
         for name in AFTER {
-            if name == "post-commit" && (is_push || !commits) {
+            let is_asked = match name {
+                "post-commit" => is_commit(entry),
+                "reference-transaction" => !moves.is_empty(),
+                _ => !all.is_empty(),
+            };
+            if !is_asked {
                 continue;
             }
             let Some(program) = self.find(name) else {
                 continue;
             };
             let (arguments, input) = match name {
-                "reference-transaction" => (vec!["committed".to_owned()], as_lines(&all)),
+                "reference-transaction" => (vec!["committed".to_owned()], as_lines(&moves)),
                 "post-update" => {
                     let names = all.iter().map(|update| update.name.to_text());
                     (names.collect(), Vec::new())
@@ -318,6 +435,51 @@ impl Programs {
         }
         (vec!["origin".to_owned(), url], lines)
     }
+}
+
+/// What is run after a change.
+const AFTER: [&str; 4] = [
+    "reference-transaction",
+    "post-commit",
+    "post-receive",
+    "post-update",
+];
+
+/// What is run before a change, and refuses all of it.
+fn before(entry: &Entry) -> &'static [&'static str] {
+    match entry.cause.kind {
+        CauseKind::Push => &["pre-push", "pre-receive"],
+        _ if is_commit(entry) => &["pre-commit", "pre-receive"],
+        _ => &["pre-receive"],
+    }
+}
+
+/// Whether a change made a commit here.
+fn is_commit(entry: &Entry) -> bool {
+    let mut objects = entry.objects.inline.iter();
+    let commits = objects.any(|object| object.kind == ObjectKind::Commit);
+    entry.cause.kind != CauseKind::Push && commits
+}
+
+/// What is left of `entry` without the refs that were refused. Where one is a name for another,
+/// it is that which would move.
+fn without(entry: &Entry, refused: &[RefName], refs: &Refs) -> Entry {
+    const DEPTH_MAX: usize = 5;
+    let mut gone: Vec<RefName> = Vec::with_capacity(refused.len());
+    for name in refused {
+        let mut name = name.clone();
+        for _ in 0..DEPTH_MAX {
+            match refs.get(name.as_bytes()) {
+                Some(Target::Symbolic(to)) => name = to.clone(),
+                _ => break,
+            }
+        }
+        gone.push(name);
+    }
+    let mut left = Entry::clone(entry);
+    left.edits
+        .retain(|edit| !matches!(edit, EntryEdit::Ref { name, .. } if gone.contains(name)));
+    left
 }
 
 fn refusal(name: &str, why: &str) -> AppError {

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use flate2::Compression;
@@ -24,6 +24,31 @@ use crate::app::App;
 
 /// A delta that makes more than this is no delta of ours.
 const OBJECT_BYTES_MAX: u64 = 2 << 30;
+
+/// How a quarantine's name begins: git's own `gc` removes leftovers of the first part.
+const QUARANTINE: &str = "tmp_objdir-incoming-govc-";
+
+/// What tells this run of the server from those before it, in names of folders.
+fn this_run() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| format!("{:08x}-", getrandom::u32().unwrap_or_default()))
+}
+
+/// Removes what runs before this one left of their quarantines in a repository's directory.
+///
+/// # Errors
+/// Whatever the disk met.
+pub(super) fn remove_leftovers(directory: &Path) -> io::Result<()> {
+    for found in fs::read_dir(directory.join("objects"))? {
+        let found = found?;
+        let name = found.file_name();
+        let rest = name.to_str().and_then(|name| name.strip_prefix(QUARANTINE));
+        if rest.is_some_and(|rest| !rest.starts_with(this_run())) {
+            fs::remove_dir_all(found.path())?;
+        }
+    }
+    Ok(())
+}
 
 /// A folder that goes when this is dropped.
 struct Scratch(PathBuf);
@@ -67,9 +92,8 @@ impl Surroundings {
     ) -> io::Result<Surroundings> {
         let mut place = Surroundings::of(app, repository, entry, passage)?;
         let objects = place.directory.join("objects");
-        // Beside the objects, so that hard links and renames work; git's own `gc` removes leftovers
-        // of this name.
-        let quarantine = Scratch::new(&objects, "tmp_objdir-incoming-")?;
+        // Beside the objects, so that hard links and renames work.
+        let quarantine = Scratch::new(&objects, &format!("{QUARANTINE}{}", this_run()))?;
         write_objects(repository, entry, &quarantine.0)?;
         let in_memory = app.directory_of(repository).is_none();
         if in_memory {
