@@ -31,8 +31,10 @@ pub fn incremental(dir: &Path, history: &Path, table: &mut Table) {
     let data = dir.join("fetch-data");
     fs::create_dir_all(&data).expect("a folder");
     copy(history, &data, "history.git", false);
-    let (server, _) = Govc::start(&data);
+    let log = dir.join("fetch.log");
+    let server = Govc::start_as(&data, &config(dir), &log);
     let url = format!("{}/history.git", server.url);
+    let listed = Govc::lists_made(&log);
     server.settle();
     let cpu = server.cpu();
     let bytes = fetch(&client, &url, &request);
@@ -65,6 +67,7 @@ pub fn incremental(dir: &Path, history: &Path, table: &mut Table) {
         let ours = format!("{:.3} ms", ours * 1e3);
         table.figure(&format!("{what} (apache2 is not installed)"), &ours, "");
     }
+    table.figure("  commits with introduced lists", &listed.to_string(), "");
     table.figure("  the first one", &format!("{:.3} ms", first * 1e3), "");
     let kilobytes = format!("{:.0} KB", bytes as f64 / 1e3);
     table.figure("  its bytes", &kilobytes, "");
@@ -83,9 +86,11 @@ pub fn after_a_push(dir: &Path, history: &Path, pushes: usize, table: &mut Table
         .collect();
     let client = client();
 
-    let (server, _) = Govc::start(&dir.join("fetch-push-data"));
+    let log = dir.join("fetch-push.log");
+    let server = Govc::start_as(&dir.join("fetch-push-data"), &config(dir), &log);
     let url = server.create("one");
     push::push_all(&client, &url, first);
+    let listed = Govc::lists_made(&log);
     server.settle();
     let mut ours = 0.0;
     for (push, request) in rest.iter().zip(&fetches) {
@@ -120,6 +125,14 @@ pub fn after_a_push(dir: &Path, history: &Path, pushes: usize, table: &mut Table
     }
     let peer = peer / pushes as f64;
     table.less_is_better(what, peer * 1e3, ours * 1e3, "ms", 30.0);
+    table.figure("  commits with introduced lists", &listed.to_string(), "");
+}
+
+/// An empty configuration: the defaults.
+fn config(dir: &Path) -> PathBuf {
+    let path = dir.join("fetch.yaml");
+    fs::write(&path, "").expect("a configuration");
+    path
 }
 
 fn client() -> reqwest::blocking::Client {

@@ -132,6 +132,28 @@ impl Govc {
         }
     }
 
+    /// Waits until introduced lists are made, as the `log` of [`Govc::start_as`] says; of how many
+    /// commits.
+    pub fn lists_made(log: &Path) -> u64 {
+        let deadline = Instant::now() + Duration::from_secs(600);
+        while Instant::now() < deadline {
+            let text = fs::read_to_string(log).unwrap_or_default();
+            let made = text
+                .lines()
+                .filter(|line| line.contains("introduced lists are made"));
+            let count = |line: &str| {
+                let digits = line.split_once("commits=")?.1.split(' ').next()?;
+                digits.parse::<u64>().ok()
+            };
+            let commits: u64 = made.filter_map(count).sum();
+            if commits > 0 {
+                return commits;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        0
+    }
+
     /// The most memory it ever had, in bytes.
     pub fn peak_memory(&self) -> u64 {
         usage::peak_memory(self.child.id())

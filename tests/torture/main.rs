@@ -1,9 +1,19 @@
 //! `kill -9` in the middle of everything.
 //!
-//! Writers commit by REST to one branch and to branches of their own, push, and fork, while the
-//! server makes checkpoints all the time. At a moment that the seed picks it is killed, started
+//! Writers commit by REST to one branch and to branches of their own, push, and fork; others
+//! ([`story`]) change several repositories at once, work in a workspace, fill transactions, make and
+//! promote realities, undo and rewind, and push what the server merges; all that while the server
+//! makes checkpoints all the time. At a moment that the seed picks it is killed, started
 //! again, and held against what the writers were told: what was answered is there, and what is
 //! there was answered or was on its way. `GOVC_KILLS` is how often, `GOVC_SEED` picks the moments.
+
+mod back;
+mod integrate;
+mod realities;
+mod story;
+mod together;
+mod transaction;
+mod workspace;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Sender, channel};
@@ -11,9 +21,11 @@ use std::sync::mpsc::{Sender, channel};
 use govc_tests::{Dice, Git, Http, Options, TestServer};
 use serde_json::{Value, json};
 
+use story::Story;
+
 const KILLS_SHORT: usize = 6;
 /// A kill comes after this many answers at most.
-const ANSWERS_MAX: usize = 40;
+const ANSWERS_MAX: usize = 80;
 const SHARED_WRITERS: usize = 3;
 const OWN_WRITERS: usize = 2;
 const PUSHERS: usize = 2;
@@ -82,25 +94,60 @@ fn nothing_that_was_answered_is_lost() {
     let mirror = Git::new();
     mirror.run("init -q --bare -b main mirror");
     let pushers: Vec<Git> = (0..PUSHERS).map(|n| pusher(&server, n)).collect();
+    let mut stories = stories();
+    stories.iter_mut().for_each(|story| story.begin(&server));
     for round in 0..kills {
         let answers = 1 + dice.below(ANSWERS_MAX);
-        let told = write_until_killed(&mut server, &known, &pushers, round, answers);
+        let told = write_until_killed(&mut server, &known, &pushers, &mut stories, round, answers);
         for told in told {
             known.take(told);
         }
         server.start_again();
         let context = format!("seed {seed}, round {round}, {answers} answers");
         check(&server, &mirror, &mut known, &context);
+        stories
+            .iter_mut()
+            .for_each(|story| story.check(&server, &context));
         // Now and then the other way to end: a checkpoint of everything, and exit code 0.
         if dice.below(8) == 0 {
             server.stop_well();
             server.start_again();
-            check(&server, &mirror, &mut known, &format!("{context}, a stop"));
+            let context = format!("{context}, a stop");
+            check(&server, &mirror, &mut known, &context);
+            stories
+                .iter_mut()
+                .for_each(|story| story.check(&server, &context));
         }
+    }
+    for story in &stories {
+        let (count, what) = story.done();
+        assert!(count > 0, "no {what}");
+        eprintln!("{count} {what}");
     }
     mirror.fsck("mirror");
     server.stop_well();
-    mirror.fsck(&server.bare("hello").to_string_lossy());
+    for entry in std::fs::read_dir(server.data()).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|extension| extension == "git") {
+            mirror.fsck(&path.to_string_lossy());
+        }
+    }
+}
+
+/// All that others do meanwhile.
+fn stories() -> Vec<Box<dyn Story>> {
+    let mut stories: Vec<Box<dyn Story>> = vec![
+        Box::new(workspace::Workspace::default()),
+        Box::new(transaction::Transaction::default()),
+        Box::new(realities::Realities::default()),
+        Box::new(back::Back::default()),
+        Box::new(integrate::Integrate::default()),
+        Box::new(together::Reader(1, 0)),
+    ];
+    for group in 0..together::GROUPS.len() {
+        stories.push(Box::new(together::Together::new(group)));
+    }
+    stories
 }
 
 /// A clone whose commits are pushed to a branch of its own.
@@ -119,6 +166,7 @@ fn write_until_killed(
     server: &mut TestServer,
     known: &Known,
     pushers: &[Git],
+    stories: &mut [Box<dyn Story>],
     round: usize,
     answers: usize,
 ) -> Vec<Told> {
@@ -146,6 +194,11 @@ fn write_until_killed(
         let forks_api = api.clone();
         let forks_answer = answer.clone();
         writers.push(scope.spawn(move || forker(&forks_api, &forks_answer, round)));
+
+        for story in stories {
+            let (api, answer) = (api.clone(), answer.clone());
+            scope.spawn(move || story.write(&api, &answer, round));
+        }
 
         for _ in 0..answers {
             // Every writer ends only when the server does, so the answers keep coming.
