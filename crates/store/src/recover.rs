@@ -309,7 +309,12 @@ fn scan(disk: &dyn Disk) -> io::Result<Scan> {
                 continue;
             }
             if own == directory::NEW && !entry.name.to_string_lossy().ends_with(".moved.git") {
-                disk.remove_dir_all(&path)?;
+                // What the last run began and did not end is nobody's. A git that it started may
+                // still be writing there: then it goes another time.
+                if let Err(error) = disk.remove_dir_all(&path) {
+                    let path = path.display();
+                    scan.notes.push(format!("{path} stays for now: {error}"));
+                }
                 continue;
             }
             scan.repository(disk, &path);
