@@ -17,9 +17,11 @@ use crate::{Invalid, belief, no_nul, present, ref_name};
 #[serde(deny_unknown_fields)]
 pub struct NewMerge {
     from: String,
-    to: String,
+    to: Option<String>,
     #[serde(default)]
     strategy: MergeStrategy,
+    #[serde(default)]
+    keep_conflicts: bool,
     message: Option<String>,
     author: Option<NewPerson>,
     committer: Option<NewPerson>,
@@ -61,10 +63,12 @@ impl From<MergeStrategy> for Strategy {
 pub struct MergeOrder {
     /// The revision that is taken in.
     pub from: String,
-    /// The branch that takes it in, short.
-    pub to: String,
+    /// The branch that takes it in, short; `None`: that of the workspace.
+    pub to: Option<String>,
     /// How.
     pub strategy: MergeStrategy,
+    /// Leave conflicts in a workspace.
+    pub keep_conflicts: bool,
     /// The message as it was sent.
     pub message: Option<String>,
     /// Who wrote it, if that was said.
@@ -79,7 +83,9 @@ impl TryFrom<NewMerge> for MergeOrder {
     type Error = Invalid;
 
     fn try_from(new: NewMerge) -> Result<MergeOrder, Invalid> {
-        ref_name(&new.to, refname::check_branch)?;
+        if let Some(to) = &new.to {
+            ref_name(to, refname::check_branch)?;
+        }
         if let Some(message) = &new.message {
             no_nul("message", message)?;
             if message.trim().is_empty() {
@@ -90,6 +96,7 @@ impl TryFrom<NewMerge> for MergeOrder {
             from: new.from,
             to: new.to,
             strategy: new.strategy,
+            keep_conflicts: new.keep_conflicts,
             message: new.message,
             author: new.author,
             committer: new.committer,
@@ -221,6 +228,78 @@ impl TryFrom<NewRebase> for RebaseOrder {
             committer: new.committer,
             expected: belief("expected_head", new.expected_head.as_ref())?,
         })
+    }
+}
+
+/// The body of `POST /repos/{repo}/continue`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewContinue {
+    /// The message of the commit that was stopped; the one that is ready without it.
+    message: Option<String>,
+    /// That commit is left out.
+    #[serde(default)]
+    skip: bool,
+    author: Option<NewPerson>,
+    committer: Option<NewPerson>,
+    #[serde(default, deserialize_with = "present")]
+    expected_head: Option<Option<String>>,
+}
+
+/// How an operation is to be gone on with.
+#[derive(Debug)]
+pub struct GoOnOrder {
+    /// The message as it was sent.
+    pub message: Option<String>,
+    /// The commit that was stopped is left out.
+    pub skip: bool,
+    /// Who wrote it, if that was said; what is taken over keeps its author.
+    pub author: Option<NewPerson>,
+    /// Who commits, if that was said.
+    pub committer: Option<NewPerson>,
+    /// What the workspace's branch is believed to be.
+    pub expected: Expected,
+}
+
+impl TryFrom<NewContinue> for GoOnOrder {
+    type Error = Invalid;
+
+    fn try_from(new: NewContinue) -> Result<GoOnOrder, Invalid> {
+        if let Some(message) = &new.message {
+            no_nul("message", message)?;
+            if message.trim().is_empty() {
+                return Err(Invalid::field("message", "is empty"));
+            }
+            if new.skip {
+                let why = "what is left out (`skip`) has no message";
+                return Err(Invalid::field("message", why));
+            }
+        }
+        Ok(GoOnOrder {
+            message: new.message,
+            skip: new.skip,
+            author: new.author,
+            committer: new.committer,
+            expected: belief("expected_head", new.expected_head.as_ref())?,
+        })
+    }
+}
+
+/// The body of `POST /repos/{repo}/abort`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewAbort {
+    #[serde(default, deserialize_with = "present")]
+    expected_head: Option<Option<String>>,
+}
+
+impl NewAbort {
+    /// What the workspace's branch is believed to be.
+    ///
+    /// # Errors
+    /// [`Invalid::Field`].
+    pub fn expected(&self) -> Result<Expected, Invalid> {
+        belief("expected_head", self.expected_head.as_ref())
     }
 }
 

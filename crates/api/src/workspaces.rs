@@ -282,8 +282,12 @@ pub struct Operation {
     pub commit: String,
     /// The head before it began.
     pub original: Option<String>,
+    /// The branch that it moves; `null` where a commit is checked out.
+    pub branch: Option<String>,
     /// The commits that come after it.
     pub todo: Vec<String>,
+    /// The message that its commit will have.
+    pub message: String,
 }
 
 /// A file that differs.
@@ -366,7 +370,9 @@ impl Status {
             kind: operation.kind.name(),
             commit: operation.commit.to_string(),
             original: operation.original.map(|id| id.to_string()),
+            branch: branch(operation.branch.as_ref()),
             todo: operation.todo.iter().map(ToString::to_string).collect(),
+            message: text(&operation.message).0,
         });
         Status {
             workspace: open.name.to_string(),
@@ -481,10 +487,9 @@ impl TryFrom<CommitStaged> for CommitStagedOrder {
     type Error = Invalid;
 
     fn try_from(body: CommitStaged) -> Result<CommitStagedOrder, Invalid> {
-        match &body.message {
-            Some(message) => no_nul("message", message)?,
-            None if body.amend => {}
-            None => return Err(Invalid::field("message", "is missing")),
+        // What is amended has one, and what is in progress has one ready.
+        if let Some(message) = &body.message {
+            no_nul("message", message)?;
         }
         let merge = body.on_conflict == Some(OnConflict::Merge);
         if merge && body.amend {

@@ -66,7 +66,8 @@ pub struct Operation {
     pub commit: ObjectId,
     /// The commits that come after it.
     pub todo: Arc<[ObjectId]>,
-    /// The commits that were made.
+    /// The commits that were made. The last one is where it stopped; nothing was made where that
+    /// is the original head.
     pub done: Arc<[ObjectId]>,
     /// Which parent of a merge is the mainline, from 1; 0: none was named.
     pub mainline: u32,
@@ -86,6 +87,18 @@ pub enum OperationKind {
     Revert,
     /// `git rebase`
     Rebase,
+}
+
+impl Operation {
+    /// Where HEAD was when it stopped. It is elsewhere once somebody commits.
+    pub fn stopped_at(&self) -> Option<ObjectId> {
+        self.done.last().copied().or(self.original)
+    }
+
+    /// Whether it is not at its end when the commit that stopped it was made.
+    pub fn goes_on(&self) -> bool {
+        self.kind == OperationKind::Rebase || !self.todo.is_empty()
+    }
 }
 
 impl OperationKind {
@@ -134,7 +147,7 @@ impl Workspace {
         let stages = self.unmerged.iter().flat_map(|path| path.stages);
         let operation = self.operation.iter().flat_map(|operation| {
             let listed = operation.todo.iter().chain(operation.done.iter()).copied();
-            listed.chain([operation.commit])
+            listed.chain([operation.commit]).chain(operation.original)
         });
         [self.index, self.files]
             .into_iter()

@@ -9,6 +9,7 @@ mod diffs;
 mod git_repo;
 mod logs;
 mod merges;
+mod operations;
 mod revisions;
 mod searches;
 mod stories;

@@ -23,10 +23,10 @@ use govc_git::{ObjectFormat, ObjectId, ObjectKind};
 use tempfile::TempDir;
 
 /// The next number of a sequence that a seed begins (Numerical Recipes' constants).
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
+    pub(crate) fn roll(&mut self, sides: usize) -> usize {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -34,22 +34,22 @@ impl Dice {
         (self.0 >> 33) as usize % sides
     }
 
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+    pub(crate) fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
         from[self.roll(from.len())]
     }
 }
 
 /// A repository with one workspace, and git's working copy.
-struct Both {
-    pool: Arc<Pool>,
-    snapshot: Snapshot,
-    dir: TempDir,
-    seconds: i64,
-    commits: Vec<ObjectId>,
+pub(crate) struct Both {
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) dir: TempDir,
+    pub(crate) seconds: i64,
+    pub(crate) commits: Vec<ObjectId>,
 }
 
 impl Both {
-    fn new() -> Both {
+    pub(crate) fn new() -> Both {
         let dir = tempfile::tempdir().unwrap();
         let main = (RefName::head(), Target::Symbolic(RefName::branch("main")));
         let record = RepositoryRecord {
@@ -86,7 +86,7 @@ impl Both {
         both
     }
 
-    fn run(&self, args: &[&str]) -> Output {
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
         let date = format!("{} +0100", self.seconds);
         Command::new("git")
             .args(args)
@@ -101,27 +101,28 @@ impl Both {
             .env("GIT_COMMITTER_EMAIL", "ada@example.org")
             .env("GIT_AUTHOR_DATE", &date)
             .env("GIT_COMMITTER_DATE", &date)
+            .env("GIT_EDITOR", "true")
             .env("LC_ALL", "C.UTF-8")
             .output()
             .unwrap()
     }
 
-    fn git(&self, args: &[&str]) -> String {
+    pub(crate) fn git(&self, args: &[&str]) -> String {
         let output = self.run(args);
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "git {args:?}: {error}");
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn tries(&self, args: &[&str]) -> bool {
+    pub(crate) fn tries(&self, args: &[&str]) -> bool {
         self.run(args).status.success()
     }
 
-    fn path(&self, path: &str) -> PathBuf {
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
         self.dir.path().join(path)
     }
 
-    fn ada(&self) -> Signature {
+    pub(crate) fn ada(&self) -> Signature {
         let time = GitTime {
             seconds: self.seconds,
             offset_minutes: 60,
@@ -130,13 +131,13 @@ impl Both {
         Signature::new(b"Ada", b"ada@example.org", time).unwrap()
     }
 
-    fn open(&self) -> OpenWorkspace {
+    pub(crate) fn open(&self) -> OpenWorkspace {
         workspace::open(&self.snapshot, &self.pool, DEFAULT_WORKSPACE, Time(0))
             .unwrap()
             .unwrap()
     }
 
-    fn take(&mut self, changed: Changed) {
+    pub(crate) fn take(&mut self, changed: Changed) {
         self.pool.insert(&changed.objects).unwrap();
         let open = self.open();
         let base = changed.after.base;
@@ -147,14 +148,14 @@ impl Both {
             .set(&DEFAULT_WORKSPACE.into(), stored);
     }
 
-    fn move_branch(&mut self, to: ObjectId) {
+    pub(crate) fn move_branch(&mut self, to: ObjectId) {
         if let Some(branch) = self.open().now.branch {
             self.snapshot.refs.set(branch, Target::At(to));
         }
     }
 
     /// Writes a file in both; nothing where a disk could not take it.
-    fn write(&mut self, path: &str, content: &str, stage: bool) {
+    pub(crate) fn write(&mut self, path: &str, content: &str, stage: bool) {
         let open = self.open();
         let file = FileToWrite {
             path: path.into(),
@@ -184,7 +185,7 @@ impl Both {
         }
     }
 
-    fn add_as_it_is(&mut self, path: &str) {
+    pub(crate) fn add_as_it_is(&mut self, path: &str) {
         let file = FileToWrite {
             path: path.into(),
             content: None,
@@ -207,7 +208,7 @@ impl Both {
         }
     }
 
-    fn remove(&mut self, path: &str) {
+    pub(crate) fn remove(&mut self, path: &str) {
         let done = self.open().remove(&self.pool, path.as_bytes(), false);
         let by_git = self.run(&["rm", "-q", "-r", "--", path]);
         let said = String::from_utf8_lossy(&by_git.stderr).into_owned();
@@ -220,7 +221,7 @@ impl Both {
         }
     }
 
-    fn rename(&mut self, from: &str, to: &str) {
+    pub(crate) fn rename(&mut self, from: &str, to: &str) {
         if self.path(to).is_dir() || has_file_above(self.dir.path(), to) {
             return;
         }
@@ -242,13 +243,14 @@ impl Both {
         }
     }
 
-    fn commit(&mut self, message: &str, amend: bool) {
+    pub(crate) fn commit(&mut self, message: &str, amend: bool) {
         self.seconds += 60;
         let new = StagedCommit {
             message: Some(message.into()),
             amend,
             allow_empty: false,
-            author: (!amend).then(|| self.ada()),
+            author: None,
+            asking: self.ada(),
             committer: self.ada(),
         };
         let done = self.open().commit(&self.pool, &new);
@@ -258,7 +260,8 @@ impl Both {
         match done {
             Ok(made) => {
                 assert!(by_git, "commit {message}");
-                assert_eq!(made.id.to_string(), self.git(&["rev-parse", "HEAD"]).trim());
+                let theirs = self.git(&["cat-file", "-p", "HEAD"]);
+                assert_eq!(String::from_utf8_lossy(&made.data), theirs);
                 self.commits.push(made.id);
                 self.take(made.changed);
                 self.move_branch(made.id);
@@ -267,7 +270,7 @@ impl Both {
         }
     }
 
-    fn checkout(&mut self, branch: &str, force: bool) {
+    pub(crate) fn checkout(&mut self, branch: &str, force: bool) {
         let name = RefName::branch(branch);
         let open = self.open();
         let target = self.snapshot.refs.resolve(name.as_bytes());
@@ -299,7 +302,7 @@ impl Both {
         }
     }
 
-    fn reset(&mut self, commit: ObjectId, mode: ResetMode) {
+    pub(crate) fn reset(&mut self, commit: ObjectId, mode: ResetMode) {
         let tree = workspace::state::tree_or_empty(&self.pool, Some(commit)).unwrap();
         let changed = self.open().reset(&self.pool, commit, &tree, mode).unwrap();
         let flag = match mode {
@@ -376,7 +379,7 @@ impl Both {
             args.push("--index");
         }
         match done {
-            Ok(changed) => {
+            Ok((changed, _)) => {
                 let by_git = self.run(&args);
                 let said = String::from_utf8_lossy(&by_git.stderr).into_owned();
                 assert!(by_git.status.success(), "stash apply: {said}");
@@ -443,7 +446,7 @@ impl Both {
 }
 
 /// A workspace has no folders without files.
-fn remove_empty_folders(folder: &Path) {
+pub(crate) fn remove_empty_folders(folder: &Path) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() && !path.is_symlink() && !path.ends_with(".git") {

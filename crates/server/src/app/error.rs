@@ -282,6 +282,9 @@ pub enum AppError {
         /// Which.
         operation: &'static str,
     },
+    /// There is nothing to go on with, or to abort.
+    #[error("no merge, cherry-pick, revert or rebase is in progress in this workspace")]
+    NotInProgress,
     /// There is no such workspace, transaction or reality.
     #[error("there is no {what} {name:?} in this repository")]
     ScopeNotFound {

@@ -103,12 +103,19 @@ impl App {
         order: MergeOrder,
         terms: &Terms,
     ) -> Result<(Commit, bool, Seq), AppError> {
+        check_no_workspace("keep_conflicts", order.keep_conflicts)?;
+        let to = order.to.ok_or_else(|| {
+            AppError::body(
+                "to",
+                "`to` is missing: the branch, or a `workspace` that is on it",
+            )
+        })?;
         let repository = self
             .repository_in(caller, id, &terms.scope, Action::Write)
             .await?;
         let view = View::of(&repository);
         let from = commit(&view, &order.from)?;
-        let branch = RefName::branch(&order.to);
+        let branch = RefName::branch(&to);
         check_branch(&view, &branch)?;
         let people = self.people(caller, order.author.as_ref(), order.committer.as_ref())?;
         let message = match (order.message, order.strategy) {
@@ -117,7 +124,7 @@ impl App {
             (None, _) => Some(messages::merge(
                 &view.refs,
                 order.from.as_bytes(),
-                order.to.as_bytes(),
+                to.as_bytes(),
             )),
         };
         let bringing = Bringing {
@@ -508,7 +515,7 @@ fn check_no_workspace(field: &str, is_set: bool) -> Result<(), AppError> {
 }
 
 /// The commits that a revision or range names, in the order in which git takes them.
-fn expand(
+pub(super) fn expand(
     view: &View,
     text: &str,
     is_revert: bool,

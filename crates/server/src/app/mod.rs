@@ -20,6 +20,7 @@ pub mod logged;
 pub mod many;
 pub mod memory;
 pub mod merges;
+pub mod operations;
 pub mod programs;
 pub mod publish;
 pub mod realities;

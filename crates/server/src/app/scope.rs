@@ -90,12 +90,18 @@ impl Scope {
     /// # Errors
     /// [`AppError::Query`] when one is not UTF-8.
     pub fn take_workspace(query: &mut Query) -> Result<(Scope, Arc<str>), AppError> {
+        let (scope, name) = Scope::take_named_workspace(query)?;
+        Ok((scope, name.unwrap_or_else(|| DEFAULT_WORKSPACE.into())))
+    }
+
+    /// Takes `reality` and `workspace`, for what works in a workspace only where one is named.
+    ///
+    /// # Errors
+    /// [`AppError::Query`] when one is not UTF-8.
+    pub fn take_named_workspace(query: &mut Query) -> Result<(Scope, Option<Arc<str>>), AppError> {
         let scope = Scope::take_repository(query)?;
         let name = query.text("workspace")?;
-        Ok((
-            scope,
-            name.map_or_else(|| DEFAULT_WORKSPACE.into(), Arc::from),
-        ))
+        Ok((scope, name.map(Arc::from)))
     }
 }
 

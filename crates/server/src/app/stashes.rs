@@ -16,6 +16,7 @@ use govc_engine::{
 use govc_git::{ObjectFormat, ObjectId};
 
 use super::error::AppError;
+use super::operations::Came;
 use super::repos::location;
 use super::scope::open_workspace;
 use super::workspaces::{At, Done, Place, shown};
@@ -180,7 +181,7 @@ impl App {
         id: &str,
         order: ApplyStash,
         terms: &Terms,
-    ) -> Result<(api::Workspace, Seq), AppError> {
+    ) -> Result<(Came<api::Workspace>, Seq), AppError> {
         let repository = self
             .repository_in(caller, at.repo, &terms.scope, Action::Write)
             .await?;
@@ -200,13 +201,20 @@ impl App {
                 index: order.index,
                 keep_conflicts: order.keep_conflicts,
             };
-            let mut changed = at.open.apply_stash(at.pool, &found, options)?;
+            let (mut changed, conflicts) = at.open.apply_stash(at.pool, &found, options)?;
             let mut refs = Vec::new();
             // One that conflicts stays, as with `git stash pop`.
             if order.drop && changed.after.unmerged.is_empty() {
                 refs = without(at.open, &mut changed.after, &id);
             }
-            let answer = shown(at.open, &changed.after, at.open.base_tree);
+            let answer = match conflicts {
+                None => Came::ToEnd(shown(at.open, &changed.after, at.open.base_tree), false),
+                Some(status) => {
+                    let mut left = at.open.clone();
+                    left.now = changed.after.clone();
+                    Came::Stopped(Box::new(api::Status::of(&left, &status)))
+                }
+            };
             let done = Done::staged(changed, answer);
             Ok(match refs.is_empty() {
                 true => done,
@@ -218,7 +226,8 @@ impl App {
                 },
             })
         };
-        self.in_workspace(caller, &repository, at.name, terms, 200, apply)
+        let answer = Came::logged;
+        self.in_workspace_answering(caller, &repository, at.name, terms, answer, apply)
             .await
     }
 

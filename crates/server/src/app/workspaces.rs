@@ -8,6 +8,7 @@ use govc_api::workspaces::{
     content_bytes,
 };
 use govc_engine::pool::Pool;
+use govc_engine::work::merge::People;
 use govc_engine::work::workspace::state::tree_or_empty;
 use govc_engine::work::workspace::{
     self, Changed, FileToWrite, OpenWorkspace, ResetMode, StagedCommit, WorkspaceError,
@@ -238,7 +239,7 @@ fn tree_in(
 }
 
 impl App {
-    /// Does `work` in the workspace `name` of `repository`, as one change or one step.
+    /// As [`App::in_workspace_answering`], where all answers have one status.
     pub(super) async fn in_workspace<T, F>(
         &self,
         caller: &Caller,
@@ -251,6 +252,29 @@ impl App {
     where
         F: FnMut(&At<'_>) -> Result<Done<T>, AppError> + Send + 'static,
         T: Clone + Serialize + Send + 'static,
+    {
+        let logged = move |answer: &T| match status {
+            204 => Logged::empty(status),
+            _ => Logged::body(status, Some(answer)),
+        };
+        self.in_workspace_answering(caller, repository, name, terms, logged, work)
+            .await
+    }
+
+    /// Does `work` in the workspace `name` of `repository`, as one change or one step; `logged` is
+    /// what gives its answer again.
+    pub(super) async fn in_workspace_answering<T, F>(
+        &self,
+        caller: &Caller,
+        repository: &Arc<Repository>,
+        name: &Arc<str>,
+        terms: &Terms,
+        logged: impl Fn(&T) -> Logged + Send + 'static,
+        work: F,
+    ) -> Result<(T, Seq), AppError>
+    where
+        F: FnMut(&At<'_>) -> Result<Done<T>, AppError> + Send + 'static,
+        T: Clone + Send + 'static,
     {
         let answer = Arc::new(Mutex::new(None));
         let mut proposal = InWorkspace {
@@ -274,17 +298,23 @@ impl App {
             .await??;
         let about = match &proposal.ahead {
             Some((open, done)) if !done.refs.is_empty() || terms.if_match.is_some() => {
-                open.now.branch.iter().cloned().collect()
+                // A rebase has its branch aside until it is done.
+                let operation = open.now.operation.as_ref();
+                let aside = operation.and_then(|operation| operation.branch.as_ref());
+                open.now
+                    .branch
+                    .as_ref()
+                    .or(aside)
+                    .into_iter()
+                    .cloned()
+                    .collect()
             }
             _ => Vec::new(),
         };
-        let logged = Arc::clone(&answer);
+        let said = Arc::clone(&answer);
         let answering = Answering::about(about, move |_: &Change, _: &Pending<'_>| {
-            let answer = logged.lock().unwrap_or_else(PoisonError::into_inner);
-            match status {
-                204 => Logged::empty(status),
-                _ => Logged::body(status, answer.as_ref()),
-            }
+            let answer = said.lock().unwrap_or_else(PoisonError::into_inner);
+            answer.as_ref().map_or_else(Logged::default, &logged)
         });
         let published = self
             .publish_answering(repository, terms, answering, proposal)
@@ -631,6 +661,7 @@ impl App {
             };
             changed.after.branch = branch;
             changed.after.base = target;
+            changed.after.operation = None;
             let kind = match order.create.is_some() {
                 true => CauseKind::BranchCreated,
                 false => CauseKind::Workspace,
@@ -717,21 +748,17 @@ impl App {
         let repository = self
             .repository_in(caller, at.repo, &terms.scope, Action::Write)
             .await?;
-        let author = match &order.author {
-            Some(_) => Some(self.signature(caller, "author", order.author.as_ref())?),
-            // The author of what is amended stays.
-            None if order.amend => None,
-            None => Some(self.signature(caller, "author", None)?),
-        };
-        let committer = match (&order.committer, &author) {
-            (None, Some(author)) => author.clone(),
-            (given, _) => self.signature(caller, "committer", given.as_ref())?,
-        };
+        let People {
+            author: asking,
+            committer,
+        } = self.people(caller, order.author.as_ref(), order.committer.as_ref())?;
         let staged = StagedCommit {
             message: order.message.map(String::into_bytes),
             amend: order.amend,
             allow_empty: order.allow_empty,
-            author,
+            // The author of what is amended or picked stays.
+            author: order.author.is_some().then(|| asking.clone()),
+            asking,
             committer,
         };
         let (expected, merge) = (order.expected, order.merge);
@@ -838,7 +865,7 @@ fn moved_now(changed: &Changed, [from, to]: [&[u8]; 2]) -> Vec<FileNow> {
     std::iter::once(gone).chain(there).collect()
 }
 
-fn check_belief(open: &OpenWorkspace, expected: Expected) -> Result<(), AppError> {
+pub(super) fn check_belief(open: &OpenWorkspace, expected: Expected) -> Result<(), AppError> {
     let holds = match expected {
         Expected::Anything => true,
         Expected::Absent => open.head.is_none(),
@@ -850,7 +877,7 @@ fn check_belief(open: &OpenWorkspace, expected: Expected) -> Result<(), AppError
     }
 }
 
-fn moved(open: &OpenWorkspace, expected: Expected) -> AppError {
+pub(super) fn moved(open: &OpenWorkspace, expected: Expected) -> AppError {
     let name = match &open.now.branch {
         Some(branch) => branch.to_text(),
         None => "HEAD".to_owned(),
@@ -894,6 +921,8 @@ impl From<WorkspaceError> for AppError {
                 }
             }
             WorkspaceError::InProgress { operation } => AppError::InProgress { operation },
+            WorkspaceError::NotInProgress => AppError::NotInProgress,
+            WorkspaceError::NothingToSkip => impossible("NOTHING_TO_SKIP"),
             WorkspaceError::Moved {
                 name,
                 expected,

@@ -208,6 +208,15 @@ impl Ask {
         Ok((self.terms_in(scope)?, name))
     }
 
+    /// As [`Ask::terms`], for what works in a workspace only where one is named.
+    ///
+    /// # Errors
+    /// As [`Ask::terms`].
+    pub fn terms_in_named_workspace(&mut self) -> Result<(Terms, Option<Arc<str>>), AppError> {
+        let (scope, name) = Scope::take_named_workspace(&mut self.query)?;
+        Ok((self.terms_in(scope)?, name))
+    }
+
     /// As [`Ask::terms`], of what is not in any reality: the repository itself.
     ///
     /// # Errors

@@ -233,6 +233,7 @@ pub fn problem(error: &AppError) -> Problem {
             "Something is to be finished first",
         )
         .with("operation", *operation),
+        AppError::NotInProgress => new(409, "NOTHING_IN_PROGRESS", "Nothing is in progress"),
         AppError::ScopeNotFound { what, name } => {
             let code = match *what {
                 "workspace" => "WORKSPACE_NOT_FOUND",

@@ -2,19 +2,23 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use govc_api::merges::{NewMerge, NewPick, NewRebase, Replayed};
+use govc_api::merges::{NewAbort, NewContinue, NewMerge, NewPick, NewRebase, Replayed};
+use govc_api::workspaces::{Status, Workspace};
 use govc_engine::Seq;
 use http::StatusCode;
+use serde::Serialize;
 
 use crate::app::App;
 use crate::app::commits::place;
 use crate::app::error::AppError;
+use crate::app::operations::Came;
+use crate::app::workspaces::Place;
 use crate::http::ask::{Ask, Terms};
 use crate::http::etag::{self, ETag};
-use crate::http::json::{self, Json};
+use crate::http::json::{self, Json, OptionalJson};
 use crate::http::problem::ApiError;
 use crate::http::reply::{as_of, located, written};
-use crate::openapi::{Table, reads, writes};
+use crate::openapi::{Operation, Table, reads, writes};
 use govc_api::commits::Commit;
 use govc_api::merges::MergeBase;
 use serde_json::json;
@@ -23,11 +27,25 @@ use serde_json::json;
 pub fn routes(table: Table) -> Table {
     let nothing = "No commit had to be made.";
     let replayed = "The commits that were made.";
+    let in_workspace = "In this workspace; `default` without it.";
+    // What may stop at a conflict, which stays in a workspace.
+    let may_stop = |operation: Operation| {
+        operation
+            .text(
+                "workspace",
+                "Done in this workspace, on its branch; no workspace is touched without it.",
+            )
+            .gives::<Status>(
+                StatusCode::ACCEPTED,
+                "It stopped at a conflict, which is left in the workspace: solve it by `add` and \
+                 `remove`, then `continue`, or `abort`.",
+            )
+    };
     table
         .post(
             "/api/v1/repos/{repo}/merge",
             merge,
-            writes("Merge one branch into another")
+            may_stop(writes("Merge one branch into another"))
                 .takes::<NewMerge>(json!({ "from": "dev", "to": "main" }))
                 .gives::<Commit>(StatusCode::OK, nothing)
                 .gives::<Commit>(StatusCode::CREATED, "The commit."),
@@ -44,7 +62,7 @@ pub fn routes(table: Table) -> Table {
         .post(
             "/api/v1/repos/{repo}/cherry-pick",
             cherry_pick,
-            writes("Make the changes of commits once more on a branch")
+            may_stop(writes("Make the changes of commits once more on a branch"))
                 .takes::<NewPick>(json!({ "commit": "dev" }))
                 .gives::<Replayed>(StatusCode::OK, nothing)
                 .gives::<Replayed>(StatusCode::CREATED, replayed),
@@ -52,7 +70,7 @@ pub fn routes(table: Table) -> Table {
         .post(
             "/api/v1/repos/{repo}/revert",
             revert,
-            writes("Undo the changes of commits by new ones")
+            may_stop(writes("Undo the changes of commits by new ones"))
                 .takes::<NewPick>(json!({ "commit": "main" }))
                 .gives::<Replayed>(StatusCode::OK, nothing)
                 .gives::<Replayed>(StatusCode::CREATED, replayed),
@@ -60,10 +78,30 @@ pub fn routes(table: Table) -> Table {
         .post(
             "/api/v1/repos/{repo}/rebase",
             rebase,
-            writes("Make the commits of a branch once more on another commit")
-                .takes::<NewRebase>(json!({ "branch": "dev", "onto": "main" }))
+            may_stop(writes(
+                "Make the commits of a branch once more on another commit",
+            ))
+            .takes::<NewRebase>(json!({ "branch": "dev", "onto": "main" }))
+            .gives::<Replayed>(StatusCode::OK, nothing)
+            .gives::<Replayed>(StatusCode::CREATED, replayed),
+        )
+        .post(
+            "/api/v1/repos/{repo}/continue",
+            go_on,
+            writes("Go on with the merge, cherry-pick, revert or rebase that stopped")
+                .text("workspace", in_workspace)
+                .may_take::<NewContinue>()
                 .gives::<Replayed>(StatusCode::OK, nothing)
-                .gives::<Replayed>(StatusCode::CREATED, replayed),
+                .gives::<Replayed>(StatusCode::CREATED, replayed)
+                .gives::<Status>(StatusCode::ACCEPTED, "It stopped at the next conflict."),
+        )
+        .post(
+            "/api/v1/repos/{repo}/abort",
+            abort,
+            writes("Take back the merge, cherry-pick, revert or rebase that stopped")
+                .text("workspace", in_workspace)
+                .may_take::<NewAbort>()
+                .gives::<Workspace>(StatusCode::OK, "The workspace as it is now."),
         )
 }
 
@@ -73,19 +111,26 @@ pub async fn merge(
     mut ask: Ask,
     Json(body): Json<NewMerge>,
 ) -> Result<Response, ApiError> {
-    let terms = ask.terms()?;
+    let (terms, workspace) = ask.terms_in_named_workspace()?;
     ask.finish()?;
     let repo = ask.repo()?;
     let order = body.try_into()?;
-    let (commit, is_new, seq) = app.merge(&ask.caller, &repo, order, &terms).await?;
-    if !is_new {
-        return Ok(written(StatusCode::OK, &commit, seq, &terms));
-    }
-    let place = place(&repo, &commit);
-    Ok(located(
-        written(StatusCode::CREATED, &commit, seq, &terms),
-        &place,
-    ))
+    let (came, seq) = match &workspace {
+        Some(name) => {
+            let at = Place { repo: &repo, name };
+            app.merge_here(&ask.caller, at, order, &terms).await?
+        }
+        None => {
+            let merged = app.merge(&ask.caller, &repo, order, &terms).await?;
+            let (commit, is_new, seq) = merged;
+            (Came::ToEnd(commit, is_new), seq)
+        }
+    };
+    let response = answer(&came, seq, &terms);
+    Ok(match &came {
+        Came::ToEnd(commit, true) => located(response, &place(&repo, commit)),
+        _ => response,
+    })
 }
 
 /// `POST /api/v1/repos/{repo}/cherry-pick`
@@ -112,14 +157,22 @@ async fn pick(
     Json(body): Json<NewPick>,
     is_revert: bool,
 ) -> Result<Response, ApiError> {
-    let terms = ask.terms()?;
+    let (terms, workspace) = ask.terms_in_named_workspace()?;
     ask.finish()?;
     let repo = ask.repo()?;
     let order = body.try_into()?;
-    let done = app
-        .pick(&ask.caller, &repo, order, is_revert, &terms)
-        .await?;
-    Ok(answer(done, &terms))
+    let (came, seq) = match &workspace {
+        Some(name) => {
+            let at = Place { repo: &repo, name };
+            app.pick_here(&ask.caller, at, order, is_revert, &terms)
+                .await?
+        }
+        None => {
+            let picked = app.pick(&ask.caller, &repo, order, is_revert, &terms);
+            ended(picked.await?)
+        }
+    };
+    Ok(answer(&came, seq, &terms))
 }
 
 /// `POST /api/v1/repos/{repo}/rebase`
@@ -128,20 +181,68 @@ pub async fn rebase(
     mut ask: Ask,
     Json(body): Json<NewRebase>,
 ) -> Result<Response, ApiError> {
-    let terms = ask.terms()?;
+    let (terms, workspace) = ask.terms_in_named_workspace()?;
     ask.finish()?;
     let repo = ask.repo()?;
     let order = body.try_into()?;
-    let done = app.rebase(&ask.caller, &repo, order, &terms).await?;
-    Ok(answer(done, &terms))
+    let (came, seq) = match &workspace {
+        Some(name) => {
+            let at = Place { repo: &repo, name };
+            app.rebase_here(&ask.caller, at, order, &terms).await?
+        }
+        None => ended(app.rebase(&ask.caller, &repo, order, &terms).await?),
+    };
+    Ok(answer(&came, seq, &terms))
 }
 
-fn answer((replayed, seq): (Replayed, Seq), terms: &Terms) -> Response {
-    let status = match replayed.commits.is_empty() {
-        true => StatusCode::OK,
-        false => StatusCode::CREATED,
+/// `POST /api/v1/repos/{repo}/continue`
+pub async fn go_on(
+    State(app): State<App>,
+    mut ask: Ask,
+    OptionalJson(body): OptionalJson<NewContinue>,
+) -> Result<Response, ApiError> {
+    let (terms, name) = ask.terms_in_workspace()?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let at = Place {
+        repo: &repo,
+        name: &name,
     };
-    written(status, &replayed, seq, terms)
+    let order = body.try_into()?;
+    let (came, seq) = app.go_on(&ask.caller, at, order, &terms).await?;
+    Ok(answer(&came, seq, &terms))
+}
+
+/// `POST /api/v1/repos/{repo}/abort`
+pub async fn abort(
+    State(app): State<App>,
+    mut ask: Ask,
+    OptionalJson(body): OptionalJson<NewAbort>,
+) -> Result<Response, ApiError> {
+    let (terms, name) = ask.terms_in_workspace()?;
+    ask.finish()?;
+    let repo = ask.repo()?;
+    let at = Place {
+        repo: &repo,
+        name: &name,
+    };
+    let expected = body.expected()?;
+    let (workspace, seq) = app.abort(&ask.caller, at, expected, &terms).await?;
+    Ok(written(StatusCode::OK, &workspace, seq, &terms))
+}
+
+fn ended((replayed, seq): (Replayed, Seq)) -> (Came<Replayed>, Seq) {
+    let is_new = !replayed.commits.is_empty();
+    (Came::ToEnd(replayed, is_new), seq)
+}
+
+/// The answer of something that may have stopped at a conflict.
+pub(super) fn answer<T: Serialize>(came: &Came<T>, seq: Seq, terms: &Terms) -> Response {
+    match came {
+        Came::ToEnd(body, true) => written(StatusCode::CREATED, body, seq, terms),
+        Came::ToEnd(body, false) => written(StatusCode::OK, body, seq, terms),
+        Came::Stopped(status) => written(StatusCode::ACCEPTED, status, seq, terms),
+    }
 }
 
 /// `GET /api/v1/repos/{repo}/merge-base`

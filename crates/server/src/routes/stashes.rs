@@ -7,6 +7,7 @@ use axum::response::Response;
 use govc_api::stashes::{ApplyStash, NewStash};
 use http::StatusCode;
 
+use super::merges::answer;
 use crate::app::App;
 use crate::app::stashes::place;
 use crate::app::workspaces::Place;
@@ -17,7 +18,7 @@ use crate::http::problem::ApiError;
 use crate::http::reply::{as_of, done, located, written};
 use crate::openapi::{Table, reads, writes};
 use govc_api::stashes::Stash;
-use govc_api::workspaces::Workspace;
+use govc_api::workspaces::{Status, Workspace};
 
 /// What was put aside.
 pub fn routes(table: Table) -> Table {
@@ -58,7 +59,11 @@ pub fn routes(table: Table) -> Table {
             writes("Make the changes of a stash in a workspace")
                 .text("workspace", workspace)
                 .may_take::<ApplyStash>()
-                .gives::<Workspace>(StatusCode::OK, "The workspace as it is now."),
+                .gives::<Workspace>(StatusCode::OK, "The workspace as it is now.")
+                .gives::<Status>(
+                    StatusCode::ACCEPTED,
+                    "With conflicts, which are left in the workspace; the stash stays.",
+                ),
         )
 }
 
@@ -133,6 +138,6 @@ pub async fn apply(
         repo: &repo,
         name: &name,
     };
-    let (workspace, seq) = app.apply_stash(&ask.caller, at, &id, body, &terms).await?;
-    Ok(written(StatusCode::OK, &workspace, seq, &terms))
+    let (came, seq) = app.apply_stash(&ask.caller, at, &id, body, &terms).await?;
+    Ok(answer(&came, seq, &terms))
 }

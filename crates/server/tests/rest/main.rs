@@ -15,6 +15,7 @@ mod kit;
 mod lfs;
 mod manners;
 mod openapi;
+mod operations;
 mod refs;
 mod repos;
 mod search;

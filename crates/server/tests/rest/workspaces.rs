@@ -294,8 +294,9 @@ async fn what_is_stashed_comes_back() {
     );
     let body = json!({ "keep_conflicts": true });
     let kept = server.post(&at(&format!("stash/{id}/apply")), body).await;
-    assert_eq!(kept.status, 200, "{kept}");
+    assert_eq!(kept.status, 202, "{kept}");
     let conflicts = status(&server, "").await["conflicts"].clone();
+    assert_eq!(kept.json()["conflicts"], conflicts);
     assert_eq!(conflicts[0]["path"], "README");
     assert_eq!(
         server.post(&at("commit"), by_ada("no")).await.code(),

@@ -20,14 +20,14 @@ struct Side {
 }
 
 /// The objects of merges of merge bases, in the pool while they are needed. Nothing refers to them.
-pub(super) struct Scratch<'p> {
+pub(in crate::work) struct Scratch<'p> {
     pool: &'p Pool,
     ids: Vec<ObjectId>,
     merges: usize,
 }
 
 impl<'p> Scratch<'p> {
-    pub(super) fn new(pool: &'p Pool) -> Scratch<'p> {
+    pub(in crate::work) fn new(pool: &'p Pool) -> Scratch<'p> {
         Scratch {
             pool,
             ids: Vec::new(),
@@ -36,7 +36,7 @@ impl<'p> Scratch<'p> {
     }
 
     /// Keeps these objects, none of which is a commit.
-    pub(super) fn keep(&mut self, objects: &[NewObject]) -> Result<(), PoolError> {
+    pub(in crate::work) fn keep(&mut self, objects: &[NewObject]) -> Result<(), PoolError> {
         self.pool.insert(objects)?;
         let here = objects
             .iter()

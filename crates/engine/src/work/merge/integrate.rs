@@ -209,7 +209,7 @@ pub fn integrate(
     sequence.finish()
 }
 
-fn check_count(count: usize) -> Result<(), IntegrateError> {
+pub(super) fn check_count(count: usize) -> Result<(), IntegrateError> {
     match count > COMMITS_MAX {
         true => Err(IntegrateError::TooMany {
             count,
@@ -221,49 +221,60 @@ fn check_count(count: usize) -> Result<(), IntegrateError> {
 
 /// What of a commit is taken over.
 #[derive(Clone)]
-struct Original {
+pub(super) struct Original {
     tree: ObjectId,
     parents: Vec<ObjectId>,
     /// As it stands in the commit.
     author: Vec<u8>,
     encoding: Option<Vec<u8>>,
-    message: Vec<u8>,
+    pub(super) message: Vec<u8>,
 }
 
 /// Commits that are made one after the other.
-struct Sequence<'a> {
-    pool: &'a Pool,
+pub(super) struct Sequence<'a> {
+    pub(super) pool: &'a Pool,
     people: &'a People,
     /// Keeps in the pool what the next merge reads.
     scratch: Scratch<'a>,
-    tip: Option<ObjectId>,
-    tree: ObjectId,
-    made: Vec<Made>,
-    objects: Vec<NewObject>,
+    pub(super) tip: Option<ObjectId>,
+    pub(super) tree: ObjectId,
+    pub(super) made: Vec<Made>,
+    pub(super) objects: Vec<NewObject>,
 }
 
 impl<'a> Sequence<'a> {
-    fn new(
+    /// One that goes on from the commit `tip`, whose tree is `tree`.
+    pub(super) fn from(
+        pool: &'a Pool,
+        tip: Option<ObjectId>,
+        tree: ObjectId,
+        people: &'a People,
+    ) -> Sequence<'a> {
+        Sequence {
+            pool,
+            people,
+            scratch: Scratch::new(pool),
+            tip,
+            tree,
+            made: Vec::new(),
+            objects: Vec::new(),
+        }
+    }
+
+    pub(super) fn new(
         pool: &'a Pool,
         head: Option<ObjectId>,
         people: &'a People,
     ) -> Result<Sequence<'a>, IntegrateError> {
-        let mut sequence = Sequence {
-            pool,
-            people,
-            scratch: Scratch::new(pool),
-            tip: None,
-            tree: ObjectId::empty_tree(pool.format()),
-            made: Vec::new(),
-            objects: Vec::new(),
-        };
+        let empty = ObjectId::empty_tree(pool.format());
+        let mut sequence = Sequence::from(pool, None, empty, people);
         if let Some(head) = head {
             sequence.move_to(head)?;
         }
         Ok(sequence)
     }
 
-    fn move_to(&mut self, commit: ObjectId) -> Result<(), IntegrateError> {
+    pub(super) fn move_to(&mut self, commit: ObjectId) -> Result<(), IntegrateError> {
         self.tree = self.original(commit)?.tree;
         self.tip = Some(commit);
         Ok(())
@@ -274,12 +285,12 @@ impl<'a> Sequence<'a> {
         number.ok_or(PoolError::Missing { id: id.to_owned() })
     }
 
-    fn is_ancestor(&self, a: &oid, b: &oid) -> Result<bool, PoolError> {
+    pub(super) fn is_ancestor(&self, a: &oid, b: &oid) -> Result<bool, PoolError> {
         let (a, b) = (self.number(a)?, self.number(b)?);
         Ok(self.pool.graph().is_ancestor(a, b))
     }
 
-    fn original(&self, id: ObjectId) -> Result<Original, IntegrateError> {
+    pub(super) fn original(&self, id: ObjectId) -> Result<Original, IntegrateError> {
         let made = self.made.iter().find(|made| made.id == id);
         let data = match made {
             Some(made) => made.data.clone(),
@@ -364,7 +375,7 @@ impl<'a> Sequence<'a> {
     }
 
     /// Takes a commit in, and all that it comes from.
-    fn take_in(
+    pub(super) fn take_in(
         &mut self,
         from: ObjectId,
         label: &[u8],
@@ -465,14 +476,28 @@ impl<'a> Sequence<'a> {
         self.absorb(commit, merge)
     }
 
-    fn pick(&mut self, commit: ObjectId, mainline: Option<usize>) -> Result<(), IntegrateError> {
-        let original = self.original(commit)?;
-        let parent = Sequence::parent_of(commit, &original, mainline)?;
-        let tree = self.change(commit, &original, parent)?;
+    pub(super) fn pick(
+        &mut self,
+        commit: ObjectId,
+        mainline: Option<usize>,
+    ) -> Result<(), IntegrateError> {
+        let (original, tree) = self.picked(commit, mainline)?;
         if tree == self.tree {
             return Err(IntegrateError::Nothing { commit });
         }
         self.commit_again(tree, &original, &original.message)
+    }
+
+    /// What a pick of `commit` makes of the tip's tree.
+    pub(super) fn picked(
+        &mut self,
+        commit: ObjectId,
+        mainline: Option<usize>,
+    ) -> Result<(Original, ObjectId), IntegrateError> {
+        let original = self.original(commit)?;
+        let parent = Sequence::parent_of(commit, &original, mainline)?;
+        let tree = self.change(commit, &original, parent)?;
+        Ok((original, tree))
     }
 
     fn commit_again(
@@ -486,7 +511,39 @@ impl<'a> Sequence<'a> {
         self.commit(tree, &parents, &original.author, encoding, message)
     }
 
-    fn revert(&mut self, commit: ObjectId, mainline: Option<usize>) -> Result<(), IntegrateError> {
+    pub(super) fn revert(
+        &mut self,
+        commit: ObjectId,
+        mainline: Option<usize>,
+    ) -> Result<(), IntegrateError> {
+        let tree = self.reverted(commit, mainline)?;
+        if tree == self.tree {
+            return Err(IntegrateError::Nothing { commit });
+        }
+        let message = self.revert_message(commit, mainline)?;
+        let author = self.new_author();
+        let parents: Vec<ObjectId> = self.tip.into_iter().collect();
+        self.commit(tree, &parents, &author, None, &message)
+    }
+
+    /// The message of the commit that takes `commit` back.
+    pub(super) fn revert_message(
+        &self,
+        commit: ObjectId,
+        mainline: Option<usize>,
+    ) -> Result<Vec<u8>, IntegrateError> {
+        let original = self.original(commit)?;
+        let parent = Sequence::parent_of(commit, &original, mainline)?;
+        let reversed = parent.filter(|_| original.parents.len() > 1);
+        Ok(messages::revert(commit, &original.message, reversed))
+    }
+
+    /// What a revert of `commit` makes of the tip's tree.
+    pub(super) fn reverted(
+        &mut self,
+        commit: ObjectId,
+        mainline: Option<usize>,
+    ) -> Result<ObjectId, IntegrateError> {
         let original = self.original(commit)?;
         let parent = Sequence::parent_of(commit, &original, mainline)?;
         let before = self.tree_of_parent(parent)?;
@@ -505,15 +562,7 @@ impl<'a> Sequence<'a> {
             &labels,
             &MergeOptions::default(),
         )?;
-        let tree = self.absorb(commit, merge)?;
-        if tree == self.tree {
-            return Err(IntegrateError::Nothing { commit });
-        }
-        let reversed = parent.filter(|_| original.parents.len() > 1);
-        let message = messages::revert(commit, &original.message, reversed);
-        let author = self.new_author();
-        let parents: Vec<ObjectId> = self.tip.into_iter().collect();
-        self.commit(tree, &parents, &author, None, &message)
+        self.absorb(commit, merge)
     }
 
     /// Makes the commits of `head` that `upstream` does not have again on `onto`.
@@ -540,23 +589,9 @@ impl<'a> Sequence<'a> {
             let is_last = !matches!(steps.get(at + 1), Some(next) if next.is_part_of_another());
             match step {
                 Step::Pick(commit) => {
-                    group = None;
-                    let original = self.original(*commit)?;
-                    let parent = original.parents.first().copied();
-                    // It is there already.
-                    if parent == self.tip {
-                        self.move_to(*commit)?;
-                    } else {
-                        let tree = self.change(*commit, &original, parent)?;
-                        let was_empty = self.tree_of_parent(parent)? == original.tree;
-                        if tree == self.tree && !was_empty {
-                            continue;
-                        }
-                        self.commit_again(tree, &original, &original.message)?;
-                    }
-                    group = Some(Group {
-                        first: original.clone(),
+                    group = self.replay_one(*commit)?.map(|original| Group {
                         message: original.message.clone(),
+                        first: original,
                     });
                 }
                 Step::Fixup(commit) | Step::Squash(commit) | Step::Amend(commit) => {
@@ -591,6 +626,27 @@ impl<'a> Sequence<'a> {
         Ok(())
     }
 
+    /// Makes one commit of a rebase again; `None` where the tip has its change already.
+    pub(super) fn replay_one(
+        &mut self,
+        commit: ObjectId,
+    ) -> Result<Option<Original>, IntegrateError> {
+        let original = self.original(commit)?;
+        let parent = original.parents.first().copied();
+        // It is there already.
+        if parent == self.tip {
+            self.move_to(commit)?;
+            return Ok(Some(original));
+        }
+        let tree = self.change(commit, &original, parent)?;
+        let was_empty = self.tree_of_parent(parent)? == original.tree;
+        if tree == self.tree && !was_empty {
+            return Ok(None);
+        }
+        self.commit_again(tree, &original, &original.message)?;
+        Ok(Some(original))
+    }
+
     /// Makes the tip again, with another tree and message.
     fn amend(
         &mut self,
@@ -611,7 +667,7 @@ impl<'a> Sequence<'a> {
 
     /// The commits of `head` that `upstream` does not have, oldest first: without merges, and without
     /// those whose change the other side has too.
-    fn commits_to_replay(
+    pub(super) fn commits_to_replay(
         &self,
         head: ObjectId,
         upstream: ObjectId,
@@ -648,10 +704,23 @@ impl<'a> Sequence<'a> {
         Ok(ordered.into_iter().map(|commit| graph.id(commit)).collect())
     }
 
-    /// All that is new, in an order in which a delta's base comes first.
-    fn finish(mut self) -> Result<Integrated, IntegrateError> {
+    pub(super) fn finish(self) -> Result<Integrated, IntegrateError> {
         let head = self.tip.ok_or(IntegrateError::Unborn)?;
-        if let [made] = &self.made[..] {
+        let (made, objects) = self.into_parts(true)?;
+        Ok(Integrated {
+            head,
+            made,
+            objects,
+        })
+    }
+
+    /// The commits, and all that is new, in an order in which a delta's base comes first. `is_all`:
+    /// nothing else makes commits in the same change.
+    pub(super) fn into_parts(
+        mut self,
+        is_all: bool,
+    ) -> Result<(Vec<Made>, Vec<NewObject>), IntegrateError> {
+        if let ([made], true) = (&self.made[..], is_all) {
             // Alone it says what it introduces: what was elsewhere too.
             let original = self.original(made.id)?;
             let mut parents = Vec::new();
@@ -678,11 +747,7 @@ impl<'a> Sequence<'a> {
         self.objects.extend(commits);
         let mut seen = HashSet::new();
         self.objects.retain(|object| seen.insert(object.id));
-        Ok(Integrated {
-            head,
-            made: self.made,
-            objects: self.objects,
-        })
+        Ok((self.made, self.objects))
     }
 }
 

@@ -19,6 +19,7 @@ mod listing;
 pub mod messages;
 mod outcome;
 mod patch_id;
+mod progress;
 mod renames;
 mod state;
 mod table_order;
@@ -33,12 +34,15 @@ use super::tree_editor::TreeEditError;
 use crate::NewObject;
 use crate::pool::{Pool, PoolError};
 
+pub(in crate::work) use bases::Scratch;
 pub use bases::{merge_bases, merge_commits};
 pub use conflict::{Conflict, ConflictKind, Message, MessageKind, PathVersion, Stage};
 pub use govc_git::xdiff::Favor;
 pub use integrate::{
     COMMITS_MAX, IntegrateError, Integrated, Made, People, Plan, Strategy, integrate,
 };
+
+pub use progress::{Progress, Steps, Stopped, progress, progress_further, progress_uncommitted};
 
 use state::Merge;
 

@@ -1,6 +1,8 @@
 //! Moving a workspace to another commit: what survives and what refuses, as in Git's merge of two
 //! trees (git-read-tree(1), "Two Tree Merge"), and resets.
 
+use std::sync::Arc;
+
 use govc_git::ObjectId;
 use hashbrown::HashMap;
 
@@ -10,7 +12,7 @@ use super::{OpenWorkspace, WorkspaceError};
 use crate::pool::Pool;
 use crate::work::diff::{TreeFilter, changed_files};
 use crate::work::tree::{self, Found};
-use crate::{NewObject, Workspace};
+use crate::{NewObject, Operation, Workspace};
 
 /// How far a reset goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,7 +178,7 @@ impl OpenWorkspace {
             index: *target,
             files,
             unmerged: [].into(),
-            operation: None,
+            operation: self.operation_after_reset(),
             ..self.now.clone()
         };
         Ok(Changed {
@@ -221,6 +223,11 @@ impl OpenWorkspace {
             .collect())
     }
 
+    /// A reset takes the place of the commit that was stopped; those that follow are still to come.
+    fn operation_after_reset(&self) -> Option<Arc<Operation>> {
+        self.now.operation.clone().filter(|op| op.goes_on())
+    }
+
     /// The workspace after HEAD was put at `commit`, whose tree is `tree`.
     ///
     /// # Errors
@@ -240,7 +247,7 @@ impl OpenWorkspace {
             ResetMode::Mixed => Changed::to(Workspace {
                 index: *tree,
                 unmerged: [].into(),
-                operation: None,
+                operation: self.operation_after_reset(),
                 ..self.now.clone()
             }),
             ResetMode::Hard => self.forced_to(pool, tree)?,
@@ -251,7 +258,11 @@ impl OpenWorkspace {
 }
 
 /// The file at `path` of the tree `root`.
-fn file_at(pool: &Pool, root: &ObjectId, path: &[u8]) -> Result<Option<Found>, WorkspaceError> {
+pub(super) fn file_at(
+    pool: &Pool,
+    root: &ObjectId,
+    path: &[u8],
+) -> Result<Option<Found>, WorkspaceError> {
     let found = tree::lookup(pool, root, path)?;
     Ok(found.filter(|found| !found.is_folder()))
 }

@@ -1,5 +1,7 @@
 //! Commits of what is staged.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use govc_git::object::commit::NewCommit;
 use govc_git::object::{CommitRef, Signature};
@@ -7,6 +9,7 @@ use govc_git::object_id::hash_object;
 use govc_git::{ObjectId, ObjectKind, message};
 
 use super::draft::{Changed, TreeEdit, edit_tree, once};
+use super::operation::beside_another;
 use super::stash::{MadeTrees, conflict};
 use super::{OpenWorkspace, WorkspaceError};
 use crate::pool::Pool;
@@ -14,7 +17,7 @@ use crate::work::diff::changes::changed_files_with;
 use crate::work::diff::{TreeFilter, changed_files};
 use crate::work::merge::{Labels, MergeOptions, merge_trees};
 use crate::work::tree;
-use crate::{NewObject, ObjectBody, OperationKind};
+use crate::{NewObject, ObjectBody, Operation, OperationKind};
 
 /// What a commit of a workspace is to be.
 #[derive(Debug, Clone)]
@@ -26,8 +29,10 @@ pub struct StagedCommit {
     pub amend: bool,
     /// Make a commit even when its tree is its parent's.
     pub allow_empty: bool,
-    /// Who wrote the change; `None` keeps the author of the commit that is amended.
+    /// Who wrote the change; `None` keeps the author of the commit that is amended or picked.
     pub author: Option<Signature>,
+    /// Who wrote it where nobody is named and none is kept.
+    pub asking: Signature,
     /// Who commits.
     pub committer: Signature,
 }
@@ -97,8 +102,15 @@ impl OpenWorkspace {
         if self.now.index == parent_tree && parents.len() < 2 && !new.allow_empty {
             return Err(WorkspaceError::NothingToCommit);
         }
-        let kept = amended.as_ref().map(|commit| commit.author.to_owned());
-        let author = new.author.clone().or(kept).unwrap_or(new.committer.clone());
+        let kept = match (&amended, operation) {
+            (Some(commit), _) => Some(commit.author.to_owned()),
+            // As in git, a commit by hand in a rebase is by who makes it.
+            (None, Some(operation)) if operation.kind == OperationKind::CherryPick => {
+                self.author_kept(pool, operation)?
+            }
+            (None, _) => None,
+        };
+        let author = new.author.clone().or(kept).unwrap_or(new.asking.clone());
         let data = NewCommit {
             tree: self.now.index,
             parents: &parents,
@@ -109,8 +121,29 @@ impl OpenWorkspace {
         }
         .encode();
         let mut made = self.record(pool, parents.first().copied(), data)?;
-        made.changed.after.operation = None;
+        let goes_on = |operation: &Arc<Operation>| operation.goes_on();
+        made.changed.after.operation = self.now.operation.clone().filter(goes_on);
         Ok(made)
+    }
+
+    /// The author of the commit that was stopped, where that is taken over and still to be made.
+    pub(super) fn author_kept(
+        &self,
+        pool: &Pool,
+        operation: &Operation,
+    ) -> Result<Option<Signature>, WorkspaceError> {
+        let is_taken_over = matches!(
+            operation.kind,
+            OperationKind::CherryPick | OperationKind::Rebase
+        );
+        // Somebody committed it already.
+        if !is_taken_over || operation.stopped_at() != self.now.base {
+            return Ok(None);
+        }
+        let data = pool.get_kind(&operation.commit, ObjectKind::Commit)?;
+        let commit = CommitRef::parse(&data, pool.format());
+        let commit = commit.map_err(|error| tree::damaged(operation.commit, &error))?;
+        Ok(Some(commit.author.to_owned()))
     }
 
     /// What is staged, put onto the newest head of the branch as one commit. What is not staged
@@ -184,7 +217,7 @@ impl OpenWorkspace {
         let data = NewCommit {
             tree: index,
             parents: &parents,
-            author: new.author.as_ref().unwrap_or(&new.committer),
+            author: new.author.as_ref().unwrap_or(&new.asking),
             committer: &new.committer,
             encoding: None,
             message: &message,
@@ -197,6 +230,9 @@ impl OpenWorkspace {
             kind: ObjectKind::Commit,
             body: ObjectBody::Whole(data.clone()),
         });
+        if let Some(head) = self.head.filter(|_| files != index) {
+            beside_another(pool, &mut objects, head)?;
+        }
         let mut after = self.now.clone();
         (after.base, after.index, after.files) = (Some(id), index, files);
         Ok(StagedCommitMade {

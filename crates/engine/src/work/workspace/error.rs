@@ -83,6 +83,12 @@ pub enum WorkspaceError {
         /// Which.
         operation: &'static str,
     },
+    /// There is nothing to go on with, or to abort.
+    #[error("no merge, cherry-pick, revert or rebase is in progress")]
+    NotInProgress,
+    /// A merge is all there is.
+    #[error("a merge has no commit to leave out: abort it")]
+    NothingToSkip,
     /// The index is what the head's tree is.
     #[error("nothing is staged")]
     NothingToCommit,

@@ -11,7 +11,7 @@ use hashbrown::HashSet;
 use super::draft::{Changed, TreeEdit, edit_tree, once};
 use super::rules::Rules;
 use super::state::tree_or_empty;
-use super::{OpenWorkspace, WorkspaceError};
+use super::{OpenWorkspace, WorkspaceError, WorkspaceStatus};
 use crate::pool::{Pool, PoolError};
 use crate::work::diff::{TreeFilter, changed_files};
 use crate::work::merge::{Labels, MergeOptions, TreeMerge, merge_trees};
@@ -214,7 +214,7 @@ impl OpenWorkspace {
         .concat())
     }
 
-    /// Brings a stash back.
+    /// Brings a stash back; with the status, where conflicts are left.
     ///
     /// # Errors
     /// [`WorkspaceError::Dirty`] where uncommitted changes are in the way,
@@ -224,7 +224,7 @@ impl OpenWorkspace {
         pool: &Pool,
         stash: &StashFound,
         options: ApplyOptions,
-    ) -> Result<Changed, WorkspaceError> {
+    ) -> Result<(Changed, Option<WorkspaceStatus>), WorkspaceError> {
         self.check_merged()?;
         let tree = |commit: ObjectId| tree_or_empty(pool, Some(commit));
         let (base, working, staged) = (tree(stash.base)?, tree(stash.id)?, tree(stash.index)?);
@@ -280,10 +280,15 @@ impl OpenWorkspace {
             };
         }
         changed.objects.extend(objects);
-        Ok(Changed {
+        let changed = Changed {
             objects: once(changed.objects),
             ..Changed::to(changed.after)
-        })
+        };
+        let conflicts = match changed.after.unmerged.is_empty() {
+            true => None,
+            false => Some(self.status_after(pool, &changed)?),
+        };
+        Ok((changed, conflicts))
     }
 
     /// Index and files after a merge onto the index: what is merged is staged, conflicts are
