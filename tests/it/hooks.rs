@@ -393,6 +393,22 @@ fn a_policy_hook_refuses_pushes_and_commits() {
     assert_eq!(refused["detail"], "no commits\non Fridays");
     receiver.next();
 
+    // A transaction hears of it before it is committed.
+    let begun = api.post("/repos/hello/transaction", &json!({})).expect(201);
+    let tx = begun.json()["id"].as_str().expect("an id").to_owned();
+    let tx = format!("/repos/hello/transaction/{tx}");
+    let file = json!({ "path": "c", "content": "c" });
+    api.post(&format!("{tx}/add"), &file).expect(200);
+    receiver.answer("403 Forbidden", r#"{"message":"not on Fridays"}"#);
+    let valid = api.post(&format!("{tx}/validate"), &json!({})).expect(200);
+    assert_eq!(valid.json()["valid"], false);
+    assert_eq!(valid.json()["problems"], json!(["not on Fridays"]));
+    receiver.next();
+    let valid = api.post(&format!("{tx}/validate"), &json!({})).expect(200);
+    assert_eq!(valid.json()["valid"], true, "{valid:?}");
+    receiver.next();
+    api.post(&format!("{tx}/rollback"), &json!({})).expect(200);
+
     let git = Git::new();
     git.run(&format!("clone -q {} tree", server.git_url("hello")));
     git.write("tree/b", "b\n");

@@ -477,3 +477,38 @@ fn large_files_go_by_http_for_who_came_by_ssh() {
     let info = http.request("GET", info).header("authorization", pass);
     http.send(info).expect(401);
 }
+
+#[test]
+fn large_files_of_a_reality_are_its_repositorys() {
+    let mut server = TestServer::with_repo("hello");
+    let git = git();
+    let url = server.git_url("hello");
+    begin(&git, "ada", &url);
+    git.commit("ada", "first.bin", "first\n");
+    git.run("-C ada push -q origin main");
+    let order = json!({"branches": ["x", "y"]});
+    let realities = "/repos/hello/parallel-realities";
+    server.api().post(realities, &order).expect(201);
+
+    let of_reality = server.git_url("hello/realities/x");
+    git.run(&format!("clone -q {of_reality} x"));
+    assert_eq!(git.read("x/first.bin"), "first\n");
+    let large = Dice(7).bytes(3 << 20);
+    git.commit("x", "large.bin", &large);
+    git.run("-C x push -q origin main");
+    server.kill_and_start_again();
+    git.run(&format!("clone -q {of_reality} again"));
+    assert!(std::fs::read(git.path("again/large.bin")).expect("a file") == large);
+    git.run("-C again lfs fsck");
+
+    // What is promoted has all that it names.
+    let promote = format!("{realities}/x/promote");
+    let promoted = json!({"discard_siblings": true});
+    server.api().post(&promote, &promoted).expect(200);
+    git.run(&format!("clone -q {url} bob"));
+    assert!(std::fs::read(git.path("bob/large.bin")).expect("a file") == large);
+    git.run("-C bob lfs fsck");
+    let body = json!({"operation": "download", "objects": []});
+    let gone = ask(&server, "hello/realities/y", "objects/batch", &body);
+    assert_eq!(gone.status, 404);
+}

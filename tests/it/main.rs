@@ -17,6 +17,7 @@ mod refused;
 mod residence;
 mod rest;
 mod restart;
+mod retention;
 mod runners;
 mod shallow;
 mod ssh;

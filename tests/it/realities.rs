@@ -1,6 +1,6 @@
 //! Parallel realities, by HTTP and with stock git.
 
-use govc_tests::{Git, Http, TestServer};
+use govc_tests::{Git, Http, Options, TestServer};
 use serde_json::{Value, json};
 
 /// A server with one repository, which has a file of ten lines.
@@ -143,6 +143,63 @@ fn a_reality_is_a_remote_of_stock_git() {
     git.refused(&format!("clone -q {} nothing", url("three")));
     api.delete(&format!("{REALITIES}/one")).expect(204);
     git.refused("-C one fetch -q origin");
+}
+
+#[test]
+fn a_fork_of_a_reality_is_a_repository_of_its_own() {
+    let mut server = server();
+    let api = server.api();
+    make(&api, &json!({"branches": ["try"]}));
+    let head = edit(&api, "try", 3, "three")["oid"].clone();
+    api.post("/repos/hello/fork?reality=try", &json!({"id": "kept"}))
+        .expect(201);
+    api.delete(&format!("{REALITIES}/try")).expect(204);
+    server.kill_and_start_again();
+    let api = server.api();
+    let main = api.get("/repos/kept/branches/main").expect(200).json();
+    assert_eq!(main["oid"], head);
+    let git = Git::new();
+    git.run(&format!("clone -q {} kept", server.git_url("kept")));
+    assert!(git.read("kept/lines").contains("three"));
+    server.stop_well();
+    git.fsck(&server.bare("kept").to_string_lossy());
+    git.fsck(&server.bare("hello").to_string_lossy());
+}
+
+#[test]
+fn those_of_a_repository_that_left_memory_come_back_with_it() {
+    let server = TestServer::with(Options {
+        config: Some("storage:\n  max_memory_repos: 1\n".to_owned()),
+        ..Options::default()
+    });
+    let api = server.api();
+    let mut heads = Vec::new();
+    for repo in ["one", "two", "three"] {
+        api.post("/repos", &json!({"id": repo})).expect(201);
+        let body = json!({"branch": "main", "message": "first", "actions": [
+            {"op": "put", "path": "lines", "content": "0\n"}]});
+        api.post(&format!("/repos/{repo}/commits"), &body)
+            .expect(201);
+        let made = format!("/repos/{repo}/parallel-realities");
+        api.post(&made, &json!({"branches": ["x", "y"]}))
+            .expect(201);
+        let body = json!({"message": repo, "actions": [
+            {"op": "put", "path": "own", "content": repo}]});
+        let applied = api.post(&format!("{made}/x/apply"), &body).expect(201);
+        heads.push((repo, applied.json()["oid"].clone()));
+    }
+    // Asked for in turn, each comes back when the one before it has left, or soon will.
+    for _ in 0..3 {
+        for (repo, head) in &heads {
+            let all = format!("/repos/{repo}/parallel-realities");
+            let x = api.get(&format!("{all}/x")).expect(200).json();
+            assert_eq!(x["head"], *head);
+            let own = format!("/repos/{repo}/read/own?reality=x");
+            assert_eq!(api.get(&own).expect(200).json()["content"], *repo);
+            let pairs = api.get(&format!("{all}/conflicts")).expect(200).json();
+            assert_eq!(pairs["pairs"], json!([]));
+        }
+    }
 }
 
 #[test]

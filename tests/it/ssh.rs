@@ -468,3 +468,32 @@ fn shallow_and_partial_clones_are_those_that_git_makes() {
         }
     }
 }
+
+#[test]
+fn a_reality_is_cloned_and_pushed_to() {
+    let Story { server, git } = Story::new();
+    let api = server.api();
+    api.post("/repos", &json!({"id": "hello"})).expect(201);
+    let body = json!({"branch": "main", "message": "first", "actions": [
+        {"op": "put", "path": "README", "content": "hello\n"}]});
+    api.post("/repos/hello/commits", &body).expect(201);
+    let order = json!({"branches": ["x"]});
+    api.post("/repos/hello/parallel-realities", &order)
+        .expect(201);
+    let url = server.ssh_url("hello/realities/x");
+    git.run(&format!("clone -q {url} x"));
+    git.commit("x", "own", "only here\n");
+    git.run("-C x push -q origin main");
+    let own = "/repos/hello/read/own";
+    api.get(own).problem(404, "PATH_NOT_FOUND");
+    let there = api.get(&format!("{own}?reality=x")).expect(200).json();
+    assert_eq!(there["content"], "only here\n");
+    git.run("-C x push -q origin HEAD:refs/heads/more");
+    let branches = api.get("/repos/hello/branches?reality=x").expect(200);
+    assert_eq!(branches.json()["items"].as_array().map(Vec::len), Some(2));
+    let told = git.refused(&format!(
+        "clone -q {} y",
+        server.ssh_url("hello/realities/y")
+    ));
+    assert!(told.contains("there is no reality"), "{told}");
+}

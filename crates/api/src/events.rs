@@ -1,10 +1,12 @@
 //! Events: what happened, as streams tell it.
 
-use govc_engine::Entry;
+use govc_engine::{Entry, Seq, Time};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::history::Change;
+use crate::history::{Cause, Change};
+use crate::realities::ConflictingPair;
+use crate::rfc3339::server_time;
 
 /// A change, as an event of its repository.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -14,7 +16,14 @@ pub struct Event {
     /// The change.
     #[serde(flatten)]
     pub change: Change,
+    /// With `reality.conflicts`: the pairs whose conflicts are others than before. One that does
+    /// not conflict any more has no paths.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pairs: Option<Vec<ConflictingPair>>,
 }
+
+/// The type of an event that tells what changed in the matrix of conflicts between realities.
+pub const CONFLICTS: &str = "reality.conflicts";
 
 impl Event {
     /// `entry` of the repository that is called `repo`.
@@ -22,6 +31,28 @@ impl Event {
         Event {
             repo: repo.to_owned(),
             change: Change::from(entry),
+            pairs: None,
+        }
+    }
+
+    /// What changed at `time`, after change `seq`, in the matrix of conflicts between the realities
+    /// of the repository that is called `repo`.
+    pub fn conflicts(repo: &str, seq: Seq, time: Time, pairs: Vec<ConflictingPair>) -> Event {
+        Event {
+            repo: repo.to_owned(),
+            change: Change {
+                seq,
+                r#type: CONFLICTS,
+                time: server_time(time),
+                actor: "govc".to_owned(),
+                cause: Cause {
+                    via: "job",
+                    request_id: String::new(),
+                    reason: None,
+                },
+                ref_updates: Vec::new(),
+            },
+            pairs: Some(pairs),
         }
     }
 }

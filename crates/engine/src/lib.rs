@@ -40,4 +40,4 @@ pub use repository::transactions::{Transaction, TransactionState, Transactions};
 pub use repository::workspaces::{
     DEFAULT_WORKSPACE, Operation, OperationKind, Unmerged, Workspace, Workspaces,
 };
-pub use repository::{Repository, ToKeep, Unpacked, Usage};
+pub use repository::{RealityOf, Repository, ToKeep, Unpacked, Usage};

@@ -80,6 +80,9 @@ impl Store {
             if let Some(why) = &state.damage {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, why.clone()));
             }
+            if state.purged {
+                return Ok(false);
+            }
             let first = state.saved.is_none();
             (state.is_due(), first, state.record.forked_from.clone())
         };
@@ -108,10 +111,17 @@ impl Store {
         self.sync()?;
         let place = repo.place.read().unwrap_or_else(PoisonError::into_inner);
         let dir = place.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let is_linked = links.is_some();
         if let Some(parent) = links {
             self.link_packs(&repo, dir, &parent)?;
         }
         let packed = self.save(&repo, dir)?;
+        if is_linked {
+            let packs = repo.state().packs.clone();
+            self.listeners()
+                .iter()
+                .for_each(|listener| listener.linked(key, &packs));
+        }
         self.project(&repo, dir);
         drop(place);
 

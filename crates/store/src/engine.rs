@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-use govc_engine::journal::{PackBytes, PackId, Shelf};
+use govc_engine::journal::{PackBytes, PackId, Packs, Shelf};
 use govc_engine::pool::{CommitNumber, Graph, GraphSource};
 use govc_engine::{Engine, Place, RepoKey};
 use govc_git::ObjectId;
@@ -16,11 +16,12 @@ impl Store {
     /// Tells `engine` of every checkpoint: what is packed need not be kept as it came.
     pub fn attach(self: &Arc<Self>, engine: &Arc<Engine>) {
         engine.rest_on(Arc::clone(self) as Arc<dyn Shelf>);
-        self.listen(Arc::new(EngineLink(Arc::downgrade(engine))));
+        let link = EngineLink(Arc::downgrade(engine), Arc::downgrade(self));
+        self.listen(Arc::new(link));
     }
 }
 
-struct EngineLink(Weak<Engine>);
+struct EngineLink(Weak<Engine>, Weak<Store>);
 
 impl Checkpointed for EngineLink {
     fn packed(&self, key: RepoKey, place: Place, pack: Option<(PackId, PackBytes)>) {
@@ -49,6 +50,20 @@ impl Checkpointed for EngineLink {
             if let Some(reality) = here.get(key) {
                 reality.packed(*place, None);
             }
+        }
+    }
+
+    fn linked(&self, key: RepoKey, packs: &[PackId]) {
+        let Some(repository) = self.0.upgrade().and_then(|engine| engine.by_key(key)) else {
+            return;
+        };
+        let Some(store) = self.1.upgrade() else {
+            return;
+        };
+        let open = |pack: PackId| Packs::open(&*store, key, pack);
+        if let Err(error) = repository.linked(packs, &open) {
+            // What it was forked from has them.
+            tracing::error!(repository = %key, %error, "packs of a fork cannot be read");
         }
     }
 

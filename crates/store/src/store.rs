@@ -116,6 +116,11 @@ pub trait Checkpointed: Send + Sync {
         let _ = (host, realities);
     }
 
+    /// The directory of `repo`, a fork that was saved for the first time, has these packs.
+    fn linked(&self, repo: RepoKey, packs: &[PackId]) {
+        let _ = (repo, packs);
+    }
+
     /// The packs `old` of `repo` were merged into `new`, which is durable and listed in their
     /// place. Their files may go when this returns.
     fn compacted(&self, repo: RepoKey, old: &[PackId], new: (PackId, PackBytes)) {

@@ -457,12 +457,12 @@ fn what_a_fork_has_stays_for_it_and_goes_with_it() {
     );
     block_on(delete).unwrap();
     drop(parent);
-    assert_eq!(node.store.purge_due(&node.engine), 0);
+    assert!(node.store.purge_due(&node.engine).is_empty());
     node.pass(6 * DAY);
-    assert_eq!(node.store.purge_due(&node.engine), 0);
+    assert!(node.store.purge_due(&node.engine).is_empty());
     assert!(node.engine.deleted("parent").is_some());
     node.pass(DAY);
-    assert_eq!(node.store.purge_due(&node.engine), 1);
+    assert_eq!(node.store.purge_due(&node.engine).len(), 1);
     assert!(node.engine.deleted("parent").is_none());
     assert!(!folder.path().join("parent.git").exists());
     node.collect();
@@ -756,4 +756,46 @@ fn a_collection_may_be_killed_at_any_operation_of_the_disk() {
         }
     }
     assert!(crashes > 100, "only {crashes} crashes");
+}
+
+#[test]
+fn a_fork_has_all_in_memory_when_what_it_was_forked_from_goes() {
+    let node = node(Arc::new(SimDisk::new(5)));
+    let parent = node.create("parent");
+    let first = push(&parent, "main", "one", None);
+    make_reality(&node, &parent, "x");
+    let reality = realities(&node, &parent).remove(0);
+    push(&reality, "main", "in the reality", Some(first.commit));
+    // Nothing of it was saved yet.
+    let fork = node.fork(&parent, "fork");
+    let of_reality = node.fork(&reality, "of-reality");
+    let heads = [fork.snapshot().head(), of_reality.snapshot().head()];
+    assert_ne!(heads[0], heads[1]);
+    drop(reality);
+    discard(&node, &parent, "x");
+    let now = Time(node.clock.0.load(Ordering::Relaxed));
+    let delete = node.engine.update(
+        &parent,
+        move |record| record.deleted_at = Some(now),
+        |_: &govc_engine::Pending<'_>| Ok(()),
+        Vec::new(),
+        cause(CauseKind::RepoDeleted),
+        false,
+    );
+    block_on(delete).unwrap();
+    drop(parent);
+    node.pass(8 * DAY);
+    assert_eq!(node.store.purge_due(&node.engine).len(), 1);
+    node.pass(2 * DAY);
+    node.collect();
+    for fork in [&fork, &of_reality] {
+        check_kept(fork);
+    }
+    drop((fork, of_reality));
+    let node = node.restart();
+    for (id, head) in ["fork", "of-reality"].iter().zip(heads) {
+        let fork = node.get(id);
+        assert_eq!(fork.snapshot().head(), head);
+        check_kept(&fork);
+    }
 }

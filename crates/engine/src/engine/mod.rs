@@ -274,7 +274,8 @@ impl Engine {
         .await
     }
 
-    /// Makes a copy of `parent` as it is, or was at a moment: refs are copied, objects shared.
+    /// Makes a copy of `parent`, which may be a reality, as it is, or was at a moment: refs are
+    /// copied, objects shared.
     /// The making of the fork is the fork's change 0; nothing changes in the parent.
     ///
     /// # Errors
@@ -304,12 +305,21 @@ impl Engine {
             }
         };
         let key = (self.parts.new_key)();
+        // What a reality has is in the directory of the repository that it was made in.
+        let host = match parent.reality() {
+            None => Arc::clone(parent),
+            Some(reality) => reality.made_in().ok_or(CatalogueError::NoSuchMoment)?,
+        };
+        let there = host.snapshot();
         let record = RepositoryRecord {
             id,
             forked_from: Some(ForkedFrom {
-                key: parent.key(),
-                id: snapshot.record.id.clone(),
-                seq,
+                key: host.key(),
+                id: there.record.id.clone(),
+                seq: match parent.reality() {
+                    None => seq,
+                    Some(_) => there.seq,
+                },
             }),
             created_at: self.parts.clock.now(),
             deleted_at: None,
@@ -321,11 +331,19 @@ impl Engine {
             .map(|(name, target)| (name.clone(), target.clone()));
         let refs: Vec<_> = refs.collect();
         // What was uploaded since the last change belongs to whoever forks now, too.
-        let until = if at.is_none() { Seq::MAX } else { seq };
+        // Those of a reality are numbered as their host's are.
+        let is_now = at.is_none() || parent.reality().is_some();
+        let until = if is_now { Seq::MAX } else { seq };
         let lfs: Vec<LfsObject> = snapshot.lfs.objects_at(until).collect();
         // Taken after the snapshot: it has all that the snapshot needs. To the fork they are
         // objects of its change 0.
-        let to_keep = parent.held().of_making();
+        let mut to_keep = host.held();
+        if parent.reality().is_some() {
+            let realities = self.realities_here(host.key());
+            let held = realities.iter().map(|reality| reality.held());
+            held.for_each(|held| to_keep.extend(held));
+        }
+        let to_keep = to_keep.of_making();
         let pool = Arc::clone(parent.pool());
         let held = HeldPacks {
             pool: Arc::clone(&pool),

@@ -545,6 +545,36 @@ impl Engine {
         }
     }
 
+    /// Up to `limit` open realities of `host` whose HEAD leads to another commit than the one that
+    /// they were made with, and that commit, in the order of their making. Costs what those cost that
+    /// were ever written to, not all that there are.
+    pub fn worked_in(&self, host: &Arc<Repository>, limit: usize) -> Vec<(Reality, ObjectId)> {
+        let keys: Vec<RepoKey> = {
+            let guests = self.guests.read();
+            let all = guests.get(&host.key()).into_iter().flatten();
+            let written = all.filter(|(_, guest)| !matches!(guest, Guest::Read(_)));
+            written.map(|(key, _)| *key).collect()
+        };
+        let there = host.snapshot().realities.clone();
+        let mut found: Vec<(Reality, ObjectId)> = Vec::new();
+        for key in keys {
+            let Some((_, id)) = there.by_key(key) else {
+                continue;
+            };
+            let reality = self.reality_by_id(host, &there, id);
+            let Some(reality) = reality.filter(|reality| reality.fate == Fate::Open) else {
+                continue;
+            };
+            let (head, _) = self.reality_head(&reality);
+            if let Some(head) = head.filter(|head| Some(*head) != reality.made.batch.oid) {
+                found.push((reality, head));
+            }
+        }
+        found.sort_unstable_by_key(|(reality, _)| reality.id);
+        found.truncate(limit);
+        found
+    }
+
     /// What the realities of `host` that are in memory keep: some of them are nowhere else.
     ///
     /// # Errors

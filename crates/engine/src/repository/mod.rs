@@ -153,6 +153,18 @@ impl ToKeep {
         self
     }
 
+    /// Keeps what `other` has to keep, too.
+    pub(crate) fn extend(&mut self, other: ToKeep) {
+        self.packs.extend(other.packs);
+        other
+            .unpacked
+            .iter()
+            .for_each(|(place, id)| self.unpacked.add(place, [id]));
+        self.weights.extend(other.weights);
+        self.weight.objects += other.weight.objects;
+        self.weight.bytes += other.weight.bytes;
+    }
+
     fn add(&mut self, place: Place, objects: &[NewObject]) {
         self.unpacked
             .add(place, objects.iter().map(|object| object.id));
@@ -514,6 +526,28 @@ impl Repository {
         let ids = to_keep.take_until(place);
         drop(to_keep);
         self.pool.packed(&ids);
+    }
+
+    /// Its directory has these packs by now, which were of what it was forked from: those that it
+    /// does not hold yet are held in the pool, or taken in as `open` opens them.
+    pub fn linked(
+        &self,
+        packs: &[PackId],
+        open: &dyn Fn(PackId) -> io::Result<PackBytes>,
+    ) -> io::Result<()> {
+        let mut to_keep = lock(&self.to_keep);
+        for id in packs {
+            if to_keep.packs.contains(id) {
+                continue;
+            }
+            if !self.pool.hold_pack(*id) {
+                let graph = GraphSource::Commits(Vec::new());
+                let added = self.pool.add_pack(*id, open(*id)?, graph);
+                added.map_err(io::Error::other)?;
+            }
+            to_keep.packs.push(*id);
+        }
+        Ok(())
     }
 
     /// The packs `old` were merged into `new`, which is durable: it takes their place here and in

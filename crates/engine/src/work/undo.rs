@@ -102,8 +102,7 @@ impl Proposal for Rewind {
         let edits: Vec<Edit> = gone
             .map(|(name, _)| (name, &Target::Gone))
             .chain(moved)
-            // Stashes and the like are no refs that somebody moved.
-            .filter(|(name, _)| !is_internal(name.as_bytes()))
+            .filter(|(name, _)| is_somebodys(name))
             .map(|(name, target)| back(name, target))
             .collect();
         Ok((!edits.is_empty()).then(|| change(edits, &self.cause)))
@@ -118,13 +117,16 @@ fn moved(entry: &Entry) -> impl Iterator<Item = (&RefName, &Target, &Target)> {
             name,
             before,
             after,
-        } if !is_internal(name.as_bytes())
-            && (name.as_bytes() != b"HEAD" || *before != Target::Gone) =>
-        {
+        } if is_somebodys(name) && (name.as_bytes() != b"HEAD" || *before != Target::Gone) => {
             Some((name, before, after))
         }
         _ => None,
     })
+}
+
+/// Whether it is a ref that somebody moves: stashes are their workspaces', and follow those.
+fn is_somebodys(name: &RefName) -> bool {
+    !is_internal(name.as_bytes()) && name.as_bytes() != b"refs/stash"
 }
 
 fn value<'a>(refs: &'a Refs, name: &RefName) -> &'a Target {

@@ -1,5 +1,6 @@
 //! What a Git client calls a repository: `/{repo}.git`, or `/{repo}/realities/{reality}.git`.
 
+use std::fmt;
 use std::sync::Arc;
 
 use govc_engine::{RepoId, Repository};
@@ -34,6 +35,16 @@ impl Remote {
             repo: RepoId::parse(repo).ok()?,
             reality,
         })
+    }
+}
+
+impl fmt::Display for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.repo.fmt(f)?;
+        match &self.reality {
+            Some(reality) => write!(f, "/realities/{reality}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use govc_api::repos::{
 use govc_engine::journal::Moment;
 use govc_engine::{
     CatalogueError, CauseKind, Entry, EntryEdit, Expected, Found, NewRepository, Pending,
-    Published, RefEdit, RefName, Refusal, RepoId, Repository, RepositoryRecord, Seq, Storage,
-    Summary, Target, Time, Via,
+    Published, RealityOf, RefEdit, RefName, Refusal, RepoId, Repository, RepositoryRecord, Seq,
+    Storage, Summary, Target, Time, Via,
 };
 use govc_git::ObjectId;
 
@@ -406,7 +406,22 @@ impl App {
         terms: &Terms,
         origin: &str,
     ) -> Result<Written, AppError> {
-        let parent = self.repository(caller, id, Action::Read).await?;
+        let parent = self
+            .repository_in(caller, id, &terms.scope, Action::Read)
+            .await?;
+        let is_lost_at_a_restart = |reality: &RealityOf| {
+            let host = reality.made_in();
+            let storage = host.map(|host| host.snapshot().record.storage);
+            storage != Some(parent.snapshot().record.storage)
+        };
+        if parent.reality().is_some_and(is_lost_at_a_restart) {
+            return Err(AppError::Impossible {
+                code: "REALITY_IN_MEMORY",
+                detail: "the reality is kept in memory only: promote it, and fork what it was \
+                         promoted into"
+                    .to_owned(),
+            });
+        }
         self.may_make_repositories(caller)?;
         let size = size(&parent);
         let location = location(&order.id);

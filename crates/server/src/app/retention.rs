@@ -1,6 +1,9 @@
 //! What is past and no longer kept.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use govc_engine::{Engine, Storage};
 
 use super::App;
 use super::error::AppError;
@@ -13,12 +16,15 @@ impl App {
     /// [`AppError::Unavailable`] while the server is starting.
     pub async fn collect_the_past(&self) -> Result<(), AppError> {
         let engine = Arc::clone(self.engine()?);
+        self.forget_deleted(&engine);
         let Some(store) = self.served()?.store.clone() else {
             return Ok(());
         };
         // Not by `offload`: it takes as long as writing packs again, and nobody waits for it.
+        let hub = Arc::clone(self.hub());
         let collecting = tokio::task::spawn_blocking(move || {
-            store.purge_due(&engine);
+            let gone = store.purge_due(&engine);
+            gone.into_iter().for_each(|key| hub.gone(key));
             for family in store.families_to_collect(&engine) {
                 match store.collect(&engine, family) {
                     Ok(Some(done)) if done.objects > 0 => tracing::info!(
@@ -37,5 +43,29 @@ impl App {
             }
         });
         collecting.await.map_err(AppError::internal)
+    }
+
+    /// Forgets repositories in memory that were deleted longer ago than they are kept.
+    fn forget_deleted(&self, engine: &Engine) {
+        let default = self.config().retention.deleted_repositories.get();
+        let now = engine.clock().now();
+        for found in engine.all() {
+            let record = found.record();
+            let (Storage::Memory, Some(deleted)) = (record.storage, record.deleted_at) else {
+                continue;
+            };
+            let said = record.settings.retention.deleted_seconds;
+            let keep = said.map_or(default, Duration::from_secs);
+            let passed = u64::try_from(now.0.saturating_sub(deleted.0)).unwrap_or(0);
+            if keep.is_zero() || Duration::from_micros(passed) < keep {
+                continue;
+            }
+            let key = found.key();
+            drop(found);
+            if engine.let_go(key) {
+                self.hub().gone(key);
+                tracing::info!(repository = %record.id, %key, "removed for good");
+            }
+        }
     }
 }

@@ -31,7 +31,9 @@ impl App {
         seq: Seq,
         terms: &Terms,
     ) -> Result<(Vec<RefUpdate>, Seq), AppError> {
-        let repository = self.repository(caller, id, Action::Write).await?;
+        let repository = self
+            .repository_in(caller, id, &terms.scope, Action::Write)
+            .await?;
         if let Some(before) = seq.checked_sub(1) {
             // What it replaced is the state before it.
             history::kept(&repository, Moment::Seq(before), &seq.to_string())?;
@@ -63,7 +65,9 @@ impl App {
         (moment, text): (Moment, String),
         terms: &Terms,
     ) -> Result<(Vec<RefUpdate>, Seq), AppError> {
-        let repository = self.repository(caller, id, Action::Write).await?;
+        let repository = self
+            .repository_in(caller, id, &terms.scope, Action::Write)
+            .await?;
         let not_found = || AppError::SeqNotFound { at: text.clone() };
         if matches!(moment, Moment::Seq(seq) if seq > repository.snapshot().seq) {
             return Err(not_found());

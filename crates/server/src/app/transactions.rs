@@ -413,7 +413,8 @@ impl App {
             .await
     }
 
-    /// Whether a transaction could be committed now.
+    /// Whether a transaction could be committed now: whether it can be merged onto its branch, and
+    /// whether paths, settings, quotas and policy hooks would let it pass.
     ///
     /// # Errors
     /// [`AppError::ScopeNotFound`], [`AppError::TransactionExpired`].
@@ -427,8 +428,9 @@ impl App {
             .repository_in(caller, at.repo, &terms.scope, Action::Write)
             .await?;
         let (id, now) = (Arc::clone(at.id), self.engine()?.clock().now());
-        self.offload(move || {
-            let snapshot = repository.snapshot();
+        let there = Arc::clone(&repository);
+        let validating = move || -> Result<(Validation, Seq), AppError> {
+            let (repository, snapshot) = (&there, there.snapshot());
             let pool = repository.pool();
             let transaction = open_transaction(&snapshot, &id, now)?;
             let head = snapshot.refs.resolve(transaction.branch.as_bytes());
@@ -449,8 +451,43 @@ impl App {
                 problems,
             };
             Ok((validation, snapshot.seq))
-        })
-        .await?
+        };
+        let (mut validation, seq) = self.offload(validating).await??;
+        if validation.valid
+            && let Err(error) = self
+                .rehearse_commit(caller, &repository, at.id, terms)
+                .await
+        {
+            validation.problems.push(objection(error)?);
+            validation.valid = false;
+        }
+        Ok((validation, seq))
+    }
+
+    /// Does all of a commit of a transaction but the commit.
+    async fn rehearse_commit(
+        &self,
+        caller: &Caller,
+        repository: &Arc<Repository>,
+        id: &Arc<str>,
+        terms: &Terms,
+    ) -> Result<(), AppError> {
+        let author = self.signature(caller, "author", None)?;
+        let new = TransactionCommit {
+            merge: true,
+            message: b"validate\n".to_vec(),
+            committer: author.clone(),
+            author,
+        };
+        let terms = Terms {
+            scope: terms.scope.clone(),
+            dry_run: true,
+            if_match: None,
+            idempotency: None,
+        };
+        let commit = move |at: &At<'_>| commit_now(at, &new);
+        let rehearsed = self.in_transaction(caller, repository, id, &terms, 201, commit);
+        rehearsed.await.map(drop)
     }
 
     /// Commits a transaction to its branch.
@@ -479,30 +516,7 @@ impl App {
             author,
             committer,
         };
-        let commit = move |at: &At<'_>| {
-            let transaction = at.transaction;
-            let head = at.snapshot.refs.resolve(transaction.branch.as_bytes());
-            let made = transaction::commit(at.pool, transaction, head, &new);
-            let made = made.map_err(|error| not_committed(error, at, head))?;
-            let body = Commit::read(made.id, &made.data, at.pool.format());
-            let answer = Commit {
-                files_changed: Some(made.files_changed),
-                ..body.map_err(AppError::internal)?
-            };
-            Ok(Done {
-                after: Transaction {
-                    state: TransactionState::Committed(made.id),
-                    ..transaction.clone()
-                },
-                objects: made.objects,
-                refs: vec![RefEdit {
-                    name: transaction.branch.clone(),
-                    expected: head.map_or(Expected::Absent, Expected::At),
-                    target: Target::At(made.id),
-                }],
-                answer,
-            })
-        };
+        let commit = move |at: &At<'_>| commit_now(at, &new);
         self.in_transaction(caller, &repository, at.id, terms, 201, commit)
             .await
     }
@@ -584,6 +598,48 @@ impl App {
             }
         }
         Ok(())
+    }
+}
+
+/// A transaction as the commit that it becomes now.
+fn commit_now(at: &At<'_>, new: &TransactionCommit) -> Result<Done<Commit>, AppError> {
+    let transaction = at.transaction;
+    let head = at.snapshot.refs.resolve(transaction.branch.as_bytes());
+    let made = transaction::commit(at.pool, transaction, head, new);
+    let made = made.map_err(|error| not_committed(error, at, head))?;
+    let body = Commit::read(made.id, &made.data, at.pool.format());
+    let answer = Commit {
+        files_changed: Some(made.files_changed),
+        ..body.map_err(AppError::internal)?
+    };
+    Ok(Done {
+        after: Transaction {
+            state: TransactionState::Committed(made.id),
+            ..transaction.clone()
+        },
+        objects: made.objects,
+        refs: vec![RefEdit {
+            name: transaction.branch.clone(),
+            expected: head.map_or(Expected::Absent, Expected::At),
+            target: Target::At(made.id),
+        }],
+        answer,
+    })
+}
+
+/// What stands against a commit, as a sentence; what says nothing of the commit stays an error.
+fn objection(error: AppError) -> Result<String, AppError> {
+    match error {
+        AppError::HookRefused { .. }
+        | AppError::HookUnreachable { .. }
+        | AppError::ProgramRefused { .. }
+        | AppError::Quota { .. }
+        | AppError::PathInvalid { .. }
+        | AppError::PathConflict { .. }
+        | AppError::RefMoved { .. }
+        | AppError::MergeConflict { .. }
+        | AppError::Impossible { .. } => Ok(error.to_string()),
+        error => Err(error),
     }
 }
 

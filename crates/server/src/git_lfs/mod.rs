@@ -23,6 +23,7 @@ use http::{HeaderMap, Method, header};
 
 use crate::app::error::AppError;
 use crate::app::lfs::{LfsError, PASS_SCHEME};
+use crate::app::remote::Remote;
 use crate::app::{Action, App};
 use crate::http::ask::origin;
 use crate::http::caller::{Caller, RequestId, caller, said_name};
@@ -41,14 +42,14 @@ struct Asked {
 
 /// Answers what is asked of Git LFS, and passes everything else on.
 pub async fn serve_or_pass(State(app): State<App>, request: Request, next: Next) -> Response {
-    let Some((repo, place)) = Place::of(request.uri().path()) else {
+    let Some((remote, place)) = Place::of(request.uri().path()) else {
         return next.run(request).await;
     };
     let request_id = request
         .extensions()
         .get::<RequestId>()
         .map_or_else(|| Arc::from(""), |id| Arc::clone(&id.0));
-    match serve(app, repo, place, request, Arc::clone(&request_id)).await {
+    match serve(app, remote, place, request, Arc::clone(&request_id)).await {
         Ok(response) => response,
         Err(refused) => refused.into_response(&request_id),
     }
@@ -56,11 +57,12 @@ pub async fn serve_or_pass(State(app): State<App>, request: Request, next: Next)
 
 async fn serve(
     app: App,
-    repo: RepoId,
+    remote: Remote,
     place: Place,
     request: Request,
     request_id: Arc<str>,
 ) -> Result<Response, Refused> {
+    let repo = remote.repo.clone();
     let pass = pass_in(request.headers()).map(|shown| app.passes().find(shown, &repo));
     let (caller, by_pass) = match pass {
         None => (
@@ -76,6 +78,10 @@ async fn serve(
             Some(pass.action),
         ),
     };
+    if remote.reality.is_some() {
+        // Large files are the repository's, whichever reality needs them.
+        app.remote(&caller, &remote, Action::Read).await?;
+    }
     let (parts, body) = request.into_parts();
     let asked = Asked {
         app,

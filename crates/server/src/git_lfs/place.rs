@@ -1,7 +1,6 @@
 //! Which repository a path names, and what of Git LFS is asked of it.
 
-use govc_engine::RepoId;
-
+use crate::app::remote::Remote;
 use crate::http::path::decode;
 
 /// A path of Git LFS below a repository: `/{repo}.git/info/lfs/…`.
@@ -22,9 +21,9 @@ pub enum Place {
 }
 
 impl Place {
-    /// The repository and the place that `path` names, if it is one of Git LFS; `.git` may be left
+    /// The repository, or the reality of one, and the place that `path` names, if it is one of Git LFS; `.git` may be left
     /// out.
-    pub fn of(path: &str) -> Option<(RepoId, Place)> {
+    pub fn of(path: &str) -> Option<(Remote, Place)> {
         // Most paths are others.
         if !path.contains("lfs") {
             return None;
@@ -44,8 +43,7 @@ impl Place {
             ["locks", id, "unlock"] => Place::Unlock(id.to_owned()),
             _ => return None,
         };
-        let id = RepoId::parse(repo.strip_suffix(".git").unwrap_or(repo)).ok()?;
-        Some((id, place))
+        Some((Remote::parse(repo)?, place))
     }
 }
 
@@ -90,8 +88,11 @@ mod tests {
             ("/lfs/git-upload-pack", None),
             ("/api/v1/repos/x/info/lfs/locks", None),
         ] {
-            let found = Place::of(rest).map(|(id, place)| (id.to_string(), place));
+            let found = Place::of(rest).map(|(remote, place)| (remote.repo.to_string(), place));
             assert_eq!(found, expected, "{rest}");
         }
+        let (remote, place) = Place::of("/a/b/realities/x.git/info/lfs/locks").unwrap();
+        assert_eq!(remote.reality.as_deref(), Some("x"));
+        assert_eq!((remote.repo.as_str(), place), ("a/b", Place::Locks));
     }
 }

@@ -171,7 +171,7 @@ pub async fn fork(
     mut ask: Ask,
     Json(body): Json<Fork>,
 ) -> Result<Response, ApiError> {
-    let terms = ask.terms_of_all()?;
+    let terms = ask.terms()?;
     ask.finish()?;
     let repo = ask.repo()?;
     let order = body.try_into()?;

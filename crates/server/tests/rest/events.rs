@@ -110,3 +110,89 @@ async fn who_asks_for_what_cannot_be_is_told() {
         assert_eq!(answer.code(), code, "{path}: {answer}");
     }
 }
+
+const REALITIES: &str = "/api/v1/repos/hello/parallel-realities";
+
+/// Makes the file README of a reality be `content`.
+async fn write_in(server: &Server, reality: &str, content: &str) {
+    let body = json!({ "message": format!("in {reality}"), "actions": [
+        { "op": "put", "path": "README", "content": content }
+    ] });
+    let made = server
+        .post(&format!("{REALITIES}/{reality}/apply"), body)
+        .await;
+    assert_eq!(made.status, http::StatusCode::CREATED, "{made}");
+}
+
+#[tokio::test]
+async fn what_changes_in_the_matrix_of_conflicts_is_told() {
+    let server = Server::with_commit().await;
+    let names = json!({ "branches": ["a", "b", "c"] });
+    server.post(REALITIES, names).await;
+    write_in(&server, "a", "from a\n").await;
+    let types = format!("{EVENTS}?types=reality.conflicts");
+    let mut stream = server.listen(&types, &[]).await;
+
+    let pair = |a: &str, b: &str, paths: &[&str]| json!({ "a": a, "b": b, "paths": paths });
+    write_in(&server, "b", "from b\n").await;
+    let (id, kind, data) = stream.next().await;
+    assert_eq!((id.as_str(), kind.as_str()), ("", "reality.conflicts"));
+    assert_eq!(data["repo"], "hello");
+    assert_eq!(data["pairs"], json!([pair("a", "b", &["README"])]));
+    let matrix = server.get(&format!("{REALITIES}/conflicts")).await.json();
+    assert_eq!(matrix["pairs"], data["pairs"]);
+
+    write_in(&server, "c", "from a\n").await;
+    let data = stream.next().await.2;
+    assert_eq!(data["pairs"], json!([pair("b", "c", &["README"])]));
+    // Now all three say the same.
+    write_in(&server, "b", "from a\n").await;
+    let data = stream.next().await.2;
+    assert_eq!(
+        data["pairs"],
+        json!([pair("a", "b", &[]), pair("b", "c", &[])])
+    );
+    write_in(&server, "c", "from c\n").await;
+    let data = stream.next().await.2;
+    assert_eq!(
+        data["pairs"],
+        json!([pair("a", "c", &["README"]), pair("b", "c", &["README"])])
+    );
+    // What is discarded conflicts with nobody.
+    server.delete(&format!("{REALITIES}/c")).await;
+    let data = stream.next().await.2;
+    assert_eq!(
+        data["pairs"],
+        json!([pair("a", "c", &[]), pair("b", "c", &[])])
+    );
+}
+
+#[tokio::test]
+async fn a_reality_has_events_of_its_own_until_it_is_discarded() {
+    let server = Server::with_commit().await;
+    server.post(REALITIES, json!({ "branches": ["x"] })).await;
+    let mut stream = server.listen(&format!("{EVENTS}?reality=x"), &[]).await;
+    server.commit("main", "not in it", "other", "1\n").await;
+    write_in(&server, "x", "mine\n").await;
+    let (id, kind, _) = stream.next().await;
+    assert_eq!((id.as_str(), kind.as_str()), ("1", "commit"));
+    let mut again = server
+        .listen(&format!("{EVENTS}?reality=x&since=0"), &[])
+        .await;
+    assert_eq!(again.next().await.0, "1");
+    server.delete(&format!("{REALITIES}/x")).await;
+    stream.ends().await;
+    again.ends().await;
+    let gone = server.get(&format!("{EVENTS}?reality=x")).await;
+    assert_eq!(gone.code(), "REALITY_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn a_stream_of_a_repository_that_is_gone_for_good_ends() {
+    let server = Server::with_commit().await;
+    let mut stream = server.listen(EVENTS, &[]).await;
+    server.delete("/api/v1/repos/hello").await;
+    assert_eq!(stream.next().await.1, "repo.deleted");
+    server.days(8).await;
+    stream.ends().await;
+}

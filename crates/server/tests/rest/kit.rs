@@ -48,6 +48,15 @@ pub(crate) struct Listening {
 }
 
 impl Listening {
+    /// Nothing more comes.
+    pub(crate) async fn ends(&mut self) {
+        while let Some(frame) = self.body.frame().await {
+            let data = frame.unwrap().into_data().unwrap();
+            let text = String::from_utf8_lossy(&data).into_owned();
+            assert!(!text.contains("data:"), "{text}");
+        }
+    }
+
     /// The next event: id, type and data. Comments are passed over.
     pub(crate) async fn next(&mut self) -> (String, String, Value) {
         loop {

@@ -300,3 +300,89 @@ async fn an_owner_says_how_long_the_past_is_kept() {
     let again = server.post("/api/v1/repos", json!({ "id": "hello" })).await;
     assert_eq!(again.status, StatusCode::CREATED);
 }
+
+#[tokio::test]
+async fn a_reality_goes_back_by_itself_and_is_forked() {
+    let server = Server::with_commit().await;
+    let realities = format!("{REPO}/parallel-realities");
+    let order = json!({ "branches": ["x"] });
+    server.post(&realities, order).await;
+    let order = json!({ "branches": ["memory"], "durability": "memory" });
+    server.post(&realities, order).await;
+    let main = server.get(&format!("{REPO}/branches/main")).await.json()["oid"].clone();
+    let write = |n: u32| {
+        let body = commit("main", "in it", json!([put("own", &format!("{n}\n"))]));
+        server.post("/api/v1/repos/hello/commits?reality=x", body)
+    };
+    let first = write(1).await.json()["oid"].clone();
+    let second = write(2).await.json()["oid"].clone();
+
+    let undone = server
+        .post(&format!("{REPO}/undo?reality=x"), json!({ "seq": 2 }))
+        .await;
+    assert_eq!(
+        undone.json()["ref_updates"],
+        json!([{ "ref": "refs/heads/main", "old": second, "new": first }])
+    );
+    let back = server
+        .post(&format!("{REPO}/rewind?reality=x"), json!({ "to": 0 }))
+        .await;
+    assert_eq!(back.json()["ref_updates"][0]["new"], main, "{back}");
+    let again = server
+        .post(&format!("{REPO}/rewind?reality=x"), json!({ "to": 2 }))
+        .await;
+    assert_eq!(again.json()["ref_updates"][0]["new"], second);
+    let there = server.get(&format!("{REPO}/branches/main")).await;
+    assert_eq!(there.json()["oid"], main, "the parent did not move");
+    assert_eq!(
+        server.get(&format!("{REPO}/history")).await.items("type"),
+        [
+            "reality.created",
+            "reality.created",
+            "commit",
+            "repo.created"
+        ]
+    );
+
+    let fork = |id: &str, at: Option<u64>| {
+        let body = json!({ "id": id, "at": at });
+        server.post("/api/v1/repos/hello/fork?reality=x", body)
+    };
+    let made = fork("copy", None).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{made}");
+    let made = fork("older", Some(1)).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{made}");
+    server.delete(&format!("{realities}/x")).await;
+    for (id, content) in [("copy", "2\n"), ("older", "1\n")] {
+        let file = server.get(&format!("/api/v1/repos/{id}/read/own")).await;
+        assert_eq!(file.json()["content"], content, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn stashes_do_not_go_back() {
+    let server = Server::with_commit().await;
+    let file = json!({ "path": "README", "content": "changed\n" });
+    server.post(&format!("{REPO}/write"), file).await;
+    let stashed = server.post(&format!("{REPO}/stash"), json!({})).await;
+    assert_eq!(stashed.status, StatusCode::CREATED, "{stashed}");
+    server.commit("main", "second", "other", "2\n").await;
+    let stash = server.get(&format!("{REPO}/refs/stash")).await.json()["oid"].clone();
+    assert_ne!(stash, json!(null));
+    let undone = server
+        .post(&format!("{REPO}/undo"), json!({ "seq": 2 }))
+        .await;
+    assert_eq!(undone.code(), "NOTHING_TO_UNDO");
+    let back = server
+        .post(&format!("{REPO}/rewind"), json!({ "to": 1 }))
+        .await;
+    assert_eq!(back.json()["ref_updates"].as_array().map(Vec::len), Some(1));
+    let there = server.get(&format!("{REPO}/refs/stash")).await.json()["oid"].clone();
+    assert_eq!(there, stash);
+    assert_eq!(
+        server.get(&format!("{REPO}/stash")).await.json()["items"]
+            .as_array()
+            .map(Vec::len),
+        Some(1)
+    );
+}

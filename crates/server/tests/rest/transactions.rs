@@ -216,3 +216,28 @@ async fn several_repositories_change_together_or_not_at_all() {
     let alone = server.post("/api/v1/repos/b/commits", body).await;
     assert_eq!(alone.header("govc-seq"), "2");
 }
+
+#[tokio::test]
+async fn what_would_not_be_taken_is_said_before() {
+    let server = Server::with_commit().await;
+    let tx = begin(&server, json!({})).await;
+    add(&server, &tx, "new", "1\n").await;
+    let quotas = json!({ "settings": { "quotas": { "bytes": 10 } } });
+    server.send("PATCH", REPO, quotas).await;
+    let validate = at(&format!("transaction/{tx}/validate"));
+    let seq = server.get(REPO).await.json()["seq"].clone();
+    let valid = server.post(&validate, json!({})).await;
+    assert_eq!(valid.json()["valid"], false, "{valid}");
+    let problem = valid.json()["problems"][0].as_str().unwrap().to_owned();
+    assert!(problem.contains("bytes"), "{problem}");
+    let none = json!({ "settings": { "quotas": { "bytes": null } } });
+    server.send("PATCH", REPO, none).await;
+    let valid = server.post(&validate, json!({})).await;
+    assert_eq!(valid.json()["valid"], true, "{valid}");
+    let after = server.get(REPO).await.json()["seq"].clone();
+    assert_eq!(
+        after.as_u64(),
+        seq.as_u64().map(|seq| seq + 1),
+        "nothing was made"
+    );
+}

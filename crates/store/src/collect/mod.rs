@@ -571,10 +571,11 @@ impl Store {
         self.drop_segments()
     }
 
-    /// Removes repositories for good that were deleted longer ago than they are kept. How many.
-    pub fn purge_due(&self, engine: &Arc<Engine>) -> usize {
+    /// Removes repositories for good that were deleted longer ago than they are kept. Which
+    /// they were.
+    pub fn purge_due(&self, engine: &Arc<Engine>) -> Vec<RepoKey> {
         let now = self.options.clock.now();
-        let mut count = 0;
+        let mut gone = Vec::new();
         for repo in self.all() {
             let (record, damaged) = {
                 let state = repo.state();
@@ -592,7 +593,7 @@ impl Store {
             }
             match self.purge_now(engine, &repo) {
                 Ok(true) => {
-                    count += 1;
+                    gone.push(repo.key);
                     tracing::info!(repository = %record.id, key = %repo.key, "removed for good");
                 }
                 Ok(false) => {}
@@ -601,7 +602,7 @@ impl Store {
                 }
             }
         }
-        count
+        gone
     }
 
     fn purge_now(&self, engine: &Arc<Engine>, repo: &Arc<Repo>) -> io::Result<bool> {

@@ -32,6 +32,10 @@ pub struct Hub {
 struct Subject {
     changed: watch::Sender<()>,
     staged: broadcast::Sender<Arc<Entry>>,
+    /// Something happened in a reality of it.
+    realities: watch::Sender<()>,
+    /// It is gone for good.
+    gone: watch::Sender<bool>,
 }
 
 /// The newest changes of all repositories in the order in which they became visible.
@@ -54,6 +58,8 @@ pub struct News {
     subject: Arc<Subject>,
     changed: watch::Receiver<()>,
     staged: broadcast::Receiver<Arc<Entry>>,
+    realities: watch::Receiver<()>,
+    gone: watch::Receiver<bool>,
     closing: watch::Receiver<bool>,
 }
 
@@ -63,7 +69,9 @@ pub(super) enum Heard {
     Changed,
     /// Something was staged.
     Staged(Arc<Entry>),
-    /// The server stops.
+    /// Something happened in a reality of it.
+    InReality,
+    /// The server stops, or the repository is gone for good.
     Closing,
 }
 
@@ -96,6 +104,8 @@ impl Hub {
             let subject = Arc::new(Subject {
                 changed: watch::Sender::new(()),
                 staged: broadcast::Sender::new(STAGED),
+                realities: watch::Sender::new(()),
+                gone: watch::Sender::new(false),
             });
             subjects.insert(repo, Arc::downgrade(&subject));
             self.watched.store(subjects.len(), Ordering::Release);
@@ -104,8 +114,18 @@ impl Hub {
         News {
             changed: subject.changed.subscribe(),
             staged: subject.staged.subscribe(),
+            realities: subject.realities.subscribe(),
+            gone: subject.gone.subscribe(),
             closing: self.closing.subscribe(),
             subject,
+        }
+    }
+
+    /// Ends the streams of a repository that is gone for good.
+    pub(crate) fn gone(&self, repo: RepoKey) {
+        let subject = lock(&self.subjects).get(&repo).and_then(Weak::upgrade);
+        if let Some(subject) = subject {
+            subject.gone.send_replace(true);
         }
     }
 
@@ -171,9 +191,16 @@ impl Listener for Hub {
         if self.watched.load(Ordering::Acquire) == 0 {
             return;
         }
-        let subject = lock(&self.subjects)
-            .get(&entry.repo)
-            .and_then(Weak::upgrade);
+        let subjects = lock(&self.subjects);
+        let subject_of = |repo: &RepoKey| subjects.get(repo).and_then(Weak::upgrade);
+        let (subject, host) = (
+            subject_of(&entry.repo),
+            entry.host.as_ref().and_then(subject_of),
+        );
+        drop(subjects);
+        if let Some(host) = host {
+            host.realities.send_replace(());
+        }
         let Some(subject) = subject else { return };
         if entry.step == 0 {
             subject.changed.send_replace(());
@@ -186,18 +213,20 @@ impl Listener for Hub {
 
 impl News {
     /// Waits for the next thing that happens. What is there already when this is called for the
-    /// first time is the caller's to look for.
-    pub(super) async fn next(&mut self) -> Heard {
+    /// first time is the caller's to look for. `realities`: in its realities, too.
+    pub(super) async fn next(&mut self, realities: bool) -> Heard {
         loop {
             tokio::select! {
                 biased;
                 // The end comes when the value is true, or nobody is left to say so.
                 _ = self.closing.wait_for(|closing| *closing) => return Heard::Closing,
+                _ = self.gone.wait_for(|gone| *gone) => return Heard::Closing,
                 changed = self.changed.changed() => {
                     // The sender is ours, so it is there.
                     debug_assert!(changed.is_ok() && Arc::strong_count(&self.subject) > 0);
                     return Heard::Changed;
                 }
+                _ = self.realities.changed(), if realities => return Heard::InReality,
                 staged = self.staged.recv() => match staged {
                     Ok(entry) => return Heard::Staged(entry),
                     // What a slow reader missed was not worth waiting for.

@@ -3,6 +3,7 @@
 
 mod everywhere;
 mod hub;
+mod matrix;
 mod repository;
 
 pub use everywhere::{EventId, Everywhere};
@@ -48,7 +49,9 @@ impl App {
         since: Option<Seq>,
         types: Types,
     ) -> Result<(OfRepository, Seq), AppError> {
-        let repository = self.repository(caller, id, Action::Read).await?;
+        let repository = self
+            .repository_in(caller, id, &reading.scope, Action::Read)
+            .await?;
         self.reached(&repository, reading).await?;
         // First listened, then looked: nothing falls between.
         let news = self.hub().listen_to(repository.key());
@@ -60,7 +63,11 @@ impl App {
             });
         }
         history::kept(&repository, Moment::Seq(after), &after.to_string())?;
-        let stream = OfRepository::new(self.clone(), repository.key(), news, after, types);
+        let of_host = repository
+            .reality()
+            .map(|reality| self.hub().listen_to(reality.host));
+        let mut stream = OfRepository::new(self.clone(), repository, news, of_host, after, types);
+        stream.begin().await?;
         Ok((stream, after))
     }
 

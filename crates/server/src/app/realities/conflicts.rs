@@ -20,7 +20,7 @@ use crate::http::ask::Reading;
 use crate::http::caller::Caller;
 
 /// More realities than these are not held against each other at once.
-const MATRIX_MAX: usize = 1_000;
+pub const MATRIX_MAX: usize = 1_000;
 
 /// A reality, as far as it is compared.
 #[derive(Clone)]
@@ -177,7 +177,7 @@ impl App {
 }
 
 /// The paths, for people.
-fn text(paths: &[Vec<u8>]) -> Vec<String> {
+pub fn text(paths: &[Vec<u8>]) -> Vec<String> {
     let text = |path: &Vec<u8>| String::from_utf8_lossy(path).into_owned();
     paths.iter().map(text).collect()
 }
