@@ -26,6 +26,8 @@ lint:            ## formatting and clippy, warnings are errors
 bench:           ## the table of ratios beside git, in one run
 	@command -v apache2 >/dev/null || { apt-get update -qq && apt-get install -y -qq apache2; } \
 		|| echo "apache2 is not here: pushes are measured without their peer"
+	@command -v rg >/dev/null || { apt-get update -qq && apt-get install -y -qq ripgrep; } \
+		|| echo "ripgrep is not here: searches are held against git grep alone"
 	$(CARGO) build --release --workspace --bins
 	$(CARGO) run --release -p govc-bench
 

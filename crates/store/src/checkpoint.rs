@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
@@ -70,6 +70,15 @@ impl Store {
     /// # Errors
     /// Whatever the disk met. Nothing is lost: the log still has it.
     pub fn checkpoint(&self, key: RepoKey) -> io::Result<bool> {
+        let changed = self.bring_up(key)?;
+        if changed {
+            self.drop_segments()?;
+        }
+        Ok(changed)
+    }
+
+    /// As [`Store::checkpoint`], and the log stays as it is.
+    pub(crate) fn bring_up(&self, key: RepoKey) -> io::Result<bool> {
         let repo = self.repo(key)?;
         let _one_at_a_time = repo
             .checkpointing
@@ -99,7 +108,7 @@ impl Store {
                 behind(&state.saved) || state.recent.iter().any(of_reality)
             };
             if must {
-                self.checkpoint(from.key)?;
+                self.bring_up(from.key)?;
             }
             links = Some(parent);
         }
@@ -126,7 +135,6 @@ impl Store {
         drop(place);
 
         self.tell_packed(key, packed);
-        self.drop_segments()?;
         if let Err(error) = self.save_commit_graph(&repo) {
             // It only makes a start faster.
             tracing::warn!(repository = %key, %error, "the commit-graph was not written");
@@ -594,6 +602,15 @@ impl Store {
     /// Whatever the disk met; [`io::ErrorKind::AlreadyExists`] when something that is not ours has
     /// its place.
     pub(crate) fn settle(&self, repo: &Arc<Repo>) -> io::Result<bool> {
+        // What takes long, before anybody else has to wait for it.
+        let _one_makes_it = repo.making.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = match repo.where_now() {
+            None if !repo.state().purged => {
+                let format = repo.state().record.object_format;
+                Some(directory::make(&*self.disk, repo.key, format)?)
+            }
+            _ => None,
+        };
         let _one_at_a_time = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
         let mut changed = false;
         let mut next = Some(Arc::clone(repo));
@@ -613,27 +630,24 @@ impl Store {
             // Who has the place must go first; where to, is seen to afterwards.
             let occupant = |other: &Arc<Repo>| other.where_now().as_ref() == Some(&wanted);
             if let Some(other) = self.all().into_iter().find(occupant) {
-                self.move_to(&other, directory::aside(other.key))?;
+                self.move_to(&other, directory::aside(other.key), None)?;
                 next = Some(other);
             }
             if self.disk.kind(&wanted)?.is_some() {
                 self.clear_leftover(&wanted)?;
             }
-            self.move_to(&repo, wanted)?;
+            self.move_to(&repo, wanted, made.take())?;
             changed = true;
         }
         Ok(changed)
     }
 
-    /// Moves the directory of `repo`, which is made if there is none.
-    fn move_to(&self, repo: &Repo, wanted: std::path::PathBuf) -> io::Result<()> {
+    /// Moves the directory of `repo`, or what was `made` for it, which has none.
+    fn move_to(&self, repo: &Repo, wanted: PathBuf, made: Option<PathBuf>) -> io::Result<()> {
         let mut place = repo.place.write().unwrap_or_else(PoisonError::into_inner);
         let above = wanted.parent().unwrap_or(Path::new(""));
         disk::create_dirs(&*self.disk, above)?;
-        let from = match place.as_ref() {
-            Some(from) => from.clone(),
-            None => directory::make(&*self.disk, repo.key, repo.state().record.object_format)?,
-        };
+        let from = place.clone().or(made).ok_or(io::ErrorKind::NotFound)?;
         // From here on it is there, whether or not that is durable.
         repo.unsettled.store(true, Ordering::Release);
         self.disk.rename(&from, &wanted)?;

@@ -112,6 +112,8 @@ pub struct StoreOptions {
     pub checkpoint_entries: usize,
     /// Or once its oldest entry there is this old.
     pub checkpoint_age: Duration,
+    /// Where all repositories get one, so many checkpoints are made at once.
+    pub checkpoints_at_once: usize,
     /// The log is kept below this many bytes, by checkpoints of who holds its oldest segment.
     pub log_bytes: u64,
     /// When and how packs are merged.
@@ -134,6 +136,7 @@ impl Default for StoreOptions {
             checkpoint_bytes: 32 << 20,
             checkpoint_entries: 10_000,
             checkpoint_age: Duration::from_secs(60),
+            checkpoints_at_once: 1,
             log_bytes: 512 << 20,
             compaction: CompactionOptions::default(),
             retention: RetentionOptions::default(),

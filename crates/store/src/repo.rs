@@ -25,6 +25,8 @@ pub(crate) struct Repo {
     pub(crate) unsettled: AtomicBool,
     /// One checkpoint at a time; a fork's waits for its parent's, never the other way round.
     pub(crate) checkpointing: Mutex<()>,
+    /// Held while its directory is made. Taken before the store's `moving`.
+    pub(crate) making: Mutex<()>,
     /// One compaction at a time. Taken before `checkpointing`.
     pub(crate) compacting: Mutex<()>,
     /// Packs that have arrived, and that no entry names yet. Held while files of packs get their
@@ -133,6 +135,7 @@ impl Repo {
             place: RwLock::new(place),
             unsettled: AtomicBool::new(false),
             checkpointing: Mutex::default(),
+            making: Mutex::default(),
             compacting: Mutex::default(),
             naming: Mutex::default(),
             calm: Mutex::default(),

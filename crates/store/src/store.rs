@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -377,13 +378,28 @@ impl Store {
     /// # Errors
     /// The first error met; the others are tried nevertheless.
     pub fn checkpoint_all(&self) -> io::Result<()> {
-        let mut result = Ok(());
-        for repo in self.all() {
-            if repo.state().damage.is_none() {
-                result = result.and(self.checkpoint(repo.key).map(drop));
+        let all = self.all();
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut result = Ok(());
+            while let Some(repo) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if repo.state().damage.is_none() {
+                    result = result.and(self.bring_up(repo.key).map(drop));
+                }
             }
-        }
-        result
+            result
+        };
+        // Mostly they wait for the disk, which can do something for several at once.
+        let threads = self.options.checkpoints_at_once.min(all.len());
+        let saved = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let own = work();
+            others.into_iter().fold(own, |result, other| {
+                let panicked = || Err(io::Error::other("a checkpoint panicked"));
+                result.and(other.join().unwrap_or_else(|_| panicked()))
+            })
+        });
+        saved.and(self.drop_segments())
     }
 
     /// Makes a checkpoint of everything and ends the log cleanly. Appending fails afterwards.

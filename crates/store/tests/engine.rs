@@ -35,7 +35,15 @@ fn start(root: &Path, keys: &Arc<AtomicU8>) -> (Arc<Store>, Arc<Engine>) {
 }
 
 fn start_on(disk: Arc<dyn Disk>, keys: &Arc<AtomicU8>) -> (Arc<Store>, Arc<Engine>) {
-    let (store, recovered) = Store::open(disk, options()).unwrap();
+    start_with(disk, keys, options())
+}
+
+fn start_with(
+    disk: Arc<dyn Disk>,
+    keys: &Arc<AtomicU8>,
+    options: StoreOptions,
+) -> (Arc<Store>, Arc<Engine>) {
+    let (store, recovered) = Store::open(disk, options).unwrap();
     let keys = Arc::clone(keys);
     let engine = Engine::new(EngineParts {
         journal: Arc::clone(&store) as _,
@@ -500,4 +508,48 @@ fn cpu_seconds() -> f64 {
         .collect();
     let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
     ticks / 100.0
+}
+
+#[test]
+fn many_are_checkpointed_at_once_with_forks_of_forks_before_their_parents() {
+    let root = tempfile::tempdir().unwrap();
+    let keys = Arc::new(AtomicU8::new(1));
+    let disk = || Arc::new(RealDisk::new(root.path()).unwrap());
+    let at_once = || StoreOptions {
+        checkpoints_at_once: 8,
+        ..options()
+    };
+    let (store, engine) = start_with(disk(), &keys, at_once());
+    let mut heads = Vec::new();
+    for family in 0..4 {
+        let mut repo = create(&engine, &format!("g{family}/r0"));
+        for depth in 1..6 {
+            commit(&repo, &format!("{family} {depth}"));
+            let id = RepoId::parse(&format!("g{family}/r{depth}")).unwrap();
+            let made = engine.fork(&repo, id, None, cause(CauseKind::RepoCreated), false);
+            repo = block_on(made).unwrap().0;
+        }
+    }
+    for repo in engine.all().into_iter().filter_map(|found| found.here()) {
+        let snapshot = repo.snapshot();
+        heads.push((snapshot.record.id.clone(), snapshot.head()));
+    }
+    assert_eq!(heads.len(), 24);
+    engine.shut_down();
+    store.close().unwrap();
+    drop((store, engine));
+
+    for (id, head) in &heads {
+        let dir = root.path().join(format!("{id}.git"));
+        git(&dir, &["fsck", "--strict", "--no-dangling", "--full"]);
+        let there = git(&dir, &["rev-parse", "refs/heads/main"]);
+        assert_eq!(there.trim(), head.unwrap().to_string(), "{id}");
+    }
+    let (store, engine) = start_with(disk(), &keys, at_once());
+    for (id, head) in &heads {
+        let repo = engine.get(id.as_str()).unwrap();
+        assert_eq!(repo.snapshot().head(), *head, "{id}");
+    }
+    engine.shut_down();
+    store.close().unwrap();
 }

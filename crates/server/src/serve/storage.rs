@@ -52,6 +52,9 @@ fn new_key() -> RepoKey {
 
 /// How many threads decide: it takes microseconds, and the log is one.
 const TURN_THREADS_MAX: usize = 4;
+/// How many repositories get their last checkpoint at once: they wait for the disk mostly, which
+/// makes what several want durable by one write.
+const CHECKPOINTS_AT_ONCE: usize = 16;
 
 /// Opens the data directory, and recovers what it has. Blocks.
 ///
@@ -102,6 +105,7 @@ fn on_disk(config: &Config) -> Result<Storage, Box<dyn std::error::Error + Send 
         },
         segment_bytes: settings.log_segment.0,
         checkpoint_age: settings.checkpoint_interval.get(),
+        checkpoints_at_once: CHECKPOINTS_AT_ONCE,
         compaction: CompactionOptions {
             packs: settings.compaction_packs,
             git: Some(settings.compaction_git.clone()).filter(|git| !git.as_os_str().is_empty()),
