@@ -252,12 +252,12 @@ fn a_change_that_was_let_pass_and_not_made_is_told_of() {
     let body =
         r#"{"branch":"main","message":"x","actions":[{"op":"put","path":"x","content":"x"}]}"#;
     // Somebody else commits while the push is asked about: the hook itself.
+    let url = format!("{}/api/v1/repos/hello/commits", server.url());
     let text = format!(
         "(echo \"$1\"; cut -d' ' -f3) >>{log}\n\
          test \"$1\" = prepared && mkdir {log}.once 2>/dev/null || exit 0\n\
          curl -s -H 'content-type: application/json' -d '{body}' {url} >/dev/null",
         log = log.display(),
-        url = format!("{}/api/v1/repos/hello/commits", server.url()),
     );
     program(folder.path(), "reference-transaction", &text);
     git.commit("tree", "b", "b\n");

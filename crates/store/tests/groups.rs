@@ -113,7 +113,7 @@ fn commit_of(group: usize, n: u64) -> (ObjectId, NewObjects) {
 fn set(group: usize, n: u64) -> Change {
     let (id, objects) = commit_of(group, n);
     let tree = objects.inline[1].id;
-    let name = RefName::branch(&format!("group-{group}"));
+    let name = RefName::branch(format!("group-{group}"));
     let workspace = Workspace::clean(Some(name.clone()), Some(id), tree, Time(n as i64));
     Change {
         objects,
@@ -219,7 +219,7 @@ fn run(seed: u64, made: &mut u64) {
         }
         let answered = AtomicU64::new(0);
         let goes_on =
-            || !disk.is_off() && !(is_kill && answered.load(Ordering::Relaxed) >= answers);
+            || !(disk.is_off() || is_kill && answered.load(Ordering::Relaxed) >= answers);
         let seeds: Vec<u64> = (0..GROUPS.len() + 1)
             .map(|_| random.below(u64::MAX))
             .collect();

@@ -52,7 +52,7 @@ fn plan(both: &Both, what: &str, names: &[String], ids: &[ObjectId]) -> Plan {
         },
         _ => {
             let open = both.open();
-            let into = open.now.branch.clone();
+            let into = open.now.branch;
             let into = into
                 .as_ref()
                 .map_or(&b"HEAD"[..], |b| b.branch_name().unwrap());
@@ -252,7 +252,7 @@ fn commits(both: &mut Both, dice: &mut Dice, branch: &str, count: usize) {
 
 /// Solves what is unmerged, one way or another.
 fn solve(both: &mut Both, dice: &mut Dice, story: &mut Vec<String>) {
-    let unmerged = both.open().now.unmerged.clone();
+    let unmerged = both.open().now.unmerged;
     for path in unmerged.iter() {
         let name = String::from_utf8(path.path.to_vec()).unwrap();
         let how = dice.roll(4);
