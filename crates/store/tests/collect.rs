@@ -674,7 +674,9 @@ fn all_kept(node: &Node) -> HashSet<ObjectId> {
 #[test]
 fn after_a_collection_exactly_what_is_kept_is_on_the_disk() {
     let mut gone = 0;
-    for seed in 0..24 {
+    let seeds = std::env::var("GOVC_SIM_SEEDS").ok();
+    let seeds = seeds.and_then(|text| text.parse().ok()).unwrap_or(24);
+    for seed in 0..seeds {
         let mut random = Random(seed);
         let node = node(Arc::new(SimDisk::new(seed)));
         let made = live(&node, &mut random, 60);
