@@ -259,6 +259,8 @@ section! {
     HooksSection, GivenHooks {
         /// Networks that are not public, and that webhooks may be in.
         allow_networks: Vec<String>,
+        /// Certificates that are trusted besides the system's; empty: none.
+        ca_file: PathBuf,
         /// How long one try may take.
         timeout: Span,
         /// How often it is tried.
@@ -606,6 +608,15 @@ impl Config {
         if let Err(text) = crate::app::hooks::Networks::parse(&self.hooks.allow_networks) {
             return Err(ConfigError::Contradiction(format!(
                 "hooks.allow_networks: {text:?} is no network as 10.20.0.0/16"
+            )));
+        }
+        let ca_file = &self.hooks.ca_file;
+        if !ca_file.as_os_str().is_empty()
+            && let Err(why) = crate::app::hooks::certificates(ca_file)
+        {
+            return Err(ConfigError::Contradiction(format!(
+                "hooks.ca_file: {}: {why}",
+                ca_file.display()
             )));
         }
         if !address.is_loopback() && self.auth.token.is_empty() && !self.insecure_no_auth {

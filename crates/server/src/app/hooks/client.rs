@@ -5,6 +5,7 @@
 //! elsewhere; redirects are answers like others.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 use url::{Host, Url};
 
@@ -73,6 +75,8 @@ pub enum CallError {
 pub struct Client {
     networks: Networks,
     timeout: Duration,
+    /// Certificates that are trusted besides the system's; empty: none.
+    ca_file: PathBuf,
     tls: OnceCell<Result<TlsConnector, String>>,
 }
 
@@ -106,11 +110,13 @@ fn literal(url: &Url) -> Option<IpAddr> {
 }
 
 impl Client {
-    /// A client that calls public addresses and `networks`, and waits so long for an answer.
-    pub fn new(networks: Networks, timeout: Duration) -> Client {
+    /// A client that calls public addresses and `networks`, waits so long for an answer, and trusts
+    /// the certificates in `ca_file` besides the system's.
+    pub fn new(networks: Networks, timeout: Duration, ca_file: &Path) -> Client {
         Client {
             networks,
             timeout,
+            ca_file: ca_file.to_owned(),
             tls: OnceCell::new(),
         }
     }
@@ -152,7 +158,7 @@ impl Client {
             Some(Host::Ipv6(address)) => ServerName::from(IpAddr::from(address)),
             None => return Err(CallError::Url("it names no host")),
         };
-        let connector = self.tls.get_or_init(|| async { tls() }).await;
+        let connector = self.tls.get_or_init(|| async { tls(&self.ca_file) }).await;
         let connector = connector.clone().map_err(CallError::Tls)?;
         let stream = connector
             .connect(name, stream)
@@ -197,11 +203,28 @@ impl Client {
     }
 }
 
-/// TLS with the certificates that the system trusts.
-fn tls() -> Result<TlsConnector, String> {
-    let found = rustls_native_certs::load_native_certs();
+/// The certificates in a file in PEM form: at least one.
+///
+/// # Errors
+/// What is wrong with it, as text.
+pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    let found: Vec<CertificateDer<'static>> = found.map_err(|error| error.to_string())?;
+    match found.is_empty() {
+        true => Err("there is no certificate in it".to_owned()),
+        false => Ok(found),
+    }
+}
+
+/// TLS with the certificates that the system trusts, and those in `ca_file`.
+fn tls(ca_file: &Path) -> Result<TlsConnector, String> {
+    let mut trusted = rustls_native_certs::load_native_certs().certs;
+    if !ca_file.as_os_str().is_empty() {
+        let own = certificates(ca_file);
+        trusted.extend(own.map_err(|why| format!("{}: {why}", ca_file.display()))?);
+    }
     let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(found.certs);
+    let (added, _) = roots.add_parsable_certificates(trusted);
     if added == 0 {
         return Err("the system has no certificates to trust".to_owned());
     }
@@ -267,5 +290,100 @@ async fn send(
             Err(error) => Err(CallError::Http(error)),
             Ok(()) => exchange.await,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+    use tokio_rustls::rustls::ServerConfig;
+    use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+    use super::*;
+
+    fn openssl(folder: &Path, line: &str) {
+        let made = std::process::Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt"])
+            .args(["ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
+            .args(line.split(' '))
+            .current_dir(folder)
+            .output()
+            .expect("openssl is installed");
+        assert!(made.status.success(), "{made:?}");
+    }
+
+    /// An authority, and a server's certificate for `localhost` that it signed, with its key.
+    fn certificate(folder: &Path) -> [PathBuf; 3] {
+        openssl(folder, "-subj /CN=authority -keyout ca.key -out ca.pem");
+        let server = "-subj /CN=server -CA ca.pem -CAkey ca.key -keyout key.pem -out cert.pem \
+                      -addext basicConstraints=CA:FALSE -addext subjectAltName=DNS:localhost";
+        openssl(folder, server);
+        ["ca.pem", "cert.pem", "key.pem"].map(|name| folder.join(name))
+    }
+
+    /// A server that answers 204 to whoever trusts it.
+    async fn serve(cert: &Path, key: &Path) -> u16 {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(
+                certificates(cert).expect("certificates"),
+                PrivateKeyDer::from_pem_file(key).expect("a key"),
+            )
+            .expect("a certificate with its key");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok(mut stream) = acceptor.accept(stream).await else {
+                    continue;
+                };
+                let mut heard = Vec::new();
+                while !heard.ends_with(b"hello") {
+                    let mut piece = [0; 1024];
+                    match stream.read(&mut piece).await {
+                        Ok(count) if count > 0 => heard.extend_from_slice(&piece[..count]),
+                        _ => break,
+                    }
+                }
+                let _ = stream.write_all(b"HTTP/1.1 204 Yes\r\n\r\n").await;
+                let _ = stream.shutdown().await;
+            }
+        });
+        port
+    }
+
+    #[tokio::test]
+    async fn certificates_of_the_operator_are_trusted_and_no_others() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [authority, cert, key] = certificate(folder.path());
+        let port = serve(&cert, &key).await;
+        let networks = || Networks::parse(&["127.0.0.0/8".to_owned()]).expect("a network");
+        let post = async |ca_file: &Path, host: &str| {
+            let client = Client::new(networks(), Duration::from_secs(60), ca_file);
+            let url = format!("https://{host}:{port}/");
+            client.post(&url, HeaderMap::new(), "hello".into()).await
+        };
+        let answer = post(&authority, "localhost").await.expect("an answer");
+        assert_eq!(answer.status, 204);
+        // Of somebody else, of nobody that is known, and for another name.
+        let other = folder.path().join("other");
+        std::fs::create_dir(&other).expect("a folder");
+        let [other, ..] = certificate(&other);
+        for (ca_file, host) in [
+            (&*other, "localhost"),
+            (Path::new(""), "localhost"),
+            (&*authority, "127.0.0.1"),
+        ] {
+            let refused = post(ca_file, host).await;
+            assert!(matches!(refused, Err(CallError::Tls(_))), "{refused:?}");
+        }
+        let key = certificates(&key).unwrap_err();
+        assert_eq!(key, "there is no certificate in it");
     }
 }

@@ -64,8 +64,8 @@ impl Courier {
         // What is no network was refused when the server started.
         let networks = Networks::parse(&settings.allow_networks).unwrap_or_default();
         Arc::new(Courier {
-            client: Client::new(networks.clone(), settings.timeout.get()),
-            questioner: Client::new(networks, settings.policy_timeout.get()),
+            client: Client::new(networks.clone(), settings.timeout.get(), &settings.ca_file),
+            questioner: Client::new(networks, settings.policy_timeout.get(), &settings.ca_file),
             deliveries: Deliveries::new(settings.deliveries),
             places: Semaphore::new(settings.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
             settings: settings.clone(),

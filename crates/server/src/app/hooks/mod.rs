@@ -15,6 +15,7 @@ use govc_engine::{
     Via,
 };
 
+pub use client::certificates;
 pub(crate) use courier::Courier;
 pub use courier::Telling;
 pub use guard::Networks;
