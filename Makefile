@@ -7,7 +7,7 @@ PORT  ?= 8080
 MINUTES ?= 1
 COUNT ?= 400
 
-.PHONY: help run test lint bench merges sim torture fuzz openapi fmt
+.PHONY: help run test lint bench merges sim torture fuzz contract openapi fmt
 
 help:            ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -45,6 +45,9 @@ torture:         ## kill -9 in the middle of everything: KILLS=300
 
 fuzz:            ## libFuzzer on every parser: MINUTES=1 for each, TARGET=pack for one (PLANT=1: is a planted bug found? KEEP=1: keep what reaches more)
 	MINUTES=$(MINUTES) TARGET=$(TARGET) PLANT=$(PLANT) KEEP=$(KEEP) fuzz/run.sh
+
+contract:        ## the server against its own document for a while: MINUTES=1 for each random phase, SEED=7 for another run
+	GOVC_CONTRACT_MINUTES=$(MINUTES) GOVC_CONTRACT_SEED=$(SEED) $(CARGO) test --workspace --test contract
 
 openapi:         ## write client/openapi.json anew, after the API was changed on purpose
 	GOVC_WRITE_OPENAPI=1 $(CARGO) test --workspace --test rest openapi::the_document

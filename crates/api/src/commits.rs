@@ -79,17 +79,33 @@ impl Commit {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewCommit {
+    /// The branch, short: `main`.
+    #[schemars(extend("format" = "branch-name"))]
     branch: String,
+    /// The revision that an unknown branch is made from; `null`: from nothing, with a root
+    /// commit.
+    #[schemars(extend("format" = "revision"))]
     #[serde(default, deserialize_with = "present")]
     create_from: Option<Option<String>>,
+    /// The message; cleaned as `git commit -m` does.
+    #[schemars(extend("minLength" = 1))]
     message: String,
+    /// Who wrote it; who asks, where it is absent.
     author: Option<NewPerson>,
+    /// Who commits it; the author, where it is absent.
     committer: Option<NewPerson>,
+    /// The commit that the branch is believed to be at; `null`: that it does not exist yet. 409
+    /// where it is not.
+    #[schemars(extend("pattern" = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     #[serde(default, deserialize_with = "present")]
     expected_head: Option<Option<String>>,
+    /// Where the branch has moved from `expected_head`: `fail` (409, the default), or `merge` the
+    /// actions onto it.
     on_conflict: Option<OnConflict>,
+    /// Make a commit that changes nothing, too.
     #[serde(default)]
     allow_empty: bool,
+    /// What to do, in this order.
     #[serde(default)]
     actions: Vec<NewAction>,
 }
@@ -108,13 +124,27 @@ pub enum OnConflict {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewAction {
+    /// What is done.
     op: Op,
+    /// The file.
+    #[schemars(extend("format" = "file-path"))]
     path: String,
+    /// `move`: what is moved to `path`.
+    #[schemars(extend("format" = "file-path"))]
     from: Option<String>,
+    /// `put`: the content.
     content: Option<String>,
+    /// `put`: how `content` is written, `utf-8` (the default) or `base64`.
+    #[schemars(extend("enum" = ["utf-8", "base64", null]))]
     encoding: Option<String>,
+    /// `put`: a blob that is there already, instead of `content`; of a submodule, its commit.
+    #[schemars(extend("pattern" = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     oid: Option<String>,
+    /// `put`, `chmod`: the mode; without it a file keeps its own, and a new one is `100644`.
+    #[schemars(extend("enum" = ["100644", "100755", "120000", "160000", null]))]
     mode: Option<String>,
+    /// `edit`: texts that take the place of others, one after the other.
+    #[schemars(extend("minItems" = 1))]
     edits: Option<Vec<NewTextEdit>>,
 }
 
@@ -132,8 +162,12 @@ enum Op {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTextEdit {
+    /// What is there.
+    #[schemars(extend("minLength" = 1))]
     old: String,
+    /// What takes its place.
     new: String,
+    /// How often `old` has to occur, exactly.
     #[serde(default = "once")]
     count: u64,
 }

@@ -51,6 +51,11 @@ const TYPES: &[&str] = &[
     "workspace",
 ];
 
+/// The types as a schema.
+fn types() -> serde_json::Value {
+    serde_json::json!({ "type": "string", "enum": TYPES })
+}
+
 /// A webhook. Its secret never leaves the server.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Hook {
@@ -90,14 +95,18 @@ impl Hook {
 #[serde(deny_unknown_fields)]
 pub struct NewHook {
     /// Where it is told, or asked.
+    #[schemars(extend("maxLength" = 2048, "format" = "uri"))]
     pub url: String,
     /// The types of events, or their part before the dot.
+    #[schemars(extend("minItems" = 1, "maxItems" = 64, "items" = types()))]
     pub events: Vec<String>,
     /// What requests are signed with.
+    #[schemars(extend("minLength" = 1, "maxLength" = 512))]
     pub secret: Option<String>,
     /// Whether it is told or asked at all; absent: it is.
     pub active: Option<bool>,
     /// `notify` (where absent) or `policy`.
+    #[schemars(extend("enum" = ["notify", "policy", null]))]
     pub kind: Option<String>,
 }
 
@@ -106,15 +115,19 @@ pub struct NewHook {
 #[serde(deny_unknown_fields)]
 pub struct PatchHook {
     /// Where it is told, or asked.
+    #[schemars(extend("maxLength" = 2048, "format" = "uri"))]
     pub url: Option<String>,
     /// The types of events.
+    #[schemars(extend("minItems" = 1, "maxItems" = 64, "items" = types()))]
     pub events: Option<Vec<String>>,
     /// What requests are signed with; `null`: they are not signed any more.
+    #[schemars(extend("minLength" = 1, "maxLength" = 512))]
     #[serde(default, deserialize_with = "present")]
     pub secret: Option<Option<String>>,
     /// Whether it is told or asked at all.
     pub active: Option<bool>,
     /// `notify` or `policy`.
+    #[schemars(extend("enum" = ["notify", "policy", null]))]
     pub kind: Option<String>,
 }
 

@@ -16,15 +16,28 @@ use crate::{Invalid, belief, no_nul, present, ref_name};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewMerge {
+    /// The revision that is taken in.
+    #[schemars(extend("format" = "revision"))]
     from: String,
+    /// The branch that takes it in, short; that of the workspace, where it is absent.
+    #[schemars(extend("format" = "branch-name"))]
     to: Option<String>,
+    /// How.
     #[serde(default)]
     strategy: MergeStrategy,
+    /// Leave conflicts in the workspace that `workspace` names.
     #[serde(default)]
     keep_conflicts: bool,
+    /// The message of the commit that is made; git's own, where it is absent.
+    #[schemars(extend("minLength" = 1))]
     message: Option<String>,
+    /// Who wrote it; who asks, where it is absent.
     author: Option<NewPerson>,
+    /// Who commits it; the author, where it is absent.
     committer: Option<NewPerson>,
+    /// The commit that the branch is believed to be at; `null`: that it does not exist yet. 409
+    /// where it is not.
+    #[schemars(extend("pattern" = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     #[serde(default, deserialize_with = "present")]
     expected_head: Option<Option<String>>,
 }
@@ -109,16 +122,31 @@ impl TryFrom<NewMerge> for MergeOrder {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewPick {
+    /// Revisions, and ranges of them (`a..b`).
+    #[schemars(extend("minItems" = 1))]
     commits: Option<Vec<String>>,
+    /// One revision, instead of `commits`.
+    #[schemars(extend("format" = "revision"))]
     commit: Option<String>,
+    /// The branch that gets the commits, short; the default one, where it is absent.
+    #[schemars(extend("format" = "branch-name"))]
     branch: Option<String>,
+    /// The parent that a merge is compared with, from 1.
+    #[schemars(extend("minimum" = 1))]
     mainline: Option<usize>,
+    /// Leave the result in the workspace that `workspace` names, staged.
     #[serde(default)]
     no_commit: bool,
+    /// Leave conflicts in the workspace that `workspace` names.
     #[serde(default)]
     keep_conflicts: bool,
+    /// Who wrote it; a pick keeps its author.
     author: Option<NewPerson>,
+    /// Who commits it.
     committer: Option<NewPerson>,
+    /// The commit that the branch is believed to be at; `null`: that it does not exist yet. 409
+    /// where it is not.
+    #[schemars(extend("pattern" = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     #[serde(default, deserialize_with = "present")]
     expected_head: Option<Option<String>>,
 }
@@ -180,15 +208,28 @@ impl TryFrom<NewPick> for PickOrder {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRebase {
+    /// The branch, short; the default one, where it is absent.
+    #[schemars(extend("format" = "branch-name"))]
     branch: Option<String>,
+    /// The revision that the commits are made again on.
+    #[schemars(extend("format" = "revision"))]
     onto: String,
+    /// The revision whose commits are not made again; `onto`, where it is absent.
+    #[schemars(extend("format" = "revision"))]
     upstream: Option<String>,
+    /// Bring `fixup!` and `squash!` commits to where they belong.
     #[serde(default)]
     autosquash: bool,
+    /// Leave conflicts in the workspace that `workspace` names.
     #[serde(default)]
     keep_conflicts: bool,
+    /// Who asks; the commits keep their authors.
     author: Option<NewPerson>,
+    /// Who commits them.
     committer: Option<NewPerson>,
+    /// The commit that the branch is believed to be at; `null`: that it does not exist yet. 409
+    /// where it is not.
+    #[schemars(extend("pattern" = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     #[serde(default, deserialize_with = "present")]
     expected_head: Option<Option<String>>,
 }
@@ -236,13 +277,18 @@ impl TryFrom<NewRebase> for RebaseOrder {
 #[serde(deny_unknown_fields)]
 pub struct NewContinue {
     /// The message of the commit that was stopped; the one that is ready without it.
+    #[schemars(extend("minLength" = 1))]
     message: Option<String>,
     /// That commit is left out.
     #[serde(default)]
     skip: bool,
+    /// Who wrote it; what is taken over keeps its author.
     author: Option<NewPerson>,
+    /// Who commits it; who asks, where it is absent.
     committer: Option<NewPerson>,
+    /// The commit that the workspace's branch is believed to be at.
     #[serde(default, deserialize_with = "present")]
+    #[schemars(extend("pattern" = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     expected_head: Option<Option<String>>,
 }
 
@@ -289,7 +335,9 @@ impl TryFrom<NewContinue> for GoOnOrder {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewAbort {
+    /// The commit that the workspace's branch is believed to be at.
     #[serde(default, deserialize_with = "present")]
+    #[schemars(extend("pattern" = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     expected_head: Option<Option<String>>,
 }
 

@@ -52,10 +52,12 @@ impl From<SignatureRef<'_>> for Person {
 #[serde(deny_unknown_fields)]
 pub struct NewPerson {
     /// The name.
+    #[schemars(extend("minLength" = 1))]
     pub name: String,
     /// The address.
     pub email: String,
-    /// When.
+    /// When, RFC 3339; its offset is kept. Now, where it is absent.
+    #[schemars(extend("format" = "date-time"))]
     pub time: Option<String>,
 }
 

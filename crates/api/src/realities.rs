@@ -8,6 +8,8 @@ use govc_engine::repository::record::is_scope_name;
 use govc_engine::{Expected, Metric, RealityNames, RefName, Seq};
 use govc_git::refname;
 use schemars::JsonSchema;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::commits::{CommitOrder, NewAction, NewCommit};
@@ -79,25 +81,62 @@ pub struct PromotedTo {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRealities {
+    /// Their names, or how many there are to be.
     branches: Branches,
+    /// The revision that they are made from, or `realities/NAME`; HEAD, where it is absent.
+    #[schemars(extend("format" = "revision"))]
     from: Option<String>,
+    /// The moment that is copied; now, where it is absent.
     at: Option<At>,
+    /// After how many seconds they are discarded by themselves.
+    #[schemars(extend("minimum" = 1))]
     ttl_seconds: Option<u64>,
+    /// `memory`: they are gone after a restart, and faster. `parent`, where it is absent: as safe
+    /// as the repository.
     durability: Option<Durability>,
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, JsonSchema)]
 #[serde(untagged)]
 enum Branches {
-    Listed(Vec<String>),
+    Listed(#[schemars(length(min = 1, max = 1_000_000))] Vec<String>),
     Counted(Counted),
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Counted {
+    /// How many.
+    #[schemars(extend("minimum" = 1, "maximum" = 1000000))]
     count: u32,
+    /// Names are this and a number, from 1.
+    #[schemars(extend("format" = "reality-name"))]
     prefix: String,
+}
+
+/// Lists are names, and objects say how many: each with the words for what is wrong in it.
+impl<'de> Deserialize<'de> for Branches {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Branches, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = Branches;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("names, or how many: {\"count\", \"prefix\"}")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, access: A) -> Result<Branches, A::Error> {
+                Deserialize::deserialize(SeqAccessDeserializer::new(access)).map(Branches::Listed)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<Branches, A::Error> {
+                Deserialize::deserialize(MapAccessDeserializer::new(access)).map(Branches::Counted)
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -199,14 +238,25 @@ fn check_name(field: &str, name: &str) -> Result<(), Invalid> {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Apply {
+    /// The message.
+    #[schemars(extend("minLength" = 1))]
     message: String,
+    /// The branch, short; the one that its HEAD names, where it is absent.
+    #[schemars(extend("format" = "branch-name"))]
     branch: Option<String>,
+    /// Who wrote it; who asks, where it is absent.
     author: Option<NewPerson>,
+    /// Who commits it; the author, where it is absent.
     committer: Option<NewPerson>,
+    /// The commit that the branch is believed to be at; `null`: that it does not exist yet. 409
+    /// where it is not.
+    #[schemars(extend("pattern" = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     #[serde(default, deserialize_with = "present")]
     expected_head: Option<Option<String>>,
+    /// Make a commit that changes nothing, too.
     #[serde(default)]
     allow_empty: bool,
+    /// What to do, in this order.
     actions: Vec<NewAction>,
 }
 
@@ -232,8 +282,11 @@ impl Apply {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewResults {
+    /// Figures by their names.
+    #[schemars(extend("maxProperties" = 1000, "propertyNames" = { "minLength": 1, "maxLength": 200 }))]
     #[serde(default)]
     metrics: BTreeMap<String, f64>,
+    /// Whether it passed.
     passed: Option<bool>,
 }
 
@@ -308,6 +361,7 @@ pub struct Changes {
 #[serde(deny_unknown_fields)]
 pub struct CompareRealities {
     /// Their names.
+    #[schemars(extend("minItems" = 1))]
     pub realities: Vec<String>,
     /// The figure that they are ranked by.
     pub metric: Option<String>,
@@ -381,13 +435,24 @@ pub struct Conflicts<'a> {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Promote {
+    /// The branch of the parent, short; the one that it was made from, where it is absent.
+    #[schemars(extend("format" = "branch-name"))]
     into: Option<String>,
+    /// How, as for `/merge`; `ff`, where it is absent.
     strategy: Option<MergeStrategy>,
+    /// The message of the commit that is made.
+    #[schemars(extend("minLength" = 1))]
     message: Option<String>,
+    /// Who wrote it; who asks, where it is absent.
     author: Option<NewPerson>,
+    /// Who commits it; the author, where it is absent.
     committer: Option<NewPerson>,
+    /// The commit that the branch is believed to be at; `null`: that it does not exist yet. 409
+    /// where it is not.
+    #[schemars(extend("pattern" = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     #[serde(default, deserialize_with = "present")]
     expected_head: Option<Option<String>>,
+    /// Discard all others of the same parent in the same change.
     #[serde(default)]
     discard_siblings: bool,
 }

@@ -87,8 +87,14 @@ impl RefUpdate {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewBranch {
+    /// Its name, short.
+    #[schemars(extend("format" = "branch-name"))]
     name: String,
+    /// The revision that it is to point at; HEAD, where it is absent.
+    #[schemars(extend("format" = "revision"))]
     r#ref: Option<String>,
+    /// `null`: it must not exist yet.
+    #[schemars(extend("pattern" = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     #[serde(default, deserialize_with = "present")]
     expected_head: Option<Option<String>>,
 }
@@ -97,10 +103,19 @@ pub struct NewBranch {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTag {
+    /// Its name, short.
+    #[schemars(extend("format" = "branch-name"))]
     name: String,
+    /// The revision that it is to point at; HEAD, where it is absent.
+    #[schemars(extend("format" = "revision"))]
     r#ref: Option<String>,
+    /// The message of an annotated tag.
+    #[schemars(extend("minLength" = 1))]
     message: Option<String>,
+    /// Who tags; who asks, where it is absent. Goes with `message`.
     tagger: Option<NewPerson>,
+    /// `null`: it must not exist yet.
+    #[schemars(extend("pattern" = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     #[serde(default, deserialize_with = "present")]
     expected_head: Option<Option<String>>,
 }
@@ -167,9 +182,15 @@ impl TryFrom<NewTag> for RefOrder {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PutRef {
+    /// What it is to point at.
+    #[schemars(extend("pattern" = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     oid: String,
+    /// What it is believed to point at; `null`: that it does not exist.
+    #[schemars(extend("pattern" = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     #[serde(default, deserialize_with = "present")]
     expected: Option<Option<String>>,
+    /// The same as `expected`: one of them.
+    #[schemars(extend("pattern" = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     #[serde(default, deserialize_with = "present")]
     expected_head: Option<Option<String>>,
 }
@@ -178,8 +199,12 @@ pub struct PutRef {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DropRef {
+    /// What it is believed to point at.
+    #[schemars(extend("pattern" = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     #[serde(default, deserialize_with = "present")]
     expected: Option<Option<String>>,
+    /// The same as `expected`: one of them.
+    #[schemars(extend("pattern" = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     #[serde(default, deserialize_with = "present")]
     expected_head: Option<Option<String>>,
 }
@@ -188,6 +213,8 @@ pub struct DropRef {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RefBatch {
+    /// The refs, each once.
+    #[schemars(extend("minItems" = 1))]
     updates: Vec<NewRefUpdate>,
 }
 
@@ -195,10 +222,17 @@ pub struct RefBatch {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRefUpdate {
+    /// Its full name: `refs/heads/main`.
+    #[schemars(extend("format" = "full-ref-name"))]
     r#ref: String,
+    /// What it is believed to point at; `null`: that it does not exist.
+    #[schemars(extend("pattern" = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     #[serde(default, deserialize_with = "present")]
     expected: Option<Option<String>>,
+    /// What it is to point at; `null`: it is deleted.
+    #[schemars(extend("pattern" = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     #[serde(deserialize_with = "nullable")]
+    #[schemars(required)]
     new: Option<String>,
 }
 

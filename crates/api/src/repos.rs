@@ -203,13 +203,24 @@ impl From<&Settings> for SettingsBody {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRepository {
+    /// One to three segments with slashes between them: `group/project`.
+    #[schemars(extend("format" = "repository-id"))]
     id: String,
+    /// A sentence for people.
+    #[schemars(extend("maxLength" = 4096))]
     #[serde(default)]
     description: Option<String>,
+    /// The branch that HEAD names, short; `main`, where it is absent.
+    #[schemars(extend("format" = "branch-name"))]
     default_branch: Option<String>,
+    /// Where it is kept; as the server's configuration says, where it is absent.
     storage: Option<StorageName>,
+    /// `true` is `storage: memory`.
     memory_only: Option<bool>,
+    /// The hash that names its objects; `sha1`, where it is absent.
     object_format: Option<FormatName>,
+    /// After how many seconds it is deleted by itself.
+    #[schemars(extend("minimum" = 1, "maximum" = 3162240000_u64))]
     ttl_seconds: Option<u64>,
 }
 
@@ -313,9 +324,16 @@ fn default_branch(short: &str) -> Result<RefName, Invalid> {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PatchRepository {
+    /// Its new id.
+    #[schemars(extend("format" = "repository-id"))]
     id: Option<String>,
+    /// Its new description.
+    #[schemars(extend("maxLength" = 4096))]
     description: Option<String>,
+    /// Its new default branch, short, which need not exist yet.
+    #[schemars(extend("format" = "branch-name"))]
     default_branch: Option<String>,
+    /// Settings that are to be changed.
     settings: Option<PatchSettings>,
 }
 
@@ -555,6 +573,8 @@ impl PatchSettings {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Restore {
+    /// Another id than it had.
+    #[schemars(extend("format" = "repository-id"))]
     r#as: Option<String>,
 }
 
@@ -575,7 +595,10 @@ impl Restore {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fork {
+    /// The id of the fork.
+    #[schemars(extend("format" = "repository-id"))]
     id: String,
+    /// The moment that is copied; now, where it is absent.
     at: Option<At>,
 }
 
@@ -589,6 +612,7 @@ pub enum At {
     /// The number of a change.
     Seq(u64),
     /// A time, or a date.
+    #[schemars(extend("format" = "moment"))]
     Time(String),
 }
 

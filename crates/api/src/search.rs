@@ -15,11 +15,14 @@ use crate::text::text;
 #[serde(deny_unknown_fields)]
 pub struct Grep {
     /// A text, or with `regex` a regular expression.
+    #[schemars(extend("minLength" = 1))]
     pub pattern: String,
     /// Pathspecs; without any all files are searched.
     #[serde(default)]
+    #[schemars(inner(length(min = 1)))]
     pub paths: Vec<String>,
-    /// The revision whose files are searched.
+    /// The revision whose files are searched; HEAD, where it is absent.
+    #[schemars(extend("format" = "revision"))]
     pub r#ref: Option<String>,
     /// The pattern is a regular expression, as RE2 has them.
     #[serde(default)]
@@ -35,9 +38,11 @@ pub struct Grep {
     pub invert: bool,
     /// Lines shown before each.
     #[serde(default)]
+    #[schemars(extend("maximum" = 1000))]
     pub context_before: usize,
     /// Lines shown behind each.
     #[serde(default)]
+    #[schemars(extend("maximum" = 1000))]
     pub context_after: usize,
     /// At most so many lines of a file.
     pub max_count: Option<usize>,

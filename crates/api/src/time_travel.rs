@@ -20,6 +20,7 @@ pub struct Undo {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rewind {
+    /// The moment: the number of a change, or a time.
     to: At,
 }
 

@@ -1,10 +1,12 @@
 //! Transactions: changes to one branch that nobody else sees before they are committed, and
 //! changes to several repositories at once.
 
+use std::borrow::Cow;
+
 use govc_engine::{Transaction, TransactionState};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 
 use crate::Invalid;
 use crate::commits::{Commit, CommitOrder, NewCommit, OnConflict};
@@ -13,6 +15,7 @@ use crate::merges::ConflictedPath;
 use crate::people::NewPerson;
 use crate::refs::{RefBatch, RefUpdate};
 use crate::rfc3339::server_time;
+use crate::strict::StrictMap;
 use crate::text::text;
 
 /// How long a transaction lives where nobody says, in seconds.
@@ -25,7 +28,10 @@ const TTL_MAX: u64 = 7 * 24 * 60 * 60;
 #[serde(deny_unknown_fields)]
 pub struct NewTransaction {
     /// The branch, in short; the default branch where it is absent.
+    #[schemars(extend("format" = "branch-name"))]
     pub branch: Option<String>,
+    /// How long it may stay open; an hour, where it is absent.
+    #[schemars(extend("minimum" = 1, "maximum" = 604800))]
     ttl_seconds: Option<u64>,
 }
 
@@ -90,7 +96,10 @@ impl TransactionShown {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RemovePaths {
+    /// A file or folder.
+    #[schemars(extend("format" = "file-path"))]
     path: Option<String>,
+    /// Several, instead of `path`.
     paths: Option<Vec<String>>,
 }
 
@@ -114,11 +123,13 @@ impl RemovePaths {
 #[serde(deny_unknown_fields)]
 pub struct CommitTransaction {
     /// The message.
+    #[schemars(extend("minLength" = 1))]
     pub message: String,
     /// Who wrote it.
     pub author: Option<NewPerson>,
     /// Who commits it.
     pub committer: Option<NewPerson>,
+    /// Where the branch has moved: `fail` (409, the default), or `merge` onto it.
     on_conflict: Option<OnConflict>,
 }
 
@@ -148,14 +159,43 @@ pub struct Validation {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ManyOperations {
+    /// One for each repository or branch: as for `/commits`, or as for `/refs`.
+    #[schemars(extend("minItems" = 1))]
     operations: Vec<ManyOperation>,
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Deserialize)]
 struct ManyOperation {
     repo: String,
     #[serde(flatten)]
-    rest: Map<String, Value>,
+    rest: StrictMap,
+}
+
+/// As a schema: what `/commits` or `/refs` takes, and the repository.
+impl JsonSchema for ManyOperation {
+    fn schema_name() -> Cow<'static, str> {
+        "ManyOperation".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let of = [
+            NewCommit::json_schema(generator),
+            RefBatch::json_schema(generator),
+        ];
+        let either = of.map(|mut schema| {
+            let repo = json!({
+                "type": "string", "format": "repository-id", "description": "The repository.",
+            });
+            if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+                properties.insert("repo".to_owned(), repo);
+            }
+            if let Some(Value::Array(required)) = schema.get_mut("required") {
+                required.push("repo".into());
+            }
+            schema
+        });
+        json_schema!({ "anyOf": either })
+    }
 }
 
 /// What is to be done in one repository of several.
@@ -176,12 +216,12 @@ impl ManyOperations {
         let read = |(number, operation): (usize, ManyOperation)| {
             let at = format!("operations[{number}]");
             let invalid = |error: serde_json::Error| Invalid::field(&at, error.to_string());
-            let rest = Value::Object(operation.rest);
+            let rest = Value::Object(operation.rest.0);
             let order = if rest.get("updates").is_some() {
-                let batch: RefBatch = serde_json::from_value(rest).map_err(invalid)?;
+                let batch: RefBatch = crate::objects::from_value(rest).map_err(invalid)?;
                 ManyOrder::Refs(batch.try_into()?)
             } else {
-                let commit: NewCommit = serde_json::from_value(rest).map_err(invalid)?;
+                let commit: NewCommit = crate::objects::from_value(rest).map_err(invalid)?;
                 ManyOrder::Commit(Box::new(commit.try_into()?))
             };
             Ok((operation.repo, order))

@@ -65,8 +65,10 @@ fn branch(name: Option<&RefName>) -> Option<String> {
 #[serde(deny_unknown_fields)]
 pub struct NewWorkspace {
     /// Its name.
+    #[schemars(extend("format" = "workspace-name"))]
     pub name: String,
     /// What is checked out: a branch, or another revision. The default branch where it is absent.
+    #[schemars(extend("format" = "revision"))]
     #[serde(rename = "ref")]
     pub reference: Option<String>,
 }
@@ -102,13 +104,24 @@ pub fn check_name(field: &str, name: &str) -> Result<(), Invalid> {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WriteFiles {
+    /// The file.
+    #[schemars(extend("format" = "file-path"))]
     path: Option<String>,
+    /// Its content.
     content: Option<String>,
+    /// How `content` is written, `utf-8` (the default) or `base64`.
+    #[schemars(extend("enum" = ["utf-8", "base64", null]))]
     encoding: Option<String>,
+    /// A blob that is there already, instead of `content`.
+    #[schemars(extend("pattern" = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     oid: Option<String>,
+    /// Its mode.
+    #[schemars(extend("enum" = ["100644", "100755", "120000", "160000", null]))]
     mode: Option<String>,
+    /// Even where it is ignored.
     #[serde(default)]
     force: bool,
+    /// Several files, instead of `path`.
     files: Option<Vec<WriteFile>>,
 }
 
@@ -116,11 +129,21 @@ pub struct WriteFiles {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WriteFile {
+    /// The file.
+    #[schemars(extend("format" = "file-path"))]
     path: String,
+    /// Its content.
     content: Option<String>,
+    /// How `content` is written, `utf-8` (the default) or `base64`.
+    #[schemars(extend("enum" = ["utf-8", "base64", null]))]
     encoding: Option<String>,
+    /// A blob that is there already, instead of `content`.
+    #[schemars(extend("pattern" = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     oid: Option<String>,
+    /// Its mode.
+    #[schemars(extend("enum" = ["100644", "100755", "120000", "160000", null]))]
     mode: Option<String>,
+    /// Even where it is ignored.
     #[serde(default)]
     force: bool,
 }
@@ -241,8 +264,10 @@ pub struct FileNow {
 #[serde(deny_unknown_fields)]
 pub struct MoveFile {
     /// From where.
+    #[schemars(extend("format" = "file-path"))]
     pub from: String,
     /// To where.
+    #[schemars(extend("format" = "file-path"))]
     pub to: String,
     /// What is there goes.
     #[serde(default)]
@@ -393,6 +418,7 @@ impl Status {
 #[serde(deny_unknown_fields)]
 pub struct Checkout {
     /// A branch, or another revision.
+    #[schemars(extend("format" = "revision"))]
     #[serde(rename = "ref")]
     pub reference: String,
     /// `true`: the branch `ref` is made at the workspace's head. A name: that branch is made at
@@ -452,15 +478,25 @@ impl TryFrom<Checkout> for CheckoutOrder {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommitStaged {
+    /// The message; without it, with `amend`, the old one.
+    #[schemars(extend("minLength" = 1))]
     message: Option<String>,
+    /// Take the place of the last commit.
     #[serde(default)]
     amend: bool,
+    /// Make a commit that changes nothing, too.
     #[serde(default)]
     allow_empty: bool,
+    /// Who wrote it; who asks, where it is absent.
     author: Option<NewPerson>,
+    /// Who commits it; the author, where it is absent.
     committer: Option<NewPerson>,
+    /// The commit that the branch is believed to be at; `null`: that it does not exist yet. 409
+    /// where it is not.
+    #[schemars(extend("pattern" = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     #[serde(default, deserialize_with = "present")]
     expected_head: Option<Option<String>>,
+    /// Where the branch has moved: `fail` (409, the default), or `merge` onto it.
     on_conflict: Option<OnConflict>,
 }
 
@@ -513,8 +549,10 @@ impl TryFrom<CommitStaged> for CommitStagedOrder {
 #[serde(deny_unknown_fields)]
 pub struct Reset {
     /// The revision; the workspace's head where it is absent.
+    #[schemars(extend("format" = "revision"))]
     pub target: Option<String>,
-    /// How far it goes; `mixed` where it is absent.
+    /// `soft` moves the branch, `mixed` the index too, `hard` the files too; `mixed`, where it is
+    /// absent.
     #[serde(default)]
     mode: Mode,
 }

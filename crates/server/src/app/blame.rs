@@ -39,8 +39,9 @@ impl Lines {
     fn range(self, count: usize) -> Result<Range<usize>, AppError> {
         let start = self.start.unwrap_or(1);
         let end = self.end.unwrap_or(count);
-        if start == 0 || start > end.saturating_add(1) || end > count {
-            let parameter = if end > count { "end" } else { "start" };
+        let none = self.end == Some(0);
+        if none || start == 0 || start > end.saturating_add(1) || end > count {
+            let parameter = if none || end > count { "end" } else { "start" };
             let detail = format!("`start` and `end` are lines of the file, 1 to {count}");
             return Err(AppError::query(parameter, detail));
         }

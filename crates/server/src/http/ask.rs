@@ -7,7 +7,7 @@ use govc_api::rfc3339;
 use govc_engine::journal::Moment;
 use govc_engine::{RepoId, Seq};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Uri, header};
+use http::{HeaderMap, HeaderName, Method, Uri, header};
 
 use super::caller::Caller;
 use super::etag::{IfMatch, if_match};
@@ -28,6 +28,8 @@ pub const GOVC_MIN_SEQ: HeaderName = HeaderName::from_static("govc-min-seq");
 pub struct Ask {
     /// Who is asking.
     pub caller: Caller,
+    /// The method.
+    pub method: Method,
     /// The target as it was sent.
     pub uri: Uri,
     /// The headers.
@@ -150,6 +152,18 @@ impl Ask {
             at: None,
             min_seq: self.min_seq()?,
             scope: Scope::take_repository(&mut self.query)?,
+        })
+    }
+
+    /// Takes `Govc-Min-Seq`, for what is the same in every reality.
+    ///
+    /// # Errors
+    /// [`AppError::Query`] when it cannot be read.
+    pub fn reading_of_all(&self) -> Result<Reading, AppError> {
+        Ok(Reading {
+            at: None,
+            min_seq: self.min_seq()?,
+            scope: Scope::default(),
         })
     }
 
@@ -292,6 +306,7 @@ impl FromRequestParts<App> for Ask {
             path: ApiPath::of(parts.uri.path()),
             at: None,
             query: Query::parse(parts.uri.query())?,
+            method: parts.method.clone(),
             uri: parts.uri.clone(),
             origin: origin(app, parts),
             idempotency: parts.extensions.get::<Key>().cloned(),

@@ -5,6 +5,10 @@ use axum::response::{IntoResponse, Response};
 use govc_git::ObjectId;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
+use serde::Serialize;
+
+use super::problem::ApiError;
+use super::{json, page};
 use crate::app::error::AppError;
 
 /// The commit that was read from; what is to be echoed in `If-Match`.
@@ -117,6 +121,17 @@ pub fn finish(
         headers.insert(GOVC_HEAD, value);
     }
     response
+}
+
+/// The answer that shows a state, whose tag is made of what is shown.
+pub fn answer(request: &HeaderMap, body: &impl Serialize, head: Option<ObjectId>) -> Response {
+    let bytes = match serde_json::to_vec(body) {
+        Ok(bytes) => bytes,
+        Err(error) => return ApiError(AppError::internal(error)).into_response(),
+    };
+    let tag = ETag::of_state(head, &format!("{:016x}", page::digest(&bytes)));
+    let response = json::answer_bytes(StatusCode::OK, bytes.into());
+    finish(request, response, &tag, head)
 }
 
 /// What `If-Match` says about a ref.

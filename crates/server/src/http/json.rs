@@ -8,6 +8,8 @@ use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use govc_api::objects::Objects;
+
 use super::layers::Silent;
 use super::problem::ApiError;
 use crate::app::App;
@@ -133,7 +135,7 @@ pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, AppError> {
         return Err(AppError::body("", "this needs a JSON body"));
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut reader)
+    let value = serde_path_to_error::deserialize(Objects::only(&mut reader))
         .map_err(|error| explain(&error.path().to_string(), error.inner()))?;
     reader.end().map_err(|error| explain(".", &error))?;
     Ok(value)
@@ -222,6 +224,8 @@ mod tests {
             "inner[0].mode"
         );
         assert_eq!(field(r#"{"name":"x","inner":{}}"#), "inner");
+        assert_eq!(field(r#"["x"]"#), "");
+        assert_eq!(field(r#"{"name":"x","inner":[[1]]}"#), "inner[0]");
         assert_eq!(field("[]"), "");
         assert_eq!(field("{"), "");
         assert_eq!(field(""), "");

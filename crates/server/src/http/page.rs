@@ -181,8 +181,11 @@ pub fn answer_state<T: Serialize>(
     page: &Page<T>,
     head: Option<govc_git::ObjectId>,
 ) -> Response {
+    // Where the cursor is does not matter, but whether there is one: a list that grew behind this
+    // page has another answer.
+    let more = if page.next.is_some() { "+" } else { "" };
     let tag = match serde_json::to_vec(&page.items) {
-        Ok(bytes) => etag::ETag::of_state(head, &format!("{:016x}", digest(&bytes))),
+        Ok(bytes) => etag::ETag::of_state(head, &format!("{:016x}{more}", digest(&bytes))),
         Err(_) => etag::ETag::of_state(head, ""),
     };
     etag::finish(request, answer(uri, page), &tag, head)

@@ -1,15 +1,21 @@
 //! The document.
 
+use govc_api::problem::Problem;
 use http::Method;
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
+use super::names::operation_id;
 use super::operation::{Answer, Body, Content, In, Operation, Parameter};
+use super::{codes, headers, links};
 
 /// An OpenAPI document that is being written.
 pub(super) struct Document {
     paths: Map<String, Value>,
-    schemas: SchemaGenerator,
+    /// Of what is taken: what may be absent is not required.
+    taken: SchemaGenerator,
+    /// Of what is given: what is always there is required, and may be `null`.
+    given: SchemaGenerator,
 }
 
 const ABOUT: &str = "Git at memory speed: repositories by REST, and by Git itself. Every write \
@@ -21,26 +27,24 @@ impl Document {
     pub(super) fn new() -> Document {
         Document {
             paths: Map::new(),
-            schemas: super::generator(),
+            taken: super::settings().into_generator(),
+            given: super::settings().for_serialize().into_generator(),
         }
     }
 
     pub(super) fn add(&mut self, method: &Method, path: &str, operation: Operation) {
+        let id = operation_id(method, path);
         let security = operation.is_open().then(|| json!([]));
         let parameters = self.parameters(path, &operation.parameters);
+        let mut answers = self.answers(&id, path, &operation);
         let mut written = json!({
             "tags": [tag(path)],
-            "operationId": operation_id(method, path),
+            "operationId": id,
             "summary": operation.summary,
             "parameters": parameters,
         });
         if let Some(body) = operation.body {
             written["requestBody"] = self.body(body);
-        }
-        let mut answers = Map::new();
-        for answer in operation.answers {
-            let (status, answer) = self.answer(answer);
-            answers.insert(status, answer);
         }
         answers.sort_keys();
         written["responses"] = Value::Object(answers);
@@ -52,6 +56,76 @@ impl Document {
         entry[method] = written;
     }
 
+    /// What an operation answers: what it says itself, and the problems that it may have.
+    fn answers(&mut self, id: &str, path: &str, operation: &Operation) -> Map<String, Value> {
+        let in_repository = path.contains("{repo}");
+        let mut answers = Map::new();
+        for answer in &operation.answers {
+            let success = answer.status.starts_with('2');
+            let mut headers = answer.headers.clone();
+            if operation.is_read() {
+                headers.push("ETag");
+            }
+            if operation.is_write() && success {
+                // What is about many repositories says in its body which number is whose.
+                if id != "change_many_repos" {
+                    headers.push("Govc-Seq");
+                }
+                headers.extend(["Govc-Dry-Run", "Idempotency-Replayed"]);
+            }
+            if operation.is_read() && in_repository {
+                headers.extend(["Govc-Seq", "Govc-Head"]);
+            }
+            match answer.status {
+                "201" => headers.push("Location"),
+                "206" => headers.push("Content-Range"),
+                _ => {}
+            }
+            let mut written = self.answer(answer);
+            if !headers.is_empty() {
+                written["headers"] = headers::refer(&headers);
+            }
+            if success && let Some(links) = links::of(id) {
+                written["links"] = links;
+            }
+            answers.insert(answer.status.to_owned(), written);
+        }
+        let mut codes = operation.codes.clone();
+        if in_repository {
+            codes.push("REPO_NOT_FOUND");
+        }
+        for (status, codes) in codes::by_status(&codes) {
+            let answer = self.problem(status, &codes);
+            answers.insert(status.to_string(), answer);
+        }
+        answers
+    }
+
+    /// An answer that is a problem of one of `codes`.
+    fn problem(&mut self, status: u16, codes: &[(&str, &str)]) -> Value {
+        let lines = codes
+            .iter()
+            .map(|(code, says)| format!("`{code}`: {says}."));
+        let names: Vec<&str> = codes.iter().map(|(code, _)| *code).collect();
+        let schema = self.given.subschema_for::<Problem>();
+        let mut written = json!({
+            "description": lines.collect::<Vec<_>>().join("\n\n"),
+            "content": { "application/problem+json": { "schema": schema } },
+            // Programs decide by these.
+            "x-codes": names,
+        });
+        let headers: &[&str] = match status {
+            401 => &["WWW-Authenticate"],
+            416 => &["Content-Range"],
+            503 => &["Retry-After"],
+            _ => &[],
+        };
+        if !headers.is_empty() {
+            written["headers"] = headers::refer(headers);
+        }
+        written
+    }
+
     fn parameters(&self, path: &str, said: &[Parameter]) -> Vec<Value> {
         let in_path = |parameter: &&Parameter| parameter.place == In::Path;
         let known: Vec<&str> = said.iter().filter(in_path).map(|one| one.name).collect();
@@ -61,16 +135,20 @@ impl Document {
                 "repo" => ("The repository's id, its slashes as `%2F`.", "hello"),
                 _ => ("", name),
             };
+            let mut schema = json!({ "type": "string", "minLength": 1 });
+            if name == "repo" {
+                schema["format"] = json!("repository-id");
+            }
             json!({
                 "name": name, "in": "path", "required": true, "description": says,
-                "schema": { "type": "string", "minLength": 1 }, "example": example,
+                "schema": schema, "example": example,
             })
         });
         unsaid.chain(said.iter().map(parameter)).collect()
     }
 
     fn body(&mut self, body: Body) -> Value {
-        let schema = (body.schema)(&mut self.schemas);
+        let schema = (body.schema)(&mut self.taken);
         let mut content = json!({ "schema": schema });
         if let Some(example) = body.example {
             content["example"] = example;
@@ -78,20 +156,27 @@ impl Document {
         json!({ "required": body.required, "content": { "application/json": content } })
     }
 
-    fn answer(&mut self, answer: Answer) -> (String, Value) {
+    fn answer(&mut self, answer: &Answer) -> Value {
         let mut written = json!({ "description": answer.says });
-        for (media_type, content) in answer.content {
+        for (media_type, content) in &answer.content {
             let schema = match content {
-                Content::Of(schema) => schema(&mut self.schemas).to_value(),
-                Content::Json(schema) => schema,
+                Content::Of(schema) => schema(&mut self.given).to_value(),
+                Content::Json(schema) => schema.clone(),
             };
-            written["content"][media_type] = json!({ "schema": schema });
+            written["content"][*media_type] = json!({ "schema": schema });
         }
-        (answer.status.to_owned(), written)
+        written
     }
 
     pub(super) fn finish(mut self) -> String {
-        let mut schemas = self.schemas.take_definitions(true);
+        let mut schemas = self.given.take_definitions(true);
+        for (name, schema) in self.taken.take_definitions(true) {
+            let other = schemas.insert(name.clone(), schema.clone());
+            debug_assert!(
+                other.is_none_or(|other| other == schema),
+                "{name} is not the same in requests and answers"
+            );
+        }
         schemas.sort_keys();
         let document = json!({
             "openapi": "3.1.0",
@@ -106,9 +191,16 @@ impl Document {
             "paths": self.paths,
             "components": {
                 "securitySchemes": {
-                    "token": { "type": "http", "scheme": "bearer" },
-                    "password": { "type": "http", "scheme": "basic" },
+                    "token": {
+                        "type": "http", "scheme": "bearer",
+                        "description": "`auth.token` of the server's configuration.",
+                    },
+                    "password": {
+                        "type": "http", "scheme": "basic",
+                        "description": "The token as the password, of whatever name: as Git sends it.",
+                    },
                 },
+                "headers": headers::components(),
                 "schemas": schemas,
             },
         });
@@ -156,20 +248,6 @@ fn tag(path: &str) -> &str {
     }
 }
 
-/// `get_repos_repo_log`: method and path.
-fn operation_id(method: &Method, path: &str) -> String {
-    let below = path.strip_prefix("/api/v1").unwrap_or(path);
-    let words = below
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .filter(|word| !word.is_empty());
-    let mut id = method.as_str().to_ascii_lowercase();
-    for word in words {
-        id.push('_');
-        id.push_str(word);
-    }
-    id
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,7 +258,5 @@ mod tests {
         assert_eq!(tag("/api/v1/repos/{repo}"), "repos");
         assert_eq!(tag("/api/v1/repos/{repo}/branches/{name}"), "branches");
         assert_eq!(tag("/health/live"), "health");
-        let id = operation_id(&Method::PUT, "/api/v1/repos/{repo}/refs/{name}");
-        assert_eq!(id, "put_repos_repo_refs_name");
     }
 }

@@ -2,7 +2,11 @@
 //! (<https://spec.openapis.org/oas/v3.1.1>): one table makes both, so neither has what the other
 //! has not.
 
+mod codes;
 mod document;
+mod headers;
+mod links;
+mod names;
 mod operation;
 
 use axum::Router;
@@ -14,7 +18,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 
 use crate::app::App;
 use document::Document;
-pub use operation::{Operation, opens, reads, streams, writes};
+pub use operation::{Operation, asks, opens, reads, reads_node, streams, writes};
 
 /// Routes that are described.
 pub struct Table {
@@ -155,11 +159,11 @@ impl Default for Table {
 }
 
 /// Schemas as OpenAPI 3.1 has them: JSON Schema 2020-12, named ones among the components.
-fn generator() -> SchemaGenerator {
+fn settings() -> SchemaSettings {
     let mut settings = SchemaSettings::draft2020_12();
     settings.definitions_path = "/components/schemas".into();
     settings.meta_schema = None;
-    settings.into_generator()
+    settings
 }
 
 /// What writes the schema of a type.

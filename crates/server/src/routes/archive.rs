@@ -32,8 +32,10 @@ pub fn routes(table: Table) -> Table {
             .path(
                 "name",
                 "A revision and then .tar.gz, .tgz, .tar or .zip.",
-                "main.tar.gz",
+                ("archive-name", "main.tar.gz"),
             )
+            .resolves()
+            .fails(&["TREE_TOO_LARGE"])
             .gives_bytes("application/gzip", "The archive.")
             .gives_bytes("application/x-tar", "The archive.")
             .gives_bytes("application/zip", "The archive."),

@@ -22,10 +22,11 @@ pub fn routes(table: Table) -> Table {
         show,
         reads("Which commit brought each line of a file")
             .of_revision()
-            .path("path", "The file's path.", "README.md")
-            .number("start", "The first line, from 1.")
-            .number("end", "The last line.")
+            .path("path", "The file's path.", ("file-path", "README.md"))
+            .number_from_1("start", "The first line, from 1.")
+            .number_from_1("end", "The last line.")
             .flag("ignore_whitespace", "As `git blame -w`.")
+            .fails(&["TOO_EXPENSIVE"])
             .gives::<BlameAnswer>(StatusCode::OK, "Its lines."),
     )
 }

@@ -31,6 +31,10 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/branches",
             create,
             writes("Make a branch")
+                .in_reality()
+                .moves_ref()
+                .resolves()
+                .fails(&["REF_EXISTS"])
                 .takes::<NewBranch>(json!({ "name": "new" }))
                 .gives::<Ref>(StatusCode::CREATED, "The branch."),
         )
@@ -39,15 +43,31 @@ pub fn routes(table: Table) -> Table {
             show,
             reads("A branch")
                 .of_moment()
-                .path("name", "Its name, which may have slashes.", "dev")
+                .path(
+                    "name",
+                    "Its name, which may have slashes.",
+                    ("branch-name", "dev"),
+                )
                 .gives::<Ref>(StatusCode::OK, "The branch."),
         )
         .delete(
             "/api/v1/repos/{repo}/branches/{*name}",
             remove,
             writes("Delete a branch")
-                .path("name", "Its name, which may have slashes.", "gone")
-                .text("expected_head", "What it is believed to point at.")
+                .fails(&["DEFAULT_BRANCH"])
+                .path(
+                    "name",
+                    "Its name, which may have slashes.",
+                    ("branch-name", "gone"),
+                )
+                .in_reality()
+                .moves_ref()
+                .text_as(
+                    "expected_head",
+                    "What it is believed to point at.",
+                    "object-id",
+                )
+                .text_as("expected", "The same.", "object-id")
                 .may_take::<DropRef>()
                 .gives_nothing("It is deleted."),
         )

@@ -19,7 +19,7 @@ pub fn routes(table: Table) -> Table {
         show,
         reads("A bundle, as `git bundle` makes it")
             .of_revision()
-            .text("since", "Without what this commit reaches.")
+            .revision("since", "Without what this commit reaches.")
             .gives_bytes("application/x-git-bundle", "The bundle."),
     )
 }

@@ -32,6 +32,11 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/commits",
             create,
             writes("Commit to a branch in one call")
+                .in_reality()
+                .moves_ref()
+                .makes_commit()
+                .resolves()
+                .fails(&["REF_EXISTS"])
                 .takes::<NewCommit>(commit)
                 .gives::<Commit>(StatusCode::CREATED, "The commit."),
         )
@@ -40,7 +45,11 @@ pub fn routes(table: Table) -> Table {
             show,
             reads("A commit")
                 .of_moment()
-                .path("rev", "A revision, as gitrevisions(7) has it.", "main")
+                .path(
+                    "rev",
+                    "A revision, as gitrevisions(7) has it.",
+                    ("revision", "main"),
+                )
                 .gives::<Commit>(StatusCode::OK, "The commit."),
         )
         .get(
@@ -49,9 +58,9 @@ pub fn routes(table: Table) -> Table {
             reads("Commits, in the order of `git log`")
                 .of_revision()
                 .flag("all", "From all refs.")
-                .text("path", "Only those that change this path.")
-                .text("since", "Not older than this time.")
-                .text("until", "Not newer than this time.")
+                .text_as("path", "Only those that change this path.", "file-path")
+                .text_as("since", "Not older than this time.", "time")
+                .text_as("until", "Not newer than this time.", "time")
                 .text(
                     "author",
                     "Only authors whose name or address has this in it.",

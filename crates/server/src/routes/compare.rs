@@ -26,9 +26,11 @@ pub fn routes(table: Table) -> Table {
             .path(
                 "revs",
                 "Two revisions with three dots between them.",
-                "main...dev",
+                ("revision-pair", "main...dev"),
             )
-            .number("limit", "How many commits at most.")
+            .limit("How many commits at most; 50 without it.")
+            .resolves()
+            .fails(&["NO_MERGE_BASE"])
             .gives::<Comparison>(StatusCode::OK, "How they stand to each other."),
     )
 }

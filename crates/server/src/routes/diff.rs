@@ -25,9 +25,10 @@ const PATCH: &str = "text/x-diff";
 /// What differs between two commits.
 pub fn routes(table: Table) -> Table {
     let diff = reads("What differs between two commits, or what a workspace changed")
-        .text("from", "The old side; the other's first parent without it.")
-        .text("to", "The new side; HEAD without it.")
-        .flag("merge_base", "From the merge base of both.");
+        .revision("from", "The old side; the other's first parent without it.")
+        .revision("to", "The new side; HEAD without it.")
+        .flag("merge_base", "From the merge base of both.")
+        .fails(&["NO_MERGE_BASE"]);
     table.get(
         "/api/v1/repos/{repo}/diff",
         show,
@@ -39,8 +40,8 @@ pub fn routes(table: Table) -> Table {
 pub(super) fn describe_diff(operation: crate::openapi::Operation) -> crate::openapi::Operation {
     operation
         .of_moment()
-        .text("path", "Only below this path.")
-        .number("context", "Lines around each change; 3 without it.")
+        .text_as("path", "Only below this path.", "file-path")
+        .lines("context", "Lines around each change; 3 without it.")
         .flag("renames", "Find renames; it does without it.")
         .flag("copies", "Find copies, too.")
         .flag("ignore_whitespace", "As `git diff -w`.")

@@ -28,6 +28,7 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/events",
             of_repository,
             streams("What happens in a repository, as Server-Sent Events")
+                .in_reality()
                 .number("since", "Resume after the change of this number."),
         )
         .get(

@@ -36,6 +36,7 @@ pub fn routes(table: Table) -> Table {
                 "last_commit",
                 "With the newest commit that touched each entry.",
             )
+            .fails(&["PATH_INVALID", "PATH_NOT_FOUND", "TREE_TOO_LARGE"])
             .gives_page::<TreeEntry>("Entries, in git's order.")
     };
     table
@@ -49,14 +50,14 @@ pub fn routes(table: Table) -> Table {
         .get(
             "/api/v1/repos/{repo}/tree/{*path}",
             tree,
-            folder("A folder").path("path", "The folder's path.", "src"),
+            folder("A folder").path("path", "The folder's path.", ("file-path", "src")),
         )
 }
 
 /// What is answered to a read of a file, whichever way the moment is said.
 pub(super) fn describe_read(operation: crate::openapi::Operation) -> crate::openapi::Operation {
     operation
-        .path("path", "The file's path.", "README.md")
+        .path("path", "The file's path.", ("file-path", "README.md"))
         .gives::<File>(StatusCode::OK, "The file.")
         .gives_bytes("application/octet-stream", "The file.")
         .gives_ranges()

@@ -9,12 +9,14 @@ use crate::app::App;
 use crate::app::error::AppError;
 use crate::app::repos::location;
 use crate::http::ask::Ask;
+use crate::http::etag;
 use crate::http::json::{self, Json};
 use crate::http::page::{self, PageQuery};
 use crate::http::problem::ApiError;
 use crate::http::reply::{as_of, done, located, written};
-use crate::openapi::{Table, reads, writes};
+use crate::openapi::{Table, asks, reads, writes};
 use govc_api::hooks::{Delivery, Hook};
+use govc_api::page::PageOf;
 use serde_json::json;
 
 /// Webhooks, and hooks that are asked.
@@ -30,53 +32,74 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/hooks",
             create,
             writes("Make a hook")
+                .fails(&["HOOK_ADDRESS_REFUSED"])
                 .takes::<NewHook>(new)
                 .gives::<Hook>(StatusCode::CREATED, "The hook."),
         )
         .get(
             "/api/v1/repos/{repo}/hooks/{id}",
             show,
-            reads("A hook").gives::<Hook>(StatusCode::OK, "The hook."),
+            reads("A hook")
+                .of_hook()
+                .gives::<Hook>(StatusCode::OK, "The hook."),
         )
         .patch(
             "/api/v1/repos/{repo}/hooks/{id}",
             patch,
             writes("Change a hook")
+                .of_hook()
+                .fails(&["HOOK_ADDRESS_REFUSED"])
                 .takes::<PatchHook>(json!({ "active": false }))
                 .gives::<Hook>(StatusCode::OK, "The hook as it is now."),
         )
         .delete(
             "/api/v1/repos/{repo}/hooks/{id}",
             remove,
-            writes("Delete a hook").gives_nothing("It is deleted."),
+            writes("Delete a hook")
+                .of_hook()
+                .gives_nothing("It is deleted."),
         )
         .get(
             "/api/v1/repos/{repo}/hooks/{id}/deliveries",
             deliveries,
-            reads("What a hook was sent lately").gives_page::<Delivery>("The newest first."),
+            asks("What a hook was sent lately")
+                .of_hook()
+                .limit("How many at most; 50 without it.")
+                .gives::<PageOf<Delivery>>(StatusCode::OK, "The newest first, in one page."),
         )
         .post(
             "/api/v1/repos/{repo}/hooks/{id}/deliveries/{delivery}/redeliver",
             redeliver,
-            reads("Send something once more")
+            asks("Send something once more")
+                .of_hook()
+                .path(
+                    "delivery",
+                    "What names the delivery.",
+                    ("delivery-id", "delivery"),
+                )
+                .fails(&["DELIVERY_NOT_FOUND"])
                 .gives::<Delivery>(StatusCode::OK, "What became of it."),
         )
         .post(
             "/api/v1/repos/{repo}/hooks/{id}/ping",
             ping,
-            reads("Send something to see whether it arrives")
+            asks("Send something to see whether it arrives")
+                .of_hook()
                 .gives::<Delivery>(StatusCode::OK, "What became of it."),
         )
 }
 
 /// `GET /api/v1/repos/{repo}/hooks`
 pub async fn list(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
-    let reading = ask.reading_now()?;
+    let reading = ask.reading_of_all()?;
     let query = ask.page()?;
     ask.finish()?;
     let repo = ask.repo()?;
     let (page, seq) = app.hooks(&ask.caller, &repo, &reading, query).await?;
-    Ok(as_of(page::answer(&ask.uri, &page), seq))
+    Ok(as_of(
+        page::answer_state(&ask.headers, &ask.uri, &page, None),
+        seq,
+    ))
 }
 
 /// `POST /api/v1/repos/{repo}/hooks`
@@ -97,12 +120,12 @@ pub async fn create(
 }
 
 /// `GET /api/v1/repos/{repo}/hooks/{id}`
-pub async fn show(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
-    let reading = ask.reading_now()?;
+pub async fn show(State(app): State<App>, ask: Ask) -> Result<Response, ApiError> {
+    let reading = ask.reading_of_all()?;
     ask.finish()?;
     let (repo, id) = (ask.repo()?, hook(&ask)?);
     let (hook, seq) = app.hook(&ask.caller, &repo, &id, &reading).await?;
-    Ok(as_of(json::answer(StatusCode::OK, &hook), seq))
+    Ok(as_of(etag::answer(&ask.headers, &hook, None), seq))
 }
 
 /// `PATCH /api/v1/repos/{repo}/hooks/{id}`

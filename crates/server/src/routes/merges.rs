@@ -27,14 +27,17 @@ use serde_json::json;
 pub fn routes(table: Table) -> Table {
     let nothing = "No commit had to be made.";
     let replayed = "The commits that were made.";
-    let in_workspace = "In this workspace; `default` without it.";
     // What may stop at a conflict, which stays in a workspace.
     let may_stop = |operation: Operation| {
         operation
-            .text(
+            .text_as(
                 "workspace",
                 "Done in this workspace, on its branch; no workspace is touched without it.",
+                "workspace-name",
             )
+            .in_reality()
+            .merges()
+            .stops()
             .gives::<Status>(
                 StatusCode::ACCEPTED,
                 "It stopped at a conflict, which is left in the workspace: solve it by `add` and \
@@ -55,8 +58,10 @@ pub fn routes(table: Table) -> Table {
             merge_base,
             reads("The best common ancestors of two commits")
                 .of_moment()
-                .needs_text("a", "A revision.", "main")
-                .needs_text("b", "Another one.", "dev")
+                .revision("a", "A revision.")
+                .required("main")
+                .revision("b", "Another one.")
+                .required("dev")
                 .gives::<MergeBase>(StatusCode::OK, "They."),
         )
         .post(
@@ -89,7 +94,10 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/continue",
             go_on,
             writes("Go on with the merge, cherry-pick, revert or rebase that stopped")
-                .text("workspace", in_workspace)
+                .in_workspace()
+                .merges()
+                .stops()
+                .fails(&["NOTHING_IN_PROGRESS"])
                 .may_take::<NewContinue>()
                 .gives::<Replayed>(StatusCode::OK, nothing)
                 .gives::<Replayed>(StatusCode::CREATED, replayed)
@@ -99,7 +107,10 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/abort",
             abort,
             writes("Take back the merge, cherry-pick, revert or rebase that stopped")
-                .text("workspace", in_workspace)
+                .in_workspace()
+                .merges()
+                .stops()
+                .fails(&["NOTHING_IN_PROGRESS"])
                 .may_take::<NewAbort>()
                 .gives::<Workspace>(StatusCode::OK, "The workspace as it is now."),
         )

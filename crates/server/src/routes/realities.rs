@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use govc_api::realities::{Apply, CompareRealities, Conflicts, NewRealities, NewResults, Promote};
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 
 use crate::app::App;
 use crate::app::commits::place as commit_place;
@@ -11,11 +11,12 @@ use crate::app::error::AppError;
 use crate::app::realities::Listed;
 use crate::app::realities::body::Bodies;
 use crate::http::ask::Ask;
+use crate::http::etag;
 use crate::http::json::{self, Json, OptionalJson};
 use crate::http::page;
 use crate::http::problem::ApiError;
 use crate::http::reply::{as_of, done, located, written, written_json};
-use crate::openapi::{Table, reads, writes};
+use crate::openapi::{Table, asks, reads, writes};
 use govc_api::commits::Commit;
 use govc_api::realities::{Benchmark, Comparison, Reality};
 use serde_json::json;
@@ -36,6 +37,10 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/parallel-realities",
             create,
             writes("Make realities: isolated copies of all refs")
+                .in_reality()
+                .resolves()
+                .at_moment()
+                .fails(&["REALITY_EXISTS", "REALITY_NOT_FOUND", "REALITY_DISCARDED"])
                 .takes::<NewRealities>(json!({ "branches": ["a", "b"] }))
                 .gives::<serde_json::Value>(StatusCode::CREATED, "All of them."),
         )
@@ -43,13 +48,23 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/parallel-realities",
             list,
             reads("Realities")
-                .text("state", "`open`, `closed` or `all`.")
+                .one_of(
+                    "state",
+                    "Which ones; the open ones without it.",
+                    &["open", "closed", "all"],
+                )
                 .gives_page::<Reality<'static>>("Realities, by name."),
         )
         .post(
             "/api/v1/repos/{repo}/parallel-realities/compare",
             compare,
-            reads("Compare realities, all with all")
+            asks("Compare realities, all with all")
+                .fails(&[
+                    "REALITY_NOT_FOUND",
+                    "REALITY_DISCARDED",
+                    "TOO_MANY_REALITIES",
+                ])
+                .fails(&["MERGE_IMPOSSIBLE"])
                 .takes::<CompareRealities>(json!({ "realities": ["a", "b"] }))
                 .gives::<Comparison>(StatusCode::OK, "What they have in common and what not."),
         )
@@ -57,23 +72,36 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/parallel-realities/conflicts",
             conflicts,
             reads("Which realities conflict with each other")
+                .fails(&[
+                    "REALITY_NOT_FOUND",
+                    "REALITY_DISCARDED",
+                    "TOO_MANY_REALITIES",
+                ])
+                .fails(&["MERGE_IMPOSSIBLE"])
                 .text("realities", "Only these, with commas between them.")
                 .gives::<Conflicts<'static>>(StatusCode::OK, "Pairs that conflict."),
         )
         .get(
             "/api/v1/repos/{repo}/parallel-realities/{reality}",
             show,
-            reads("A reality").gives::<Reality<'static>>(StatusCode::OK, "The reality."),
+            reads("A reality")
+                .of_reality()
+                .gives::<Reality<'static>>(StatusCode::OK, "The reality."),
         )
         .delete(
             "/api/v1/repos/{repo}/parallel-realities/{reality}",
             remove,
-            writes("Discard a reality, and those made from it").gives_nothing("It is discarded."),
+            writes("Discard a reality, and those made from it")
+                .of_reality()
+                .gives_nothing("It is discarded."),
         )
         .post(
             "/api/v1/repos/{repo}/parallel-realities/{reality}/apply",
             apply,
             writes("Commit in a reality")
+                .of_reality()
+                .moves_ref()
+                .makes_commit()
                 .takes::<Apply>(json!({
                     "message": "try",
                     "actions": [{ "op": "put", "path": "try.txt", "content": "1\n" }],
@@ -84,6 +112,7 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/parallel-realities/{reality}/results",
             results,
             writes("Attach figures to a reality")
+                .of_reality()
                 .takes::<NewResults>(json!({ "metrics": { "seconds": 1.5 }, "passed": true }))
                 .gives_nothing("They are attached."),
         )
@@ -91,12 +120,16 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/parallel-realities/{reality}/benchmark",
             benchmark,
             reads("The figures of a reality")
+                .of_reality()
                 .gives::<Benchmark>(StatusCode::OK, "Those attached, and those counted."),
         )
         .post(
             "/api/v1/repos/{repo}/parallel-realities/{reality}/promote",
             promote,
             writes("Move a branch of the parent to what a reality made")
+                .of_reality()
+                .merges()
+                .fails(&["NOTHING_TO_PROMOTE"])
                 .may_take::<Promote>()
                 .gives::<Commit>(StatusCode::OK, "The commit, which was there.")
                 .gives::<Commit>(StatusCode::CREATED, "The commit, which was made."),
@@ -121,7 +154,7 @@ pub async fn create(
 
 /// `GET /api/v1/repos/{repo}/parallel-realities`
 pub async fn list(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
-    let reading = ask.reading_now()?;
+    let reading = ask.reading_of_all()?;
     let listed = match ask.query().text("state")?.as_deref() {
         None | Some("open") => Listed::Open,
         Some("closed") => Listed::Closed,
@@ -139,22 +172,20 @@ pub async fn list(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiE
     let bodies = Bodies::of(&repo, &ask.origin);
     let engine = app.engine()?;
     let page = page.map(|reality| bodies.one(engine, &reality));
-    let response = page::answer(&ask.uri, &page);
+    let response = page::answer_state(&ask.headers, &ask.uri, &page, None);
     Ok(as_of(response, host.snapshot().seq))
 }
 
 /// `GET /api/v1/repos/{repo}/parallel-realities/{reality}`
-pub async fn show(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
-    let reading = ask.reading_now()?;
+pub async fn show(State(app): State<App>, ask: Ask) -> Result<Response, ApiError> {
+    let reading = ask.reading_of_all()?;
     ask.finish()?;
     let repo = ask.repo()?;
     let reality = app
         .show_reality(&ask.caller, &repo, &name(&ask)?, &reading)
         .await?;
     let body = Bodies::of(&repo, &ask.origin).one(app.engine()?, &reality);
-    let mut response = json::answer(StatusCode::OK, &body);
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    let response = etag::answer(&ask.headers, &body, None);
     Ok(as_of(response, reality.host.snapshot().seq))
 }
 
@@ -205,14 +236,14 @@ pub async fn results(
 }
 
 /// `GET /api/v1/repos/{repo}/parallel-realities/{reality}/benchmark`
-pub async fn benchmark(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
-    let reading = ask.reading_now()?;
+pub async fn benchmark(State(app): State<App>, ask: Ask) -> Result<Response, ApiError> {
+    let reading = ask.reading_of_all()?;
     ask.finish()?;
     let repo = ask.repo()?;
-    let body = app
+    let (body, seq) = app
         .benchmark(&ask.caller, &repo, &name(&ask)?, &reading)
         .await?;
-    Ok(json::answer(StatusCode::OK, &body))
+    Ok(as_of(etag::answer(&ask.headers, &body, None), seq))
 }
 
 /// `POST /api/v1/repos/{repo}/parallel-realities/compare`
@@ -231,7 +262,7 @@ pub async fn compare(
 
 /// `GET /api/v1/repos/{repo}/parallel-realities/conflicts`
 pub async fn conflicts(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
-    let reading = ask.reading_now()?;
+    let reading = ask.reading_of_all()?;
     let names = ask.query().text("realities")?;
     ask.finish()?;
     let repo = ask.repo()?;
@@ -239,14 +270,14 @@ pub async fn conflicts(State(app): State<App>, mut ask: Ask) -> Result<Response,
         let names = names.split(',').filter(|name| !name.is_empty());
         names.map(str::to_owned).collect()
     });
-    let (pairs, realities) = app
+    let (pairs, realities, seq) = app
         .reality_conflicts(&ask.caller, &repo, names, &reading)
         .await?;
     let body = Conflicts {
         pairs: &pairs,
         realities,
     };
-    Ok(json::answer(StatusCode::OK, &body))
+    Ok(as_of(etag::answer(&ask.headers, &body, None), seq))
 }
 
 /// `POST /api/v1/repos/{repo}/parallel-realities/{reality}/promote`

@@ -32,6 +32,15 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/refs",
             batch,
             writes("Move refs, all or none")
+                .in_reality()
+                .moves_ref()
+                .fails(&[
+                    "REF_INVALID",
+                    "OBJECT_NOT_FOUND",
+                    "DEFAULT_BRANCH",
+                    "REF_NOT_FOUND",
+                ])
+                .fails(&["REF_WRONG_KIND"])
                 .takes::<RefBatch>(
                     json!({ "updates": [{ "ref": "refs/heads/gone-too", "new": null }] }),
                 )
@@ -42,15 +51,18 @@ pub fn routes(table: Table) -> Table {
             show,
             reads("A ref")
                 .of_moment()
-                .path("name", name, "heads/main")
+                .path("name", name, ("ref-name", "heads/main"))
                 .gives::<Ref>(StatusCode::OK, "The ref."),
         )
         .put(
             "/api/v1/repos/{repo}/refs/{*name}",
             put,
             writes("Point a ref at an object")
-                .path("name", name, "heads/put")
-                .takes::<PutRef>(json!({ "oid": "0123456789012345678901234567890123456789" }))
+                .in_reality()
+                .moves_ref()
+                .path("name", name, ("ref-name", "heads/put"))
+                .fails(&["OBJECT_NOT_FOUND", "REF_WRONG_KIND"])
+                .takes::<PutRef>(json!({ "oid": "f3e0e1a4c0e2b8c3b3d3f0a7f7f6d2f8a2a1b3c4" }))
                 .gives::<Ref>(StatusCode::OK, "The ref.")
                 .gives::<Ref>(StatusCode::CREATED, "The ref, which was made."),
         )
@@ -58,9 +70,16 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/refs/{*name}",
             remove,
             writes("Delete a ref")
-                .path("name", name, "heads/gone")
-                .text("expected_head", "What it is believed to point at.")
-                .text("expected", "The same.")
+                .in_reality()
+                .moves_ref()
+                .path("name", name, ("ref-name", "heads/gone-three"))
+                .fails(&["DEFAULT_BRANCH"])
+                .text_as(
+                    "expected_head",
+                    "What it is believed to point at.",
+                    "object-id",
+                )
+                .text_as("expected", "The same.", "object-id")
                 .may_take::<DropRef>()
                 .gives_nothing("It is deleted."),
         )
@@ -206,9 +225,16 @@ pub(super) async fn remove_from(
     body: DropRef,
 ) -> Result<Response, ApiError> {
     let terms = ask.terms()?;
-    let in_query = match ask.query().text("expected_head")? {
-        Some(text) => Some(text),
-        None => ask.query().text("expected")?,
+    let said = (
+        ask.query().text("expected_head")?,
+        ask.query().text("expected")?,
+    );
+    let in_query = match said {
+        (Some(_), Some(_)) => {
+            let detail = "`expected_head` is `expected`, said twice";
+            return Err(AppError::query("expected_head", detail).into());
+        }
+        (head, expected) => head.or(expected),
     };
     ask.finish()?;
     let repo = ask.repo()?;

@@ -12,7 +12,7 @@ use crate::http::json::{self, Json, OptionalJson};
 use crate::http::problem::ApiError;
 use crate::http::reply::{as_of, done, located, written};
 use crate::http::{etag, page};
-use crate::openapi::{Table, reads, writes};
+use crate::openapi::{Table, reads, reads_node, writes};
 use serde_json::json;
 
 /// Repositories.
@@ -22,7 +22,7 @@ pub fn routes(table: Table) -> Table {
         .get(
             "/api/v1/repos",
             list,
-            reads("Repositories, by id")
+            reads_node("Repositories, by id")
                 .text("prefix", "Only ids that begin so.")
                 .gives_page::<Repository>("Repositories."),
         )
@@ -30,18 +30,27 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos",
             create,
             writes("Make a repository")
+                .fails(&[
+                    "REPO_EXISTS",
+                    "REPO_ID_RESERVED",
+                    "REF_INVALID",
+                    "STORAGE_UNAVAILABLE",
+                ])
                 .takes::<NewRepository>(json!({ "id": "new" }))
                 .gives::<Repository>(StatusCode::CREATED, made),
         )
         .get(
             "/api/v1/repos/{repo}",
             show,
-            reads("A repository").gives::<Repository>(StatusCode::OK, "The repository."),
+            reads("A repository")
+                .in_reality()
+                .gives::<Repository>(StatusCode::OK, "The repository."),
         )
         .patch(
             "/api/v1/repos/{repo}",
             patch,
             writes("Change a repository's id, description, default branch or settings")
+                .fails(&["REPO_EXISTS", "REPO_ID_RESERVED", "REF_INVALID"])
                 .takes::<PatchRepository>(json!({ "description": "An example" }))
                 .gives::<Repository>(StatusCode::OK, "The repository as it is now."),
         )
@@ -49,14 +58,15 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}",
             remove,
             writes("Delete a repository; it can be restored for a while")
-                .path("repo", "The repository's id.", "deleted")
+                .path("repo", "The repository's id.", ("repository-id", "deleted"))
                 .gives_nothing("It is deleted."),
         )
         .post(
             "/api/v1/repos/{repo}/restore",
             restore,
             writes("Bring a deleted repository back")
-                .path("repo", "The id that it had.", "restored")
+                .path("repo", "The id that it had.", ("repository-id", "restored"))
+                .fails(&["REPO_EXISTS", "REPO_ID_RESERVED"])
                 .may_take::<Restore>()
                 .gives::<Repository>(StatusCode::OK, "The repository."),
         )
@@ -64,6 +74,9 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/fork",
             fork,
             writes("Copy a repository, as it is or was: objects are shared")
+                .in_reality()
+                .at_moment()
+                .fails(&["REPO_EXISTS", "REPO_ID_RESERVED"])
                 .takes::<Fork>(json!({ "id": "fork" }))
                 .gives::<Repository>(StatusCode::CREATED, made),
         )
@@ -103,9 +116,10 @@ pub async fn show(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiE
         .show_repository(&ask.caller, &ask.repo()?, &reading)
         .await?;
     let body = state.body(&ask.origin);
-    let response = as_of(json::answer(StatusCode::OK, &body), state.seq);
+    let response = json::answer(StatusCode::OK, &body);
     let tag = tag(&state, &body);
-    Ok(etag::finish(&ask.headers, response, &tag, state.head))
+    let response = etag::finish(&ask.headers, response, &tag, state.head);
+    Ok(as_of(response, state.seq))
 }
 
 fn tag(state: &RepositoryState, body: &Repository) -> etag::ETag {

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use govc_api::search::Grep;
 use govc_engine::work::search::{GrepQuery, PatternOptions};
+use http::Method;
 
 use super::commits::{Round, bound};
 use crate::app::App;
@@ -15,7 +16,7 @@ use crate::http::page::{self, PageQuery};
 use crate::http::problem::ApiError;
 use crate::http::query::Query;
 use crate::http::reply::as_of;
-use crate::openapi::{Table, reads};
+use crate::openapi::{Table, asks, reads};
 use govc_api::commits::Commit;
 use govc_api::search::{FoundFile, FoundLine};
 use serde_json::json;
@@ -38,7 +39,8 @@ pub fn routes(table: Table) -> Table {
     let search = |summary, example| {
         reads(summary)
             .of_revision()
-            .needs_text("query", "What to look for.", example)
+            .some_text("query", "What to look for.")
+            .required(example)
             .flag("regex", "It is a regular expression.")
             .flag(
                 "case_sensitive",
@@ -54,15 +56,15 @@ pub fn routes(table: Table) -> Table {
                     "author",
                     "Only authors whose name or address has this in it.",
                 )
-                .text("since", "Not older than this time.")
-                .text("until", "Not newer than this time.")
+                .text_as("since", "Not older than this time.", "time")
+                .text_as("until", "Not newer than this time.", "time")
                 .gives_page::<Commit>("Commits."),
         )
         .get(
             "/api/v1/repos/{repo}/search/content",
             content,
             search("Search in contents of files", "hello")
-                .text("path", "Only files that this pathspec names.")
+                .some_text("path", "Only files that this pathspec names.")
                 .gives_page::<FoundLine>("Lines."),
         )
         .get(
@@ -73,7 +75,9 @@ pub fn routes(table: Table) -> Table {
         .post(
             "/api/v1/repos/{repo}/grep",
             grep,
-            reads("Search in contents with all of grep's options")
+            asks("Search in contents with all of grep's options")
+                .waits()
+                .resolves()
                 .of_moment()
                 .takes::<Grep>(json!({ "pattern": "hello" }))
                 .gives_page::<FoundLine>("Lines."),
@@ -153,10 +157,12 @@ async fn lines(
         Ok::<_, AppError>(found)
     };
     let (page, head) = app.offload(work).await??;
-    Ok(as_of(
-        page::answer_state(&ask.headers, &ask.uri, &page, head),
-        seq,
-    ))
+    // A pattern that was sent is no address: such an answer is nothing to be kept.
+    let response = match ask.method == Method::POST {
+        true => page::answer(&ask.uri, &page),
+        false => page::answer_state(&ask.headers, &ask.uri, &page, head),
+    };
+    Ok(as_of(response, seq))
 }
 
 /// `GET /api/v1/repos/{repo}/search/files`

@@ -12,7 +12,8 @@ use crate::app::App;
 use crate::app::stashes::place;
 use crate::app::workspaces::Place;
 use crate::http::ask::Ask;
-use crate::http::json::{self, OptionalJson};
+use crate::http::etag;
+use crate::http::json::OptionalJson;
 use crate::http::page;
 use crate::http::problem::ApiError;
 use crate::http::reply::{as_of, done, located, written};
@@ -22,20 +23,26 @@ use govc_api::workspaces::{Status, Workspace};
 
 /// What was put aside.
 pub fn routes(table: Table) -> Table {
-    let workspace = "Of this workspace; `default` without it.";
     table
         .get(
             "/api/v1/repos/{repo}/stash",
             list,
             reads("Stashes of a workspace, the newest first")
-                .text("workspace", workspace)
+                .in_workspace()
                 .gives_page::<Stash>("Stashes."),
         )
         .post(
             "/api/v1/repos/{repo}/stash",
             create,
             writes("Put what is changed in a workspace aside")
-                .text("workspace", workspace)
+                .stages()
+                .fails(&[
+                    "NOTHING_TO_STASH",
+                    "NO_COMMIT_YET",
+                    "OPERATION_IN_PROGRESS",
+                    "MERGE_CONFLICT",
+                ])
+                .in_workspace()
                 .may_take::<NewStash>()
                 .gives::<Stash>(StatusCode::CREATED, "The stash."),
         )
@@ -43,21 +50,31 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/stash/{id}",
             show,
             reads("A stash")
-                .text("workspace", workspace)
+                .of_stash()
+                .in_workspace()
                 .gives::<Stash>(StatusCode::OK, "The stash."),
         )
         .delete(
             "/api/v1/repos/{repo}/stash/{id}",
             remove,
             writes("Drop a stash")
-                .text("workspace", workspace)
+                .of_stash()
+                .in_workspace()
                 .gives_nothing("It is dropped."),
         )
         .post(
             "/api/v1/repos/{repo}/stash/{id}/apply",
             apply,
             writes("Make the changes of a stash in a workspace")
-                .text("workspace", workspace)
+                .of_stash()
+                .stages()
+                .fails(&[
+                    "MERGE_CONFLICT",
+                    "OPERATION_IN_PROGRESS",
+                    "STASH_ELSEWHERE",
+                    "NO_COMMIT_YET",
+                ])
+                .in_workspace()
                 .may_take::<ApplyStash>()
                 .gives::<Workspace>(StatusCode::OK, "The workspace as it is now.")
                 .gives::<Status>(
@@ -78,7 +95,10 @@ pub async fn list(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiE
         name: &name,
     };
     let (page, seq) = app.stashes(&ask.caller, at, &reading, query).await?;
-    Ok(as_of(page::answer(&ask.uri, &page), seq))
+    Ok(as_of(
+        page::answer_state(&ask.headers, &ask.uri, &page, None),
+        seq,
+    ))
 }
 
 /// `POST /api/v1/repos/{repo}/stash`
@@ -110,7 +130,7 @@ pub async fn show(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiE
     let (stash, seq) = app
         .show_stash(&ask.caller, &ask.repo()?, id, &reading)
         .await?;
-    Ok(as_of(json::answer(StatusCode::OK, &stash), seq))
+    Ok(as_of(etag::answer(&ask.headers, &stash, None), seq))
 }
 
 /// `DELETE /api/v1/repos/{repo}/stash/{id}`

@@ -31,6 +31,10 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/tags",
             create,
             writes("Make a tag")
+                .in_reality()
+                .moves_ref()
+                .resolves()
+                .fails(&["REF_EXISTS", "COLLISION"])
                 .takes::<NewTag>(json!({ "name": "new" }))
                 .gives::<Ref>(StatusCode::CREATED, "The tag."),
         )
@@ -39,15 +43,30 @@ pub fn routes(table: Table) -> Table {
             show,
             reads("A tag")
                 .of_moment()
-                .path("name", "Its name, which may have slashes.", "v1")
+                .path(
+                    "name",
+                    "Its name, which may have slashes.",
+                    ("branch-name", "v1"),
+                )
                 .gives::<Ref>(StatusCode::OK, "The tag."),
         )
         .delete(
             "/api/v1/repos/{repo}/tags/{*name}",
             remove,
             writes("Delete a tag")
-                .path("name", "Its name, which may have slashes.", "gone")
-                .text("expected_head", "What it is believed to point at.")
+                .path(
+                    "name",
+                    "Its name, which may have slashes.",
+                    ("branch-name", "gone"),
+                )
+                .in_reality()
+                .moves_ref()
+                .text_as(
+                    "expected_head",
+                    "What it is believed to point at.",
+                    "object-id",
+                )
+                .text_as("expected", "The same.", "object-id")
                 .may_take::<DropRef>()
                 .gives_nothing("It is deleted."),
         )

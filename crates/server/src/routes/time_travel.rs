@@ -22,8 +22,8 @@ pub fn routes(table: Table) -> Table {
     let at = "The number of a change, or a time.";
     let folder = |summary| {
         reads(summary)
-            .path("at", at, "1")
-            .text(
+            .path("at", at, ("moment", "1"))
+            .revision(
                 "ref",
                 "A revision, as gitrevisions(7) has it; HEAD without it.",
             )
@@ -32,18 +32,29 @@ pub fn routes(table: Table) -> Table {
                 "last_commit",
                 "With the newest commit that touched each entry.",
             )
+            .in_reality()
+            .fails(&["PATH_INVALID", "PATH_NOT_FOUND", "TREE_TOO_LARGE"])
             .gives_page::<TreeEntry>("Entries, in git's order.")
     };
     table
         .get(
             "/api/v1/repos/{repo}/time-travel/{at}",
             show,
-            refs::describe_list(reads("All refs as they were").path("at", at, "1")),
+            refs::describe_list(reads("All refs as they were").in_reality().path(
+                "at",
+                at,
+                ("moment", "1"),
+            )),
         )
         .get(
             "/api/v1/repos/{repo}/time-travel/{at}/read/{*path}",
             read,
-            files::describe_read(reads("A file as it was").path("at", at, "1")).text(
+            files::describe_read(reads("A file as it was").in_reality().path(
+                "at",
+                at,
+                ("moment", "1"),
+            ))
+            .revision(
                 "ref",
                 "A revision, as gitrevisions(7) has it; HEAD without it.",
             ),
@@ -57,12 +68,16 @@ pub fn routes(table: Table) -> Table {
         .get(
             "/api/v1/repos/{repo}/time-travel/{at}/tree/{*path}",
             tree,
-            folder("A folder as it was").path("path", "The folder's path.", "src"),
+            folder("A folder as it was").path("path", "The folder's path.", ("file-path", "src")),
         )
         .post(
             "/api/v1/repos/{repo}/undo",
             undo,
             writes("Give every ref that a change moved its old value back")
+                .in_reality()
+                .moves_ref()
+                .at_moment()
+                .fails(&["NOTHING_TO_UNDO", "DEFAULT_BRANCH"])
                 .takes::<Undo>(json!({ "seq": 2 }))
                 .gives::<RefUpdates>(StatusCode::OK, "The refs that moved."),
         )
@@ -70,6 +85,10 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/rewind",
             rewind,
             writes("Put all refs as they were")
+                .in_reality()
+                .moves_ref()
+                .at_moment()
+                .fails(&["DEFAULT_BRANCH"])
                 .takes::<Rewind>(json!({ "to": 1 }))
                 .gives::<RefUpdates>(StatusCode::OK, "The refs that moved."),
         )

@@ -13,6 +13,7 @@ use crate::app::commits;
 use crate::app::error::AppError;
 use crate::app::transactions::{Place, place};
 use crate::http::ask::Ask;
+use crate::http::etag;
 use crate::http::json::{self, Json, OptionalJson};
 use crate::http::problem::ApiError;
 use crate::http::reply::{GOVC_DRY_RUN, as_of, located, written};
@@ -40,6 +41,9 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/transactions",
             change_many,
             writes("Change many refs of many repositories, all or nothing")
+                .makes_commit()
+                .resolves()
+                .fails(&["REPO_NOT_FOUND", "DEFAULT_BRANCH", "REF_EXISTS"])
                 .takes::<ManyOperations>(many)
                 .gives::<ManyResults>(StatusCode::OK, "What became of each."),
         )
@@ -47,6 +51,8 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/transaction",
             begin,
             writes("Begin a transaction on a branch")
+                .in_reality()
+                .fails(&["REF_INVALID", "REF_NOT_FOUND"])
                 .may_take::<NewTransaction>()
                 .gives::<TransactionShown>(StatusCode::CREATED, "The transaction."),
         )
@@ -54,12 +60,17 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/transaction/{id}",
             show,
             reads("A transaction, and what it changes")
+                .in_reality()
+                .of_transaction()
                 .gives::<TransactionShown>(StatusCode::OK, "The transaction."),
         )
         .post(
             "/api/v1/repos/{repo}/transaction/{id}/add",
             add,
             writes("Write files in a transaction")
+                .in_reality()
+                .of_transaction()
+                .stages()
                 .takes::<WriteFiles>(json!({ "path": "new.txt", "content": "new\n" }))
                 .gives::<FilesChanged>(StatusCode::OK, staged),
         )
@@ -67,6 +78,9 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/transaction/{id}/remove",
             remove,
             writes("Remove files in a transaction")
+                .in_reality()
+                .of_transaction()
+                .stages()
                 .takes::<RemovePaths>(json!({ "path": "README.md" }))
                 .gives::<FilesChanged>(StatusCode::OK, staged),
         )
@@ -74,6 +88,9 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/transaction/{id}/move",
             rename,
             writes("Move a file in a transaction")
+                .in_reality()
+                .of_transaction()
+                .stages()
                 .takes::<MoveFile>(json!({ "from": "README.md", "to": "READ.md" }))
                 .gives::<FilesChanged>(StatusCode::OK, staged),
         )
@@ -81,12 +98,18 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/transaction/{id}/validate",
             validate,
             writes("Would it be taken now?")
+                .in_reality()
+                .of_transaction()
                 .gives::<Validation>(StatusCode::OK, "Whether, and what is in its way."),
         )
         .post(
             "/api/v1/repos/{repo}/transaction/{id}/commit",
             commit,
             writes("Commit a transaction")
+                .in_reality()
+                .of_transaction()
+                .makes_commit()
+                .merges()
                 .takes::<CommitTransaction>(json!({ "message": "all of it" }))
                 .gives::<Commit>(StatusCode::CREATED, "The commit."),
         )
@@ -94,6 +117,8 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/transaction/{id}/rollback",
             roll_back,
             writes("Give a transaction up")
+                .in_reality()
+                .of_transaction()
                 .gives::<TransactionShown>(StatusCode::OK, "The transaction, which is over."),
         )
 }
@@ -147,7 +172,7 @@ pub async fn show(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiE
         id: &id,
     };
     let (shown, seq) = app.show_transaction(&ask.caller, at, &reading).await?;
-    Ok(as_of(json::answer(StatusCode::OK, &shown), seq))
+    Ok(as_of(etag::answer(&ask.headers, &shown, None), seq))
 }
 
 /// `POST /api/v1/repos/{repo}/transaction/{tx}/add`

@@ -10,7 +10,8 @@ use crate::app::commits::place;
 use crate::app::repos::location;
 use crate::app::workspaces::Place;
 use crate::http::ask::Ask;
-use crate::http::json::{self, Json};
+use crate::http::etag;
+use crate::http::json::Json;
 use crate::http::page;
 use crate::http::path::encode;
 use crate::http::problem::ApiError;
@@ -22,21 +23,24 @@ use serde_json::json;
 
 /// Workspaces, and the files in them.
 pub fn routes(table: Table) -> Table {
-    let within = |operation: crate::openapi::Operation| {
-        operation.text("workspace", "In this workspace; `default` without it.")
-    };
+    let within = |operation: crate::openapi::Operation| operation.in_workspace();
     let file = json!({ "path": "new.txt", "content": "new\n" });
     let changed = "What is staged now.";
     table
         .get(
             "/api/v1/repos/{repo}/workspaces",
             list,
-            reads("Workspaces").gives_page::<Workspace>("Workspaces, by name."),
+            reads("Workspaces")
+                .in_reality()
+                .gives_page::<Workspace>("Workspaces, by name."),
         )
         .post(
             "/api/v1/repos/{repo}/workspaces",
             create,
             writes("Make a workspace")
+                .in_reality()
+                .resolves()
+                .fails(&["WORKSPACE_EXISTS"])
                 .takes::<NewWorkspace>(json!({ "name": "mine" }))
                 .gives::<Workspace>(StatusCode::CREATED, "The workspace."),
         )
@@ -44,6 +48,9 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/workspaces/{name}",
             remove,
             writes("Delete a workspace, and what was not committed in it")
+                .in_reality()
+                .path("name", "Its name.", ("workspace-name", "old"))
+                .fails(&["WORKSPACE_NOT_FOUND", "DEFAULT_WORKSPACE"])
                 .gives_nothing("It is deleted."),
         )
         .get(
@@ -56,6 +63,7 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/add",
             add,
             within(writes("Write files and stage them"))
+                .stages()
                 .takes::<WriteFiles>(file.clone())
                 .gives::<FilesChanged>(StatusCode::OK, changed),
         )
@@ -63,6 +71,7 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/write",
             write,
             within(writes("Write files"))
+                .stages()
                 .takes::<WriteFiles>(file)
                 .gives::<FilesChanged>(StatusCode::OK, "What was written."),
         )
@@ -70,7 +79,8 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/remove/{*path}",
             remove_file,
             within(writes("Remove a file or a folder, staged"))
-                .path("path", "Its path.", "src")
+                .stages()
+                .path("path", "Its path.", ("file-path", "src"))
                 .flag("force", "Even where changes get lost.")
                 .gives_nothing("It is removed."),
         )
@@ -78,6 +88,7 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/move",
             move_file,
             within(writes("Move a file or a folder, staged"))
+                .stages()
                 .takes::<MoveFile>(json!({ "from": "README.md", "to": "READ.md" }))
                 .gives::<FilesChanged>(StatusCode::OK, changed),
         )
@@ -85,6 +96,14 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/checkout",
             checkout,
             within(writes("Go to another branch or commit"))
+                .resolves()
+                .fails(&[
+                    "WORKSPACE_DIRTY",
+                    "REF_EXISTS",
+                    "OPERATION_IN_PROGRESS",
+                    "MERGE_CONFLICT",
+                ])
+                .fails(&["NO_COMMIT_YET"])
                 .takes::<Checkout>(json!({ "ref": "main" }))
                 .gives::<Workspace>(StatusCode::OK, "The workspace as it is now."),
         )
@@ -92,6 +111,9 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/reset",
             reset,
             within(writes("Reset a workspace's branch, its index, its files"))
+                .moves_ref()
+                .resolves()
+                .fails(&["NO_COMMIT_YET", "MERGE_CONFLICT", "OPERATION_IN_PROGRESS"])
                 .takes::<Reset>(json!({ "target": "HEAD", "mode": "mixed" }))
                 .gives::<Workspace>(StatusCode::OK, "The workspace as it is now."),
         )
@@ -99,6 +121,9 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/commit",
             commit,
             within(writes("Commit what is staged"))
+                .moves_ref()
+                .makes_commit()
+                .fails(&["OPERATION_IN_PROGRESS", "NO_COMMIT_YET"])
                 .takes::<CommitStaged>(json!({ "message": "new", "allow_empty": true }))
                 .gives::<Commit>(StatusCode::CREATED, "The commit."),
         )
@@ -111,7 +136,10 @@ pub async fn list(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiE
     ask.finish()?;
     let repo = ask.repo()?;
     let (page, seq) = app.workspaces(&ask.caller, &repo, &reading, query).await?;
-    Ok(as_of(page::answer(&ask.uri, &page), seq))
+    Ok(as_of(
+        page::answer_state(&ask.headers, &ask.uri, &page, None),
+        seq,
+    ))
 }
 
 /// `POST /api/v1/repos/{repo}/workspaces`
@@ -153,7 +181,7 @@ pub async fn status(State(app): State<App>, mut ask: Ask) -> Result<Response, Ap
         name: &name,
     };
     let (status, seq) = app.workspace_status(&ask.caller, at, &reading).await?;
-    Ok(as_of(json::answer(StatusCode::OK, &status), seq))
+    Ok(as_of(etag::answer(&ask.headers, &status, None), seq))
 }
 
 /// `POST /api/v1/repos/{repo}/add`

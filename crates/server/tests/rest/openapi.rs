@@ -77,6 +77,122 @@ async fn the_document_names_each_thing_once_and_nothing_that_is_not_there() {
     }
 }
 
+/// What is in the query of an operation is described exactly: each parameter that is described is
+/// taken, and of those that others take none that is not described.
+#[tokio::test]
+async fn each_operation_takes_the_parameters_that_it_describes_and_no_other() {
+    let server = Server::with_commit().await;
+    let (_, _, document) = table().finish();
+    let document: Value = serde_json::from_str(&document).unwrap();
+    let mut all = std::collections::BTreeSet::new();
+    let mut operations = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let mut at = path.clone();
+            let (mut described, mut needed) = (Vec::new(), Vec::new());
+            for parameter in operation["parameters"].as_array().unwrap() {
+                let name = parameter["name"].as_str().unwrap().to_owned();
+                match parameter["in"].as_str().unwrap() {
+                    "path" => {
+                        let example = parameter["example"].as_str().unwrap();
+                        at = at.replace(&format!("{{{name}}}"), example);
+                    }
+                    "query" => {
+                        if let Some(example) = parameter["example"].as_str() {
+                            needed.push(format!("{name}={example}"));
+                        }
+                        all.insert(name.clone());
+                        described.push(name);
+                    }
+                    _ => {}
+                }
+            }
+            // What answers anybody looks at no query.
+            if operation["security"] != serde_json::json!([]) {
+                let content = &operation["requestBody"]["content"]["application/json"];
+                operations.push((
+                    method.to_uppercase(),
+                    at,
+                    described,
+                    needed,
+                    content.clone(),
+                ));
+            }
+        }
+    }
+    assert!(all.len() > 20, "{all:?}");
+    let mut wrong = Vec::new();
+    for (method, path, described, needed, content) in operations {
+        let body = match content["example"].is_null() {
+            true => String::new(),
+            false => content["example"].to_string(),
+        };
+        let headers = [("content-type", "application/json")];
+        for name in &all {
+            let others = needed
+                .iter()
+                .filter(|pair| !pair.starts_with(&format!("{name}=")));
+            let others: String = others.map(|pair| format!("&{pair}")).collect();
+            // A stream that begins does not end: it is asked for what cannot be read.
+            let value = if path.ends_with("/events") {
+                "%FF"
+            } else {
+                "x"
+            };
+            let target = format!("{path}?{name}={value}{others}");
+            let answer = server.call(&method, &target, &headers, body.clone()).await;
+            let detail = answer.json()["detail"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
+            let unknown = detail.contains("unknown parameter")
+                || detail.contains("is the same inside and outside")
+                || (path.contains("/time-travel/") && detail.starts_with("either `at` or"));
+            let is_described = described.contains(name);
+            if unknown == is_described {
+                wrong.push(format!("{method} {target}: {} {detail}", answer.status));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn every_operation_has_a_name_and_says_what_it_answers() {
+    let (_, _, document) = table().finish();
+    let document: Value = serde_json::from_str(&document).unwrap();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let id = operation["operationId"].as_str().unwrap();
+            let made = [
+                "get_repos_",
+                "post_repos_",
+                "put_repos_",
+                "delete_repos_",
+                "patch_repos_",
+            ];
+            assert!(
+                !made.iter().any(|start| id.starts_with(start)),
+                "{method} {path} needs a name in openapi/names.rs"
+            );
+            for parameter in operation["parameters"].as_array().unwrap() {
+                let says = parameter["description"].as_str().unwrap();
+                assert!(!says.is_empty(), "{method} {path}: {parameter}");
+            }
+            let links = operation["responses"].as_object().unwrap().values();
+            for link in links.flat_map(|one| one["links"].as_object().into_iter().flatten()) {
+                let to = &link.1["operationId"];
+                let mut all = document["paths"].as_object().unwrap().values();
+                let is_there = all.any(|methods| {
+                    let mut operations = methods.as_object().unwrap().values();
+                    operations.any(|operation| operation["operationId"] == *to)
+                });
+                assert!(is_there, "{id} links to {to}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_page_shows_it_without_help_from_elsewhere() {
     let server = Server::new();

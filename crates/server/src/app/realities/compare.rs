@@ -29,7 +29,10 @@ impl App {
     ) -> Result<Comparison, AppError> {
         let host = self.repository(caller, id, Action::Read).await?;
         if names.is_empty() {
-            return Err(AppError::body("realities", "is empty: name at least one"));
+            return Err(AppError::body(
+                "realities",
+                "`realities` is empty: name at least one",
+            ));
         }
         let realities = self.named_realities(&host, &names)?;
         let pool = Arc::clone(host.pool());

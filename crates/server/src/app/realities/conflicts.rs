@@ -10,7 +10,7 @@ use govc_engine::pool::Pool;
 use govc_engine::work::conflicts::ConflictCache;
 use govc_engine::work::diff::{DiffOptions, PatchMaker, PatchOptions, diff_trees};
 use govc_engine::work::merge::MergeError;
-use govc_engine::{Fate, Reality, RepoId, Repository};
+use govc_engine::{Fate, Reality, RepoId, Repository, Seq};
 use govc_git::ObjectId;
 
 use super::{Action, App, Doing};
@@ -35,7 +35,7 @@ pub struct Compared {
 
 impl App {
     /// All pairs of realities that conflict: of those that were named, or of all that are open and
-    /// were written to; and how many that were.
+    /// were written to; how many that were, and the number of the repository's newest change.
     ///
     /// # Errors
     /// [`AppError::RealityNotFound`]; [`AppError::Impossible`] where there are too many.
@@ -45,9 +45,10 @@ impl App {
         id: &RepoId,
         names: Option<Vec<String>>,
         reading: &Reading,
-    ) -> Result<(Vec<ConflictingPair>, usize), AppError> {
+    ) -> Result<(Vec<ConflictingPair>, usize, Seq), AppError> {
         let host = self.repository(caller, id, Action::Read).await?;
         self.reached(&host, reading).await?;
+        let seq = host.snapshot().seq;
         let realities = match names {
             Some(names) => self.named_realities(&host, &names)?,
             None => {
@@ -69,7 +70,7 @@ impl App {
         let pairs = self
             .offload(move || matrix(&app.0.conflicts, &pool, &compared))
             .await??;
-        Ok((pairs, count))
+        Ok((pairs, count, seq))
     }
 
     /// The realities with these names, none twice.
@@ -130,8 +131,9 @@ impl App {
         id: &RepoId,
         name: &str,
         reading: &Reading,
-    ) -> Result<Benchmark, AppError> {
+    ) -> Result<(Benchmark, Seq), AppError> {
         let reality = self.show_reality(caller, id, name, reading).await?;
+        let seq = reality.host.snapshot().seq;
         let repository = self.open_reality(&reality, Doing::Reading).await?;
         let into = self.parent_branch(&reality).await?;
         let app = self.clone();
@@ -149,7 +151,7 @@ impl App {
                 _ => Vec::new(),
             };
             let results = snapshot.realities.results();
-            Ok(Benchmark {
+            let benchmark = Benchmark {
                 name: reality.name.to_string(),
                 head: head.map(|head| head.to_string()),
                 metrics: results.map_or_else(Default::default, |results| {
@@ -163,7 +165,8 @@ impl App {
                 measured_at: results.map(|results| server_time(results.at)),
                 changes: changes(pool, base, head)?,
                 conflicts,
-            })
+            };
+            Ok((benchmark, seq))
         })
         .await?
     }
