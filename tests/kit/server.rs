@@ -309,7 +309,10 @@ impl Drop for TestServer {
             while !log.is_char_boundary(from) {
                 from += 1;
             }
-            eprintln!("--- the server's log\n{}", &log[from..]);
+            let told = |line: &&str| line.contains(" ERROR ") || line.contains("panicked");
+            let errors: Vec<&str> = log[..from].lines().filter(told).collect();
+            eprintln!("--- the server's log\n{}", errors.join("\n"));
+            eprintln!("{}", &log[from..]);
         }
     }
 }

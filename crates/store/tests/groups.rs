@@ -218,8 +218,7 @@ fn run(seed: u64, made: &mut u64) {
             disk.crash_after(40 + random.below(160));
         }
         let answered = AtomicU64::new(0);
-        let goes_on =
-            || !(disk.is_off() || is_kill && answered.load(Ordering::Relaxed) >= answers);
+        let goes_on = || !(disk.is_off() || is_kill && answered.load(Ordering::Relaxed) >= answers);
         let seeds: Vec<u64> = (0..GROUPS.len() + 1)
             .map(|_| random.below(u64::MAX))
             .collect();
