@@ -27,6 +27,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use govc_engine::journal::{Floor, Journal, Moment, PackId};
 use govc_engine::pool::{Kept, ObjectSet, Pool};
@@ -54,6 +55,10 @@ pub struct Collection {
 
 /// How often is marked again because something came to be kept that was to go.
 const TRIES_MAX: u32 = 3;
+/// A deleted repository that somebody holds is looked at so often, and as far apart, before it is
+/// left for the next time.
+const LOOKS_MAX: u32 = 20;
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// History is cut when so many of its entries are kept for each one that is not.
 const CUT_PART: u64 = 4;
 
@@ -613,7 +618,17 @@ impl Store {
                 self.checkpoint(member.key)?;
             }
         }
-        if !engine.let_go(repo.key) {
+        // It may have left the engine before, and the disk have failed then.
+        let is_there = engine.find_by_key(repo.key).is_some();
+        // Who has just been answered may hold it for a moment longer.
+        let went = (0..LOOKS_MAX).any(|_| {
+            let went = !is_there || engine.let_go(repo.key);
+            if !went {
+                std::thread::sleep(LOOK_EVERY);
+            }
+            went
+        });
+        if !went {
             return Ok(false);
         }
         self.purge(repo.key)?;
