@@ -47,7 +47,7 @@ pub struct BlameLine {
 /// The commit that brought lines, and what the file was called there.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct LineOrigin {
-    /// The commit.
+    /// The commit; all zeros for lines that are in the working copy only.
     pub commit: String,
     /// The file's path there.
     pub orig_path: String,
@@ -77,9 +77,9 @@ impl LineOrigin {
         data: &[u8],
         format: ObjectFormat,
     ) -> Result<LineOrigin, govc_git::object::ParseError> {
+        let (orig_path, orig_path_base64) = text(&blamed.path);
         let commit = CommitRef::parse(data, format)?;
         let author = Person::from(commit.author);
-        let (orig_path, orig_path_base64) = text(&blamed.path);
         Ok(LineOrigin {
             commit: blamed.commit.to_string(),
             orig_path,
@@ -90,6 +90,23 @@ impl LineOrigin {
             time_raw: author.time_raw,
             summary: text(&commit.summary()).0,
         })
+    }
+}
+
+impl LineOrigin {
+    /// Of lines that are in a working copy only, as git calls who brings them.
+    pub fn uncommitted(blamed: &Blamed) -> LineOrigin {
+        let (orig_path, orig_path_base64) = text(&blamed.path);
+        LineOrigin {
+            commit: blamed.commit.to_string(),
+            summary: format!("Version of {orig_path} from {orig_path}"),
+            orig_path,
+            orig_path_base64,
+            author: "Not Committed Yet".to_owned(),
+            email: "not.committed.yet".to_owned(),
+            time: None,
+            time_raw: None,
+        }
     }
 }
 

@@ -56,7 +56,8 @@ fn plan(both: &Both, what: &str, names: &[String], ids: &[ObjectId]) -> Plan {
             let into = into
                 .as_ref()
                 .map_or(&b"HEAD"[..], |b| b.branch_name().unwrap());
-            let message = messages::merge(&both.snapshot.refs, names[0].as_bytes(), into);
+            let message =
+                messages::merge(&both.pool, &both.snapshot.refs, names[0].as_bytes(), into);
             Plan::Merge {
                 from: ids[0],
                 label: names[0].clone().into_bytes(),

@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use govc_api::blame::{BlameAnswer, LineOrigin};
 use govc_api::text::text;
-use govc_engine::pool::PoolError;
-use govc_engine::work::blame::{Blame, BlameError, BlameQuery, blame};
+use govc_engine::OperationKind;
+use govc_engine::pool::{CommitNumber, PoolError};
+use govc_engine::work::blame::{Blame, BlameError, BlameQuery, Origin, blame, blame_working};
+use govc_engine::work::tree;
+use govc_engine::work::workspace::state::tree_or_empty;
 use govc_git::ObjectId;
 use hashbrown::HashMap;
 
@@ -57,7 +60,8 @@ impl Lines {
 }
 
 impl State {
-    /// Who brought the lines of the file at `path`, as of the commit that `reference` names.
+    /// Who brought the lines of the file at `path`, as of the commit that `reference` names; inside
+    /// of a workspace or a transaction, as of its files where none is named.
     ///
     /// # Errors
     /// [`AppError::PathInvalid`], [`AppError::PathNotFound`], and those of [`State::commit`]; of
@@ -73,9 +77,15 @@ impl State {
         let not_found = || AppError::PathNotFound {
             path: text(&path).0,
         };
-        // Inside of a workspace or a transaction: what was committed, by whom is known.
         let commit = self.commit(reference)?.ok_or_else(not_found)?;
-        let file = self.file(Some(&commit.to_string()), &path)?;
+        let working = match reference {
+            None => self.working_before(commit, &path)?,
+            Some(_) => None,
+        };
+        let file = match working {
+            Some(_) => self.file(None, &path)?,
+            None => self.file(Some(&commit.to_string()), &path)?,
+        };
         let content = self.content(&file)?.ok_or_else(not_found)?;
         let unfinished = usize::from(!content.is_empty() && !content.ends_with(b"\n"));
         let count = memchr::memchr_iter(b'\n', &content).count() + unfinished;
@@ -85,9 +95,11 @@ impl State {
             ignore_whitespace,
         };
         let pool = &self.view.pool;
-        let missing = || PoolError::Missing { id: commit };
-        let tip = pool.graph().number(&commit).ok_or_else(missing)?;
-        let blame = blame(pool, tip, &query).map_err(|error| match error {
+        let found = match working {
+            Some(before) => blame_working(pool, &before, (file.id, content), &query),
+            None => blame(pool, self.number(commit)?, &query),
+        };
+        let blame = found.map_err(|error| match error {
             BlameError::NotFound { .. } => not_found(),
             BlameError::Pool(error) => error.into(),
             error @ BlameError::NoSuchLines { .. } => AppError::query("end", error.to_string()),
@@ -102,6 +114,52 @@ impl State {
             blame,
             state: self,
         })
+    }
+
+    fn number(&self, commit: ObjectId) -> Result<CommitNumber, AppError> {
+        let number = self.view.pool.graph().number(&commit);
+        Ok(number.ok_or(PoolError::Missing { id: commit })?)
+    }
+
+    /// The commits that a file of the working copy comes from, and what it is called there; `None`
+    /// outside of one, and where it is what `commit` has.
+    fn working_before(
+        &self,
+        commit: ObjectId,
+        path: &[u8],
+    ) -> Result<Option<Vec<Origin>>, AppError> {
+        let Some(inside) = &self.inside else {
+            return Ok(None);
+        };
+        let pool = &self.view.pool;
+        let root = tree_or_empty(pool, Some(commit))?;
+        let committed = tree::lookup(pool, &root, path)?;
+        if committed.is_some() && committed == tree::lookup(pool, &inside.files, path)? {
+            return Ok(None);
+        }
+        let mut name: Arc<[u8]> = Arc::from(path);
+        let mut before = Vec::new();
+        if let Some(open) = &inside.workspace {
+            let is_unmerged = open.now.unmerged.iter().any(|other| *other.path == *path);
+            let is_tracked = is_unmerged || open.in_index(pool, path)?.is_some();
+            if committed.is_none() && !is_tracked {
+                return Err(AppError::PathNotFound { path: text(path).0 });
+            }
+            if committed.is_none() {
+                let status = open.status(pool)?;
+                let staged = status.staged.into_iter().find(|file| file.path == path);
+                if let Some(old) = staged.and_then(|file| file.old_path) {
+                    name = old.into();
+                }
+            }
+            let merge = open.now.operation.as_ref();
+            let merge = merge.filter(|operation| operation.kind == OperationKind::Merge);
+            if let Some(merge) = merge {
+                before.push((self.number(merge.commit)?, Arc::from(path)));
+            }
+        }
+        before.insert(0, (self.number(commit)?, name));
+        Ok(Some(before))
     }
 }
 
@@ -118,6 +176,7 @@ impl FileBlame {
             let key = (piece.commit, &*piece.path);
             let origin = match known.get(&key) {
                 Some(origin) => Arc::clone(origin),
+                None if piece.commit.is_null() => Arc::new(LineOrigin::uncommitted(piece)),
                 None => {
                     let data = pool.get(&piece.commit)?.data;
                     let origin = LineOrigin::read(piece, &data, pool.format());

@@ -122,6 +122,7 @@ impl App {
             (Some(text), _) => Some(message::clean(text.as_bytes())),
             (None, MergeStrategy::Squash) => None,
             (None, _) => Some(messages::merge(
+                &view.pool,
                 &view.refs,
                 order.from.as_bytes(),
                 to.as_bytes(),

@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod archive;
+mod aside;
 mod asked;
 pub mod blame;
 pub mod bundle;
@@ -15,6 +16,7 @@ pub mod fetch;
 pub mod files;
 pub mod history;
 pub mod hooks;
+mod in_workspace;
 pub mod lfs;
 pub mod logged;
 pub mod many;
@@ -31,6 +33,7 @@ pub mod residence;
 mod retention;
 pub mod scope;
 pub mod search;
+mod staging;
 pub mod stashes;
 pub mod state;
 pub mod time_travel;

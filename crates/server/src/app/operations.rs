@@ -19,9 +19,11 @@ use govc_git::message;
 use super::answers::Logged;
 use super::commits::{self, place};
 use super::error::AppError;
+use super::in_workspace::{At, Done, check_belief, moved};
 use super::merges::expand;
+use super::scope::Place;
 use super::state::commit;
-use super::workspaces::{At, Done, Place, check_belief, moved, shown};
+use super::workspaces::shown;
 use super::{Action, App};
 use crate::http::ask::Terms;
 use crate::http::caller::Caller;
@@ -64,12 +66,12 @@ impl App {
     pub async fn merge_here(
         &self,
         caller: &Caller,
-        at: Place<'_>,
+        at: &Place,
         order: MergeOrder,
         terms: &Terms,
     ) -> Result<(Came<Commit>, Seq), AppError> {
         let repository = self
-            .repository_in(caller, at.repo, &terms.scope, Action::Write)
+            .repository_in(caller, &at.repo, &terms.scope, Action::Write)
             .await?;
         let people = self.people(caller, order.author.as_ref(), order.committer.as_ref())?;
         let (repo, id) = (Arc::clone(&repository), at.repo.clone());
@@ -87,7 +89,12 @@ impl App {
             let message = match (&order.message, order.strategy) {
                 (Some(text), _) => Some(message::clean(text.as_bytes())),
                 (None, MergeStrategy::Squash) => None,
-                (None, _) => Some(messages::merge(&view.refs, order.from.as_bytes(), into)),
+                (None, _) => Some(messages::merge(
+                    &view.pool,
+                    &view.refs,
+                    order.from.as_bytes(),
+                    into,
+                )),
             };
             let here = Here {
                 plan: Plan::Merge {
@@ -108,7 +115,7 @@ impl App {
             Came::ToEnd(commit, true) => came.logged().at(place(&id, commit)),
             _ => came.logged(),
         };
-        self.in_workspace_answering(caller, &repository, at.name, terms, answer, merge)
+        self.in_workspace_answering(caller, &repository, &at.name, terms, answer, merge)
             .await
     }
 
@@ -119,13 +126,13 @@ impl App {
     pub async fn pick_here(
         &self,
         caller: &Caller,
-        at: Place<'_>,
+        at: &Place,
         order: PickOrder,
         is_revert: bool,
         terms: &Terms,
     ) -> Result<(Came<Replayed>, Seq), AppError> {
         let repository = self
-            .repository_in(caller, at.repo, &terms.scope, Action::Write)
+            .repository_in(caller, &at.repo, &terms.scope, Action::Write)
             .await?;
         let people = self.people(caller, order.author.as_ref(), order.committer.as_ref())?;
         let repo = Arc::clone(&repository);
@@ -153,7 +160,7 @@ impl App {
             bring(at, &here, replayed)
         };
         let answer = Came::logged;
-        self.in_workspace_answering(caller, &repository, at.name, terms, answer, pick)
+        self.in_workspace_answering(caller, &repository, &at.name, terms, answer, pick)
             .await
     }
 
@@ -164,7 +171,7 @@ impl App {
     pub async fn rebase_here(
         &self,
         caller: &Caller,
-        at: Place<'_>,
+        at: &Place,
         order: RebaseOrder,
         terms: &Terms,
     ) -> Result<(Came<Replayed>, Seq), AppError> {
@@ -177,7 +184,7 @@ impl App {
             });
         }
         let repository = self
-            .repository_in(caller, at.repo, &terms.scope, Action::Write)
+            .repository_in(caller, &at.repo, &terms.scope, Action::Write)
             .await?;
         let people = self.people(caller, order.author.as_ref(), order.committer.as_ref())?;
         let repo = Arc::clone(&repository);
@@ -206,7 +213,7 @@ impl App {
             bring(at, &here, replayed)
         };
         let answer = Came::logged;
-        self.in_workspace_answering(caller, &repository, at.name, terms, answer, rebase)
+        self.in_workspace_answering(caller, &repository, &at.name, terms, answer, rebase)
             .await
     }
 
@@ -218,12 +225,12 @@ impl App {
     pub async fn go_on(
         &self,
         caller: &Caller,
-        at: Place<'_>,
+        at: &Place,
         order: GoOnOrder,
         terms: &Terms,
     ) -> Result<(Came<Replayed>, Seq), AppError> {
         let repository = self
-            .repository_in(caller, at.repo, &terms.scope, Action::Write)
+            .repository_in(caller, &at.repo, &terms.scope, Action::Write)
             .await?;
         let people = self.people(caller, order.author.as_ref(), order.committer.as_ref())?;
         let expected = order.expected;
@@ -250,7 +257,7 @@ impl App {
             done(at, brought, kind, replayed)
         };
         let answer = Came::logged;
-        self.in_workspace_answering(caller, &repository, at.name, terms, answer, go_on)
+        self.in_workspace_answering(caller, &repository, &at.name, terms, answer, go_on)
             .await
     }
 
@@ -261,12 +268,12 @@ impl App {
     pub async fn abort(
         &self,
         caller: &Caller,
-        at: Place<'_>,
+        at: &Place,
         expected: Expected,
         terms: &Terms,
     ) -> Result<(api::Workspace, Seq), AppError> {
         let repository = self
-            .repository_in(caller, at.repo, &terms.scope, Action::Write)
+            .repository_in(caller, &at.repo, &terms.scope, Action::Write)
             .await?;
         let abort = move |at: &At<'_>| {
             check_belief(at.open, expected)?;
@@ -280,7 +287,7 @@ impl App {
             let answer = shown(at.open, &brought.changed.after, tree);
             Ok(Done::moved(brought.changed, refs, kind, answer))
         };
-        self.in_workspace(caller, &repository, at.name, terms, 200, abort)
+        self.in_workspace(caller, &repository, &at.name, terms, 200, abort)
             .await
     }
 }

@@ -52,6 +52,15 @@ pub struct Inside {
     pub transaction: Option<Arc<Transaction>>,
 }
 
+/// A workspace or a transaction of a repository, which a request works in.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The repository.
+    pub repo: RepoId,
+    /// The workspace's name, or the transaction's id.
+    pub name: Arc<str>,
+}
+
 impl Scope {
     /// Takes `reality`, for what works on whole repositories.
     ///

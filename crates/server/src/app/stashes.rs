@@ -16,10 +16,11 @@ use govc_engine::{
 use govc_git::{ObjectFormat, ObjectId};
 
 use super::error::AppError;
+use super::in_workspace::{At, Done};
 use super::operations::Came;
 use super::repos::location;
-use super::scope::open_workspace;
-use super::workspaces::{At, Done, Place, shown};
+use super::scope::{Place, open_workspace};
+use super::workspaces::shown;
 use super::{Action, App};
 use crate::http::ask::{Reading, Terms};
 use crate::http::caller::Caller;
@@ -48,15 +49,15 @@ impl App {
     pub async fn stashes(
         &self,
         caller: &Caller,
-        at: Place<'_>,
+        at: &Place,
         reading: &Reading,
         page: PageQuery,
     ) -> Result<(Page<Stash>, Seq), AppError> {
         let repository = self
-            .repository_in(caller, at.repo, &reading.scope, Action::Read)
+            .repository_in(caller, &at.repo, &reading.scope, Action::Read)
             .await?;
         self.reached(&repository, reading).await?;
-        let (name, now) = (Arc::clone(at.name), self.engine()?.clock().now());
+        let (name, now) = (Arc::clone(&at.name), self.engine()?.clock().now());
         self.offload(move || {
             let snapshot = repository.snapshot();
             let open = open_workspace(&repository, &snapshot, &name, now)?;
@@ -118,12 +119,12 @@ impl App {
     pub async fn create_stash(
         &self,
         caller: &Caller,
-        at: Place<'_>,
+        at: &Place,
         new: NewStash,
         terms: &Terms,
     ) -> Result<(Stash, Seq), AppError> {
         let repository = self
-            .repository_in(caller, at.repo, &terms.scope, Action::Write)
+            .repository_in(caller, &at.repo, &terms.scope, Action::Write)
             .await?;
         let stash = StashToMake {
             message: new
@@ -166,7 +167,7 @@ impl App {
             let done = Done::moved(made.changed, refs, CauseKind::Stash, answer);
             Ok(done)
         };
-        self.in_workspace(caller, &repository, at.name, terms, 201, put_away)
+        self.in_workspace(caller, &repository, &at.name, terms, 201, put_away)
             .await
     }
 
@@ -177,18 +178,18 @@ impl App {
     pub async fn apply_stash(
         &self,
         caller: &Caller,
-        at: Place<'_>,
+        at: &Place,
         id: &str,
         order: ApplyStash,
         terms: &Terms,
     ) -> Result<(Came<api::Workspace>, Seq), AppError> {
         let repository = self
-            .repository_in(caller, at.repo, &terms.scope, Action::Write)
+            .repository_in(caller, &at.repo, &terms.scope, Action::Write)
             .await?;
         let id = id.to_owned();
         let snapshot = repository.snapshot();
         let own = owner(&snapshot, &find(&snapshot, &id)?);
-        if order.drop && own.as_deref() != Some(&**at.name) {
+        if order.drop && own.as_deref() != Some(&*at.name) {
             return Err(AppError::Impossible {
                 code: "STASH_ELSEWHERE",
                 detail: "the stash belongs to another workspace, which it is dropped in".to_owned(),
@@ -227,7 +228,7 @@ impl App {
             })
         };
         let answer = Came::logged;
-        self.in_workspace_answering(caller, &repository, at.name, terms, answer, apply)
+        self.in_workspace_answering(caller, &repository, &at.name, terms, answer, apply)
             .await
     }
 

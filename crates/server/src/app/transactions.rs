@@ -14,34 +14,25 @@ use govc_engine::work::transaction::{self, TransactionCommit, TransactionError};
 use govc_engine::work::workspace::state::tree_or_empty;
 use govc_engine::work::workspace::{Changed, FileToWrite, OpenWorkspace};
 use govc_engine::{
-    Cause, CauseKind, Change, Edit, Expected, NewObject, NewObjects, ObjectBody, Pending, Proposal,
-    Quarantined, RefEdit, RefName, Refusal, RepoId, Repository, Seq, Snapshot, Target, Time,
-    Transaction, TransactionState, Via,
+    Cause, CauseKind, Change, Edit, Expected, NewObject, NewObjects, Pending, Proposal, RefEdit,
+    RefName, Refusal, RepoId, Repository, Seq, Snapshot, Target, Time, Transaction,
+    TransactionState, Via,
 };
 use govc_git::{ObjectId, refname};
-use hashbrown::HashSet;
 use serde::Serialize;
 
 use super::answers::Logged;
+use super::aside::Aside;
 use super::diff::DiffQuery;
 use super::error::{AppError, SaidIn};
 use super::merges::conflicts;
 use super::publish::{Answering, cause};
 use super::repos::location;
-use super::scope::{any_transaction, open_transaction};
+use super::scope::{Place, any_transaction, open_transaction};
 use super::state::State;
 use super::{Action, App};
 use crate::http::ask::{Reading, Terms};
 use crate::http::caller::Caller;
-
-/// A transaction of a repository.
-#[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
-    /// The repository.
-    pub repo: &'a RepoId,
-    /// The transaction's id.
-    pub id: &'a Arc<str>,
-}
 
 /// What was done in a transaction.
 struct Done<T> {
@@ -66,14 +57,9 @@ struct InTransaction<F, T> {
     id: Arc<str>,
     work: F,
     ahead: Option<(Arc<Transaction>, Option<ObjectId>, Done<T>)>,
-    aside: Option<Quarantined>,
-    put_aside: HashSet<ObjectId>,
+    aside: Aside,
     cause: Cause,
     answer: Arc<Mutex<Option<T>>>,
-}
-
-fn is_whole(object: &NewObject) -> bool {
-    matches!(object.body, ObjectBody::Whole(_))
 }
 
 impl<F, T> InTransaction<F, T>
@@ -102,22 +88,10 @@ where
     }
 
     fn put_aside(&mut self, repository: &Arc<Repository>) -> Result<(), AppError> {
-        let Some((_, _, done)) = &mut self.ahead else {
-            return Ok(());
-        };
-        let mut objects = NewObjects {
-            inline: std::mem::take(&mut done.objects),
-            packs: Vec::new(),
-        };
-        let whole = objects.inline.iter().filter(|object| is_whole(object));
-        let whole: HashSet<ObjectId> = whole.map(|object| object.id).collect();
-        let aside = repository.put_aside(&mut objects);
-        done.objects = objects.inline;
-        self.aside = aside.map_err(AppError::internal)?;
-        if self.aside.is_some() {
-            self.put_aside = whole;
+        match &mut self.ahead {
+            Some((_, _, done)) => self.aside.put(repository, &mut done.objects),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -136,22 +110,13 @@ where
         if done.after == **before && done.refs.is_empty() {
             return Ok(None);
         }
-        let mut inline = done.objects.clone();
-        for object in &mut inline {
-            if is_whole(object) && self.put_aside.contains(&object.id) {
-                object.body = ObjectBody::Elsewhere;
-            }
-        }
         let mut edits: Vec<Edit> = done.refs.iter().cloned().map(Edit::Ref).collect();
         edits.push(Edit::Transaction {
             id: Arc::clone(&self.id),
             after: Some(Arc::new(done.after.clone())),
         });
         Ok(Some(Change {
-            objects: NewObjects {
-                inline,
-                packs: self.aside.iter().map(Quarantined::pack).collect(),
-            },
+            objects: self.aside.with(&done.objects),
             edits,
             cause: self.cause.clone(),
         }))
@@ -177,8 +142,7 @@ impl App {
             id: Arc::clone(id),
             work,
             ahead: None,
-            aside: None,
-            put_aside: HashSet::new(),
+            aside: Aside::default(),
             cause: cause(caller, CauseKind::Transaction, Via::Rest),
             answer: Arc::clone(&answer),
         };
@@ -303,14 +267,14 @@ impl App {
     pub async fn show_transaction(
         &self,
         caller: &Caller,
-        at: Place<'_>,
+        at: &Place,
         reading: &Reading,
     ) -> Result<(TransactionShown, Seq), AppError> {
         let repository = self
-            .repository_in(caller, at.repo, &reading.scope, Action::Read)
+            .repository_in(caller, &at.repo, &reading.scope, Action::Read)
             .await?;
         self.reached(&repository, reading).await?;
-        let (id, now) = (Arc::clone(at.id), self.engine()?.clock().now());
+        let (id, now) = (Arc::clone(&at.name), self.engine()?.clock().now());
         let bytes_max = self.config().limits.diff.as_usize();
         self.offload(move || {
             let snapshot = repository.snapshot();
@@ -338,12 +302,12 @@ impl App {
     pub async fn transaction_add(
         &self,
         caller: &Caller,
-        at: Place<'_>,
+        at: &Place,
         mut files: Vec<FileToWrite>,
         terms: &Terms,
     ) -> Result<(FilesChanged, Seq), AppError> {
         let repository = self
-            .repository_in(caller, at.repo, &terms.scope, Action::Write)
+            .repository_in(caller, &at.repo, &terms.scope, Action::Write)
             .await?;
         let limit = self.config().limits.file;
         for file in &mut files {
@@ -364,7 +328,7 @@ impl App {
             let changed = at.open.write(at.pool, &view, &files, true)?;
             Ok(staged(at, changed))
         };
-        self.in_transaction(caller, &repository, at.id, terms, 200, add)
+        self.in_transaction(caller, &repository, &at.name, terms, 200, add)
             .await
     }
 
@@ -375,18 +339,18 @@ impl App {
     pub async fn transaction_remove(
         &self,
         caller: &Caller,
-        at: Place<'_>,
+        at: &Place,
         paths: Vec<Vec<u8>>,
         terms: &Terms,
     ) -> Result<(FilesChanged, Seq), AppError> {
         let repository = self
-            .repository_in(caller, at.repo, &terms.scope, Action::Write)
+            .repository_in(caller, &at.repo, &terms.scope, Action::Write)
             .await?;
         let remove = move |at: &At<'_>| {
             let changed = at.open.remove_all(at.pool, &paths)?;
             Ok(staged(at, changed))
         };
-        self.in_transaction(caller, &repository, at.id, terms, 200, remove)
+        self.in_transaction(caller, &repository, &at.name, terms, 200, remove)
             .await
     }
 
@@ -397,19 +361,19 @@ impl App {
     pub async fn transaction_move(
         &self,
         caller: &Caller,
-        at: Place<'_>,
+        at: &Place,
         order: MoveFile,
         terms: &Terms,
     ) -> Result<(FilesChanged, Seq), AppError> {
         let repository = self
-            .repository_in(caller, at.repo, &terms.scope, Action::Write)
+            .repository_in(caller, &at.repo, &terms.scope, Action::Write)
             .await?;
         let rename = move |at: &At<'_>| {
             let (from, to) = (order.from.as_bytes(), order.to.as_bytes());
             let changed = at.open.rename(at.pool, from, to, order.force)?;
             Ok(staged(at, changed))
         };
-        self.in_transaction(caller, &repository, at.id, terms, 200, rename)
+        self.in_transaction(caller, &repository, &at.name, terms, 200, rename)
             .await
     }
 
@@ -421,13 +385,13 @@ impl App {
     pub async fn validate_transaction(
         &self,
         caller: &Caller,
-        at: Place<'_>,
+        at: &Place,
         terms: &Terms,
     ) -> Result<(Validation, Seq), AppError> {
         let repository = self
-            .repository_in(caller, at.repo, &terms.scope, Action::Write)
+            .repository_in(caller, &at.repo, &terms.scope, Action::Write)
             .await?;
-        let (id, now) = (Arc::clone(at.id), self.engine()?.clock().now());
+        let (id, now) = (Arc::clone(&at.name), self.engine()?.clock().now());
         let there = Arc::clone(&repository);
         let validating = move || -> Result<(Validation, Seq), AppError> {
             let (repository, snapshot) = (&there, there.snapshot());
@@ -455,7 +419,7 @@ impl App {
         let (mut validation, seq) = self.offload(validating).await??;
         if validation.valid
             && let Err(error) = self
-                .rehearse_commit(caller, &repository, at.id, terms)
+                .rehearse_commit(caller, &repository, &at.name, terms)
                 .await
         {
             validation.problems.push(objection(error)?);
@@ -497,13 +461,13 @@ impl App {
     pub async fn commit_transaction(
         &self,
         caller: &Caller,
-        at: Place<'_>,
+        at: &Place,
         order: CommitTransaction,
         terms: &Terms,
     ) -> Result<(Commit, Seq), AppError> {
         no_nul("message", &order.message)?;
         let repository = self
-            .repository_in(caller, at.repo, &terms.scope, Action::Write)
+            .repository_in(caller, &at.repo, &terms.scope, Action::Write)
             .await?;
         let author = self.signature(caller, "author", order.author.as_ref())?;
         let committer = match &order.committer {
@@ -517,7 +481,7 @@ impl App {
             committer,
         };
         let commit = move |at: &At<'_>| commit_now(at, &new);
-        self.in_transaction(caller, &repository, at.id, terms, 201, commit)
+        self.in_transaction(caller, &repository, &at.name, terms, 201, commit)
             .await
     }
 
@@ -528,13 +492,13 @@ impl App {
     pub async fn roll_back_transaction(
         &self,
         caller: &Caller,
-        at: Place<'_>,
+        at: &Place,
         terms: &Terms,
     ) -> Result<(TransactionShown, Seq), AppError> {
         let repository = self
-            .repository_in(caller, at.repo, &terms.scope, Action::Write)
+            .repository_in(caller, &at.repo, &terms.scope, Action::Write)
             .await?;
-        let id = Arc::clone(at.id);
+        let id = Arc::clone(&at.name);
         let roll_back = move |at: &At<'_>| {
             let after = Transaction {
                 state: TransactionState::RolledBack,
@@ -547,7 +511,7 @@ impl App {
                 refs: Vec::new(),
             })
         };
-        self.in_transaction(caller, &repository, at.id, terms, 200, roll_back)
+        self.in_transaction(caller, &repository, &at.name, terms, 200, roll_back)
             .await
     }
 

@@ -109,7 +109,12 @@ impl Integration {
                 from: self.from,
                 label: name.clone().into_bytes(),
                 strategy: self.strategy,
-                message: Some(messages::merge(&refs, name.as_bytes(), &short)),
+                message: Some(messages::merge(
+                    repository.pool(),
+                    &refs,
+                    name.as_bytes(),
+                    &short,
+                )),
             },
             branch,
             people: app.people(caller, None, None)?,

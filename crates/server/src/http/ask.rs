@@ -18,7 +18,7 @@ use super::problem::ApiError;
 use super::query::Query;
 use crate::app::App;
 use crate::app::error::AppError;
-use crate::app::scope::{Scope, Within};
+use crate::app::scope::{Place, Scope, Within};
 
 /// The number that a read waits for.
 pub const GOVC_MIN_SEQ: HeaderName = HeaderName::from_static("govc-min-seq");
@@ -220,6 +220,33 @@ impl Ask {
     pub fn terms_in_workspace(&mut self) -> Result<(Terms, Arc<str>), AppError> {
         let (scope, name) = Scope::take_workspace(&mut self.query)?;
         Ok((self.terms_in(scope)?, name))
+    }
+
+    /// As [`Ask::reading_in_workspace`], and which workspace of which repository it is.
+    ///
+    /// # Errors
+    /// As [`Ask::reading_in_workspace`] and [`Ask::repo`].
+    pub fn reading_at(&mut self) -> Result<(Reading, Place), AppError> {
+        let (reading, name) = self.reading_in_workspace()?;
+        Ok((reading, self.place(name)?))
+    }
+
+    /// As [`Ask::terms_in_workspace`], and which workspace of which repository it is.
+    ///
+    /// # Errors
+    /// As [`Ask::terms_in_workspace`] and [`Ask::repo`].
+    pub fn terms_at(&mut self) -> Result<(Terms, Place), AppError> {
+        let (terms, name) = self.terms_in_workspace()?;
+        Ok((terms, self.place(name)?))
+    }
+
+    /// The workspace or transaction `name` of the repository in the path.
+    ///
+    /// # Errors
+    /// As [`Ask::repo`].
+    pub fn place(&self, name: Arc<str>) -> Result<Place, AppError> {
+        let repo = self.repo()?;
+        Ok(Place { repo, name })
     }
 
     /// As [`Ask::terms`], for what works in a workspace only where one is named.

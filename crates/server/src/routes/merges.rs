@@ -12,7 +12,6 @@ use crate::app::App;
 use crate::app::commits::place;
 use crate::app::error::AppError;
 use crate::app::operations::Came;
-use crate::app::workspaces::Place;
 use crate::http::ask::{Ask, Terms};
 use crate::http::etag::{self, ETag};
 use crate::http::json::{self, Json, OptionalJson};
@@ -126,10 +125,10 @@ pub async fn merge(
     ask.finish()?;
     let repo = ask.repo()?;
     let order = body.try_into()?;
-    let (came, seq) = match &workspace {
+    let (came, seq) = match workspace {
         Some(name) => {
-            let at = Place { repo: &repo, name };
-            app.merge_here(&ask.caller, at, order, &terms).await?
+            let at = ask.place(name)?;
+            app.merge_here(&ask.caller, &at, order, &terms).await?
         }
         None => {
             let merged = app.merge(&ask.caller, &repo, order, &terms).await?;
@@ -172,10 +171,10 @@ async fn pick(
     ask.finish()?;
     let repo = ask.repo()?;
     let order = body.try_into()?;
-    let (came, seq) = match &workspace {
+    let (came, seq) = match workspace {
         Some(name) => {
-            let at = Place { repo: &repo, name };
-            app.pick_here(&ask.caller, at, order, is_revert, &terms)
+            let at = ask.place(name)?;
+            app.pick_here(&ask.caller, &at, order, is_revert, &terms)
                 .await?
         }
         None => {
@@ -196,10 +195,10 @@ pub async fn rebase(
     ask.finish()?;
     let repo = ask.repo()?;
     let order = body.try_into()?;
-    let (came, seq) = match &workspace {
+    let (came, seq) = match workspace {
         Some(name) => {
-            let at = Place { repo: &repo, name };
-            app.rebase_here(&ask.caller, at, order, &terms).await?
+            let at = ask.place(name)?;
+            app.rebase_here(&ask.caller, &at, order, &terms).await?
         }
         None => ended(app.rebase(&ask.caller, &repo, order, &terms).await?),
     };
@@ -212,15 +211,10 @@ pub async fn go_on(
     mut ask: Ask,
     OptionalJson(body): OptionalJson<NewContinue>,
 ) -> Result<Response, ApiError> {
-    let (terms, name) = ask.terms_in_workspace()?;
+    let (terms, at) = ask.terms_at()?;
     ask.finish()?;
-    let repo = ask.repo()?;
-    let at = Place {
-        repo: &repo,
-        name: &name,
-    };
     let order = body.try_into()?;
-    let (came, seq) = app.go_on(&ask.caller, at, order, &terms).await?;
+    let (came, seq) = app.go_on(&ask.caller, &at, order, &terms).await?;
     Ok(answer(&came, seq, &terms))
 }
 
@@ -230,15 +224,10 @@ pub async fn abort(
     mut ask: Ask,
     OptionalJson(body): OptionalJson<NewAbort>,
 ) -> Result<Response, ApiError> {
-    let (terms, name) = ask.terms_in_workspace()?;
+    let (terms, at) = ask.terms_at()?;
     ask.finish()?;
-    let repo = ask.repo()?;
-    let at = Place {
-        repo: &repo,
-        name: &name,
-    };
     let expected = body.expected()?;
-    let (workspace, seq) = app.abort(&ask.caller, at, expected, &terms).await?;
+    let (workspace, seq) = app.abort(&ask.caller, &at, expected, &terms).await?;
     Ok(written(StatusCode::OK, &workspace, seq, &terms))
 }
 

@@ -1,7 +1,5 @@
 //! Stashes.
 
-use std::sync::Arc;
-
 use axum::extract::State;
 use axum::response::Response;
 use govc_api::stashes::{ApplyStash, NewStash};
@@ -10,7 +8,6 @@ use http::StatusCode;
 use super::merges::answer;
 use crate::app::App;
 use crate::app::stashes::place;
-use crate::app::workspaces::Place;
 use crate::http::ask::Ask;
 use crate::http::etag;
 use crate::http::json::OptionalJson;
@@ -86,15 +83,10 @@ pub fn routes(table: Table) -> Table {
 
 /// `GET /api/v1/repos/{repo}/stash`
 pub async fn list(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
-    let (reading, name) = ask.reading_in_workspace()?;
+    let (reading, at) = ask.reading_at()?;
     let query = ask.page()?;
     ask.finish()?;
-    let repo = ask.repo()?;
-    let at = Place {
-        repo: &repo,
-        name: &name,
-    };
-    let (page, seq) = app.stashes(&ask.caller, at, &reading, query).await?;
+    let (page, seq) = app.stashes(&ask.caller, &at, &reading, query).await?;
     Ok(as_of(
         page::answer_state(&ask.headers, &ask.uri, &page, None),
         seq,
@@ -107,15 +99,10 @@ pub async fn create(
     mut ask: Ask,
     OptionalJson(body): OptionalJson<NewStash>,
 ) -> Result<Response, ApiError> {
-    let (terms, name) = ask.terms_in_workspace()?;
+    let (terms, at) = ask.terms_at()?;
     ask.finish()?;
-    let repo = ask.repo()?;
-    let at = Place {
-        repo: &repo,
-        name: &name,
-    };
-    let (stash, seq) = app.create_stash(&ask.caller, at, body, &terms).await?;
-    let place = place(&repo, &stash.id);
+    let (stash, seq) = app.create_stash(&ask.caller, &at, body, &terms).await?;
+    let place = place(&at.repo, &stash.id);
     Ok(located(
         written(StatusCode::CREATED, &stash, seq, &terms),
         &place,
@@ -149,15 +136,10 @@ pub async fn apply(
     mut ask: Ask,
     OptionalJson(body): OptionalJson<ApplyStash>,
 ) -> Result<Response, ApiError> {
-    let (terms, name): (_, Arc<str>) = ask.terms_in_workspace()?;
+    let (terms, at) = ask.terms_at()?;
     ask.finish()?;
-    let repo = ask.repo()?;
     let rest = ask.rest_as_revision()?;
     let id = rest.strip_suffix("/apply").unwrap_or(rest).to_owned();
-    let at = Place {
-        repo: &repo,
-        name: &name,
-    };
-    let (came, seq) = app.apply_stash(&ask.caller, at, &id, body, &terms).await?;
+    let (came, seq) = app.apply_stash(&ask.caller, &at, &id, body, &terms).await?;
     Ok(answer(&came, seq, &terms))
 }

@@ -11,7 +11,7 @@ use http::StatusCode;
 use crate::app::App;
 use crate::app::commits;
 use crate::app::error::AppError;
-use crate::app::transactions::{Place, place};
+use crate::app::transactions::place;
 use crate::http::ask::Ask;
 use crate::http::etag;
 use crate::http::json::{self, Json, OptionalJson};
@@ -166,12 +166,8 @@ pub async fn begin(
 pub async fn show(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
     let reading = ask.reading_now()?;
     ask.finish()?;
-    let (repo, id) = (ask.repo()?, id(&ask)?);
-    let at = Place {
-        repo: &repo,
-        id: &id,
-    };
-    let (shown, seq) = app.show_transaction(&ask.caller, at, &reading).await?;
+    let at = ask.place(id(&ask)?)?;
+    let (shown, seq) = app.show_transaction(&ask.caller, &at, &reading).await?;
     Ok(as_of(etag::answer(&ask.headers, &shown, None), seq))
 }
 
@@ -183,13 +179,9 @@ pub async fn add(
 ) -> Result<Response, ApiError> {
     let terms = ask.terms()?;
     ask.finish()?;
-    let (repo, id) = (ask.repo()?, id(&ask)?);
-    let at = Place {
-        repo: &repo,
-        id: &id,
-    };
+    let at = ask.place(id(&ask)?)?;
     let files = body.read(false)?;
-    let (files, seq) = app.transaction_add(&ask.caller, at, files, &terms).await?;
+    let (files, seq) = app.transaction_add(&ask.caller, &at, files, &terms).await?;
     Ok(written(StatusCode::OK, &files, seq, &terms))
 }
 
@@ -201,12 +193,8 @@ pub async fn remove(
 ) -> Result<Response, ApiError> {
     let terms = ask.terms()?;
     ask.finish()?;
-    let (repo, id) = (ask.repo()?, id(&ask)?);
-    let at = Place {
-        repo: &repo,
-        id: &id,
-    };
-    let removed = app.transaction_remove(&ask.caller, at, body.read()?, &terms);
+    let at = ask.place(id(&ask)?)?;
+    let removed = app.transaction_remove(&ask.caller, &at, body.read()?, &terms);
     let (files, seq) = removed.await?;
     Ok(written(StatusCode::OK, &files, seq, &terms))
 }
@@ -219,12 +207,8 @@ pub async fn rename(
 ) -> Result<Response, ApiError> {
     let terms = ask.terms()?;
     ask.finish()?;
-    let (repo, id) = (ask.repo()?, id(&ask)?);
-    let at = Place {
-        repo: &repo,
-        id: &id,
-    };
-    let (files, seq) = app.transaction_move(&ask.caller, at, body, &terms).await?;
+    let at = ask.place(id(&ask)?)?;
+    let (files, seq) = app.transaction_move(&ask.caller, &at, body, &terms).await?;
     Ok(written(StatusCode::OK, &files, seq, &terms))
 }
 
@@ -232,12 +216,8 @@ pub async fn rename(
 pub async fn validate(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
     let terms = ask.terms()?;
     ask.finish()?;
-    let (repo, id) = (ask.repo()?, id(&ask)?);
-    let at = Place {
-        repo: &repo,
-        id: &id,
-    };
-    let (found, seq) = app.validate_transaction(&ask.caller, at, &terms).await?;
+    let at = ask.place(id(&ask)?)?;
+    let (found, seq) = app.validate_transaction(&ask.caller, &at, &terms).await?;
     Ok(written(StatusCode::OK, &found, seq, &terms))
 }
 
@@ -249,14 +229,10 @@ pub async fn commit(
 ) -> Result<Response, ApiError> {
     let terms = ask.terms()?;
     ask.finish()?;
-    let (repo, id) = (ask.repo()?, id(&ask)?);
-    let at = Place {
-        repo: &repo,
-        id: &id,
-    };
-    let committed = app.commit_transaction(&ask.caller, at, body, &terms);
+    let at = ask.place(id(&ask)?)?;
+    let committed = app.commit_transaction(&ask.caller, &at, body, &terms);
     let (commit, seq) = committed.await?;
-    let place = commits::place(&repo, &commit);
+    let place = commits::place(&at.repo, &commit);
     Ok(located(
         written(StatusCode::CREATED, &commit, seq, &terms),
         &place,
@@ -267,11 +243,7 @@ pub async fn commit(
 pub async fn roll_back(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
     let terms = ask.terms()?;
     ask.finish()?;
-    let (repo, id) = (ask.repo()?, id(&ask)?);
-    let at = Place {
-        repo: &repo,
-        id: &id,
-    };
-    let (shown, seq) = app.roll_back_transaction(&ask.caller, at, &terms).await?;
+    let at = ask.place(id(&ask)?)?;
+    let (shown, seq) = app.roll_back_transaction(&ask.caller, &at, &terms).await?;
     Ok(written(StatusCode::OK, &shown, seq, &terms))
 }

@@ -8,7 +8,6 @@ use http::StatusCode;
 use crate::app::App;
 use crate::app::commits::place;
 use crate::app::repos::location;
-use crate::app::workspaces::Place;
 use crate::http::ask::Ask;
 use crate::http::etag;
 use crate::http::json::Json;
@@ -173,14 +172,9 @@ pub async fn remove(State(app): State<App>, mut ask: Ask) -> Result<Response, Ap
 
 /// `GET /api/v1/repos/{repo}/status`
 pub async fn status(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
-    let (reading, name) = ask.reading_in_workspace()?;
+    let (reading, at) = ask.reading_at()?;
     ask.finish()?;
-    let repo = ask.repo()?;
-    let at = Place {
-        repo: &repo,
-        name: &name,
-    };
-    let (status, seq) = app.workspace_status(&ask.caller, at, &reading).await?;
+    let (status, seq) = app.workspace_status(&ask.caller, &at, &reading).await?;
     Ok(as_of(etag::answer(&ask.headers, &status, None), seq))
 }
 
@@ -204,32 +198,22 @@ async fn write_files(
     Json(body): Json<WriteFiles>,
     stage: bool,
 ) -> Result<Response, ApiError> {
-    let (terms, name) = ask.terms_in_workspace()?;
+    let (terms, at) = ask.terms_at()?;
     ask.finish()?;
-    let repo = ask.repo()?;
     let files = body.read(stage)?;
-    let at = Place {
-        repo: &repo,
-        name: &name,
-    };
     let (files, seq) = app
-        .write_files(&ask.caller, at, files, stage, &terms)
+        .write_files(&ask.caller, &at, files, stage, &terms)
         .await?;
     Ok(written(StatusCode::OK, &files, seq, &terms))
 }
 
 /// `DELETE /api/v1/repos/{repo}/remove/{path}`
 pub async fn remove_file(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
-    let (terms, name) = ask.terms_in_workspace()?;
+    let (terms, at) = ask.terms_at()?;
     let force = ask.query().flag("force")?;
     ask.finish()?;
-    let repo = ask.repo()?;
-    let at = Place {
-        repo: &repo,
-        name: &name,
-    };
     let path = ask.rest().to_vec();
-    let removed = app.remove_file(&ask.caller, at, path, force, &terms);
+    let removed = app.remove_file(&ask.caller, &at, path, force, &terms);
     Ok(done(removed.await?, &terms))
 }
 
@@ -239,14 +223,9 @@ pub async fn move_file(
     mut ask: Ask,
     Json(body): Json<MoveFile>,
 ) -> Result<Response, ApiError> {
-    let (terms, name) = ask.terms_in_workspace()?;
+    let (terms, at) = ask.terms_at()?;
     ask.finish()?;
-    let repo = ask.repo()?;
-    let at = Place {
-        repo: &repo,
-        name: &name,
-    };
-    let (files, seq) = app.move_file(&ask.caller, at, body, &terms).await?;
+    let (files, seq) = app.move_file(&ask.caller, &at, body, &terms).await?;
     Ok(written(StatusCode::OK, &files, seq, &terms))
 }
 
@@ -256,15 +235,10 @@ pub async fn checkout(
     mut ask: Ask,
     Json(body): Json<Checkout>,
 ) -> Result<Response, ApiError> {
-    let (terms, name) = ask.terms_in_workspace()?;
+    let (terms, at) = ask.terms_at()?;
     ask.finish()?;
-    let repo = ask.repo()?;
     let order = body.try_into()?;
-    let at = Place {
-        repo: &repo,
-        name: &name,
-    };
-    let (workspace, seq) = app.checkout(&ask.caller, at, order, &terms).await?;
+    let (workspace, seq) = app.checkout(&ask.caller, &at, order, &terms).await?;
     Ok(written(StatusCode::OK, &workspace, seq, &terms))
 }
 
@@ -274,16 +248,11 @@ pub async fn reset(
     mut ask: Ask,
     Json(body): Json<Reset>,
 ) -> Result<Response, ApiError> {
-    let (terms, name) = ask.terms_in_workspace()?;
+    let (terms, at) = ask.terms_at()?;
     ask.finish()?;
-    let repo = ask.repo()?;
     let mode = body.mode();
-    let at = Place {
-        repo: &repo,
-        name: &name,
-    };
     let (workspace, seq) = app
-        .reset(&ask.caller, at, (body.target, mode), &terms)
+        .reset(&ask.caller, &at, (body.target, mode), &terms)
         .await?;
     Ok(written(StatusCode::OK, &workspace, seq, &terms))
 }
@@ -294,16 +263,11 @@ pub async fn commit(
     mut ask: Ask,
     Json(body): Json<CommitStaged>,
 ) -> Result<Response, ApiError> {
-    let (terms, name) = ask.terms_in_workspace()?;
+    let (terms, at) = ask.terms_at()?;
     ask.finish()?;
-    let repo = ask.repo()?;
     let order = body.try_into()?;
-    let at = Place {
-        repo: &repo,
-        name: &name,
-    };
-    let (commit, seq) = app.commit_staged(&ask.caller, at, order, &terms).await?;
-    let place = place(&repo, &commit);
+    let (commit, seq) = app.commit_staged(&ask.caller, &at, order, &terms).await?;
+    let place = place(&at.repo, &commit);
     Ok(located(
         written(StatusCode::CREATED, &commit, seq, &terms),
         &place,

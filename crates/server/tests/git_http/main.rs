@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod blames;
 mod bundles;
 mod fetch;
 mod kit;

@@ -166,7 +166,44 @@ fn picks_and_reverts_are_gits() {
         "revert",
         json!({"commit": "main~2", "mainline": 1}),
     );
-    assert!(status == 201 || status == 422, "{done}");
+    // Of a commit that is no merge its only parent is the mainline.
+    assert_eq!((status, &done["head"]), (201, &json!(git.id("HEAD"))));
+    for mainline in ["1", "2"] {
+        let merge = git.run(&["rev-list", "--merges", "-1", "HEAD"]);
+        let merge = merge.trim().to_owned();
+        let (fine, _, said) =
+            git.try_run_with(&["revert", "--no-edit", "-m", mainline, &merge], &[]);
+        let body = json!({"commit": merge, "mainline": mainline.parse::<u32>().unwrap()});
+        let (status, done) = post(&server, "revert", body);
+        match fine {
+            true => assert_eq!(
+                (status, &done["head"]),
+                (201, &json!(git.id("HEAD"))),
+                "{said}"
+            ),
+            false => {
+                assert_ne!(status, 201, "{said} {done}");
+                git.run(&["reset", "-q", "--hard"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_merged_tag_says_what_it_says() {
+    let server = Server::start();
+    let git = two_lines(&server);
+    let text = "one\n\n# two\n\n\nthree";
+    git.run(&["tag", "-a", "--cleanup=verbatim", "-m", text, "v1", "topic"]);
+    git.run(&["push", "-q", &server.url(), "v1"]);
+    git.run(&["checkout", "-q", "main"]);
+    git.run(&["merge", "-q", "--no-edit", "v1"]);
+    let (status, done) = post(&server, "merge", json!({"from": "v1", "to": "main"}));
+    assert_eq!(
+        (status, &done["oid"]),
+        (201, &json!(git.id("HEAD"))),
+        "{done}"
+    );
 }
 
 #[test]

@@ -323,17 +323,28 @@ async fn what_is_stashed_comes_back() {
 async fn many_at_once_never_see_each_others_work() {
     let server = std::sync::Arc::new(Server::with_commit().await);
     let mut tasks = Vec::new();
-    for number in 0..8u64 {
+    for number in 0..9u64 {
         let server = std::sync::Arc::clone(&server);
         tasks.push(tokio::spawn(async move {
-            let within = if number % 2 == 0 {
-                let name = format!("w{number}");
-                let body = json!({ "name": name });
-                assert_eq!(server.post(&at("workspaces"), body).await.status, 201);
-                format!("workspace={name}")
-            } else {
-                let begun = server.post(&at("transaction"), json!({})).await;
-                format!("transaction={}", begun.json()["id"].as_str().unwrap())
+            let within = match number % 3 {
+                0 => {
+                    let name = format!("w{number}");
+                    let body = json!({ "name": name });
+                    assert_eq!(server.post(&at("workspaces"), body).await.status, 201);
+                    format!("workspace={name}")
+                }
+                1 => {
+                    let begun = server.post(&at("transaction"), json!({})).await;
+                    format!("transaction={}", begun.json()["id"].as_str().unwrap())
+                }
+                _ => {
+                    let name = format!("r{number}");
+                    let body = json!({ "branches": [name] });
+                    let made = server.post(&at("parallel-realities"), body).await;
+                    assert_eq!(made.status, 201, "{made}");
+                    // Its own workspace of that name.
+                    format!("reality={name}&workspace=default")
+                }
             };
             let add = match within.split_once('=') {
                 Some(("transaction", id)) => at(&format!("transaction/{id}/add")),

@@ -103,40 +103,71 @@ pub fn blame(pool: &Pool, tip: CommitNumber, query: &BlameQuery) -> Result<Blame
     }
     let id = trail.id();
     let content = pool.get_kind(&id, ObjectKind::Blob)?;
-    let count = line_count(&content);
+    let pieces = asked_for(query, &content)?;
+    let mut board = Scoreboard::new(pool, query);
+    let first = board.suspect(tip, Arc::from(&query.path[..]), trail);
+    board.suspects[first].content = Some(content.clone());
+    board.hand_over(first, pieces);
+    board.finish(id, content)
+}
+
+/// Where a file comes from: a commit, and what it is called there.
+pub type Origin = (CommitNumber, Arc<[u8]>);
+
+/// As [`blame`], of a file with the content `content` that is in no commit. `before` are the
+/// commits that it comes from, and what it is called there: the head, and what is being merged.
+/// Lines that none of them has are of the commit with the null id.
+///
+/// # Errors
+/// [`BlameError`].
+pub fn blame_working(
+    pool: &Pool,
+    before: &[Origin],
+    (id, content): (ObjectId, Bytes),
+    query: &BlameQuery,
+) -> Result<Blame, BlameError> {
+    let mut kept = asked_for(query, &content)?;
+    let mut board = Scoreboard::new(pool, query);
+    let mut origins = Vec::new();
+    for (commit, path) in before {
+        let trail = Trail::of(pool, pool.graph().tree(*commit), path)?;
+        if let Some(trail) = trail.filter(Trail::is_blob) {
+            origins.push((trail.id(), board.suspect(*commit, Arc::clone(path), trail)));
+        }
+    }
+    // A parent that has the very same file has brought all of it.
+    origins.sort_by_key(|(found, _)| *found != id);
+    for (_, origin) in origins {
+        let old = board.content(origin)?;
+        let hunks = board.differ(&old, &content)?;
+        let (passed, rest) = split(&kept, &hunks);
+        board.hand_over(origin, passed);
+        kept = rest;
+    }
+    let path: Arc<[u8]> = Arc::from(&query.path[..]);
+    let nobodys = kept.into_iter().map(|piece| Blamed {
+        lines: piece.line..piece.line + piece.count,
+        commit: ObjectId::null(pool.format()),
+        path: Arc::clone(&path),
+        origin_line: piece.line,
+    });
+    board.blamed.extend(nobodys);
+    board.finish(id, content)
+}
+
+/// The lines that are asked for.
+fn asked_for(query: &BlameQuery, content: &[u8]) -> Result<Vec<Piece>, BlameError> {
+    let count = line_count(content);
     let lines = query.lines.clone().unwrap_or(0..count);
     if lines.start > lines.end || lines.end > count {
         return Err(BlameError::NoSuchLines { count });
     }
-    let mut board = Scoreboard {
-        pool,
-        query,
-        suspects: Vec::new(),
-        by_place: HashMap::new(),
-        queue: BinaryHeap::new(),
-        queued: 0,
-        blamed: Vec::new(),
-        compared_bytes: 0,
-        expensive: 0,
-    };
-    let first = board.suspect(tip, Arc::from(&query.path[..]), trail);
-    board.suspects[first].content = Some(content.clone());
-    if !lines.is_empty() {
-        let piece = Piece {
-            line: lines.start,
-            origin_line: lines.start,
-            count: lines.len(),
-        };
-        board.hand_over(first, vec![piece]);
-    }
-    board.run()?;
-    let mut blamed = board.blamed;
-    blamed.sort_unstable_by_key(|blamed| blamed.lines.start);
-    Ok(Blame {
-        content,
-        id,
-        blamed,
-    })
+    let piece = (!lines.is_empty()).then(|| Piece {
+        line: lines.start,
+        origin_line: lines.start,
+        count: lines.len(),
+    });
+    Ok(piece.into_iter().collect())
 }
 
 fn line_count(text: &[u8]) -> usize {
@@ -189,7 +220,33 @@ struct Scoreboard<'a> {
     expensive: u32,
 }
 
-impl Scoreboard<'_> {
+impl<'a> Scoreboard<'a> {
+    fn new(pool: &'a Pool, query: &'a BlameQuery) -> Scoreboard<'a> {
+        Scoreboard {
+            pool,
+            query,
+            suspects: Vec::new(),
+            by_place: HashMap::new(),
+            queue: BinaryHeap::new(),
+            queued: 0,
+            blamed: Vec::new(),
+            compared_bytes: 0,
+            expensive: 0,
+        }
+    }
+
+    /// Finds who brought what was handed over.
+    fn finish(mut self, id: ObjectId, content: Bytes) -> Result<Blame, BlameError> {
+        self.run()?;
+        let mut blamed = self.blamed;
+        blamed.sort_unstable_by_key(|blamed| blamed.lines.start);
+        Ok(Blame {
+            content,
+            id,
+            blamed,
+        })
+    }
+
     fn suspect(&mut self, commit: CommitNumber, path: Arc<[u8]>, trail: Trail) -> usize {
         if let Some(known) = self.find(commit, &path) {
             return known;
@@ -357,6 +414,11 @@ impl Scoreboard<'_> {
     /// Where two versions differ.
     fn compare(&mut self, old: usize, new: usize) -> Result<Vec<Hunk>, BlameError> {
         let (before, after) = (self.content(old)?, self.content(new)?);
+        self.differ(&before, &after)
+    }
+
+    /// Where two texts differ.
+    fn differ(&mut self, before: &[u8], after: &[u8]) -> Result<Vec<Hunk>, BlameError> {
         self.compared_bytes += (before.len() + after.len()) as u64;
         let too_expensive = || BlameError::TooExpensive {
             path: self.query.path.clone(),
@@ -368,7 +430,7 @@ impl Scoreboard<'_> {
             ignore_whitespace: self.query.ignore_whitespace,
             ..DiffOptions::default()
         };
-        if let Ok(hunks) = xdiff::diff_hunks(&before, &after, &options) {
+        if let Ok(hunks) = xdiff::diff_hunks(before, after, &options) {
             return Ok(hunks);
         }
         self.expensive += 1;
@@ -377,8 +439,8 @@ impl Scoreboard<'_> {
         }
         // What cannot be compared is taken for new.
         Ok(vec![Hunk {
-            before: 0..line_count(&before),
-            after: 0..line_count(&after),
+            before: 0..line_count(before),
+            after: 0..line_count(after),
         }])
     }
 

@@ -28,8 +28,8 @@ pub(super) fn revert(commit: ObjectId, text: &[u8], reversed: Option<ObjectId>) 
 }
 
 /// The message of a merge of what is called `from` into the branch `into`, both as they were
-/// typed: `Merge branch 'topic' into next`.
-pub fn merge(refs: &Refs, from: &[u8], into: &[u8]) -> Vec<u8> {
+/// typed: `Merge branch 'topic' into next`; of an annotated tag with what the tag says.
+pub fn merge(pool: &Pool, refs: &Refs, from: &[u8], into: &[u8]) -> Vec<u8> {
     // In git's order.
     let prefixes: [&[u8]; 5] = [
         b"",
@@ -40,6 +40,7 @@ pub fn merge(refs: &Refs, from: &[u8], into: &[u8]) -> Vec<u8> {
     ];
     let full = prefixes.iter().map(|prefix| [prefix, from].concat());
     let full = full.into_iter().find(|full| refs.resolve(full).is_some());
+    let tag = full.as_deref().and_then(|full| tag_text(pool, refs, full));
     let kind = full.and_then(|full| {
         let kinds: [(&[u8], &[u8]); 3] = [
             (b"refs/tags/", b"tag"),
@@ -76,7 +77,32 @@ pub fn merge(refs: &Refs, from: &[u8], into: &[u8]) -> Vec<u8> {
         title.extend_from_slice(into);
     }
     title.push(b'\n');
+    if let Some(text) = tag {
+        title.push(b'\n');
+        title.extend_from_slice(&text);
+        return message::clean(&title);
+    }
     title
+}
+
+/// What the annotated tag behind `full` says, without its signature.
+fn tag_text(pool: &Pool, refs: &Refs, full: &[u8]) -> Option<Vec<u8>> {
+    if !full.starts_with(b"refs/tags/") {
+        return None;
+    }
+    let data = pool.get_kind(&refs.resolve(full)?, ObjectKind::Tag).ok()?;
+    let start = memchr::memmem::find(&data, b"\n\n")? + 2;
+    let text = data.get(start..)?;
+    let signatures: [&[u8]; 4] = [
+        b"-----BEGIN PGP SIGNATURE-----",
+        b"-----BEGIN PGP MESSAGE-----",
+        b"-----BEGIN SIGNED MESSAGE-----",
+        b"-----BEGIN SSH SIGNATURE-----",
+    ];
+    let is_signature = |line: &&[u8]| signatures.iter().any(|begin| line.starts_with(begin));
+    let lines = text.split_inclusive(|byte| *byte == b'\n');
+    let lines: Vec<&[u8]> = lines.take_while(|line| !is_signature(line)).collect();
+    Some(lines.concat()).filter(|text| !text.is_empty())
 }
 
 /// The branch of `topic~3` and `topic^^`, and whether that is not its head.
