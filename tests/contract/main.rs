@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use govc_tests::{Options, TestServer};
-use serde_json::Value;
 
 /// Streams do not end: those who read one to its end wait for ever. A test in
 /// `crates/server/tests/rest/events.rs` reads them.
@@ -120,6 +119,7 @@ impl Run {
             .current_dir(here())
             .env("PYTHONPATH", here())
             .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("HYPOTHESIS_STORAGE_DIRECTORY", out.join("hypothesis"))
             .env("NO_PROXY", "*")
             .env("GOVC_URL", server.url())
             .env("GOVC_PHASES", self.phases)

@@ -62,7 +62,7 @@ pub fn routes(table: Table) -> Table {
                 .moves_ref()
                 .path("name", name, ("ref-name", "heads/put"))
                 .fails(&["OBJECT_NOT_FOUND", "REF_WRONG_KIND"])
-                .takes::<PutRef>(json!({ "oid": "f3e0e1a4c0e2b8c3b3d3f0a7f7f6d2f8a2a1b3c4" }))
+                .takes::<PutRef>(json!({ "oid": "c52ab706b61d270e9192d22f47a3473eb8d0f96f" }))
                 .gives::<Ref>(StatusCode::OK, "The ref.")
                 .gives::<Ref>(StatusCode::CREATED, "The ref, which was made."),
         )
