@@ -235,6 +235,38 @@ fn several_repositories_change_in_one_batch() {
 }
 
 #[test]
+fn commits_that_the_graph_file_lacks_are_found_below_those_in_the_log() {
+    let root = tempfile::tempdir().unwrap();
+    let keys = Arc::new(AtomicU8::new(1));
+    let ids = {
+        let (store, engine) = start(root.path(), &keys);
+        let a = create(&engine, "a");
+        // Enough for a file, which is not written again for one more.
+        let first = (0..260)
+            .map(|n| commit(&a, &format!("{n}")))
+            .last()
+            .unwrap();
+        store.checkpoint(a.key()).unwrap();
+        assert!(root.path().join("a.git/objects/info/commit-graph").exists());
+        let second = commit(&a, "second");
+        store.checkpoint(a.key()).unwrap();
+        let third = commit(&a, "third");
+        engine.shut_down();
+        [first, second, third]
+    };
+    let (_store, engine) = start(root.path(), &keys);
+    let a = engine.get("a").unwrap();
+    let set = a.pool().closure(&[ids[2]], &[]).unwrap();
+    for id in ids {
+        assert!(
+            a.pool().graph().number(&id).is_some(),
+            "{id} is not in the graph"
+        );
+        assert!(set.contains(&id), "{id} would not be sent");
+    }
+}
+
+#[test]
 fn what_was_published_is_served_after_a_kill() {
     let root = tempfile::tempdir().unwrap();
     let keys = Arc::new(AtomicU8::new(1));

@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLo
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use govc_git::ObjectFormat;
+use govc_git::object::commit::CommitRef;
+use govc_git::{ObjectFormat, ObjectKind};
 
 use crate::journal::memory::{MemoryJournal, MemoryPacks};
 use crate::journal::{Journal, Moment, PackBytes, PackId, Packs, Shelf};
@@ -20,7 +21,7 @@ use crate::repository::publish::{Committer, Pending, PublishError, Published, Re
 use crate::repository::{Start, ToKeep};
 use crate::{
     Cause, Change, Clock, Edit, Entry, Expected, ForkedFrom, Hooks, Lfs, LfsObject, NewObject,
-    NewObjects, Place, Realities, RefEdit, RefName, Refs, RepoId, RepoKey, Repository,
+    NewObjects, ObjectBody, Place, Realities, RefEdit, RefName, Refs, RepoId, RepoKey, Repository,
     RepositoryRecord, Seq, Settings, Snapshot, Storage, Target, Time, Transactions, Workspaces,
 };
 
@@ -656,6 +657,18 @@ fn fill(
         }
     }
     let objects: Vec<NewObject> = unpacked.into_iter().map(|(_, object)| object).collect();
+    // What is not packed yet stands on what is, and the file may lack that too, where the end came
+    // between a checkpoint and its file: it has to be in the graph before its children are.
+    let mut below = Vec::new();
+    for object in &objects {
+        if let (ObjectKind::Commit, ObjectBody::Whole(data)) = (object.kind, &object.body)
+            && let Ok(commit) = CommitRef::parse(data, pool.format())
+        {
+            below.extend(commit.parents);
+        }
+    }
+    below.retain(|id| pool.graph().number(id).is_none() && pool.contains(id));
+    pool.learn(&below)?;
     pool.insert(&objects)?;
     let mut tips = Vec::new();
     for id in refs.objects() {
