@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::revision::peel_tags;
+use super::trail::Trail;
 use super::tree::{Found, lookup};
 use super::view::View;
 use crate::pool::{CommitNumber, Graph, PoolError};
@@ -165,6 +166,8 @@ pub struct Log<'v> {
     walk: Walk<'v>,
     /// What is at the path in commits that were met and not looked at yet.
     at_path: HashMap<CommitNumber, Option<Found>>,
+    /// The way to the path in the commit that was looked at last: the next one's mostly joins it.
+    trail: Option<Trail>,
 }
 
 impl<'v> Log<'v> {
@@ -177,6 +180,7 @@ impl<'v> Log<'v> {
             author: query.author.as_ref().map(|author| author.to_lowercase()),
             walk: Walk::new(graph, tips),
             at_path: HashMap::new(),
+            trail: None,
             query,
         }
     }
@@ -259,14 +263,29 @@ impl<'v> Log<'v> {
     }
 
     /// What is at the query's path in `commit`.
-    fn look_up(&self, commit: CommitNumber) -> Result<Option<Found>, PoolError> {
+    fn look_up(&mut self, commit: CommitNumber) -> Result<Option<Found>, PoolError> {
         let pool = &self.view.pool;
         let path = self.query.path.as_deref().unwrap_or_default();
         let (path, is_folder) = match path.strip_suffix(b"/") {
             Some(folder) => (folder, true),
             None => (path, false),
         };
-        let found = lookup(pool, &pool.graph().tree(commit), path)?;
+        let root = pool.graph().tree(commit);
+        let trail = match (&self.trail, path) {
+            (_, b"") => None,
+            (Some(trail), path) => trail.in_tree(pool, root, path)?,
+            (None, path) => Trail::of(pool, root, path)?,
+        };
+        let found = match path {
+            b"" => lookup(pool, &root, path)?,
+            _ => trail.as_ref().map(|trail| Found {
+                mode: trail.mode(),
+                id: trail.id(),
+            }),
+        };
+        if trail.is_some() {
+            self.trail = trail;
+        }
         // A folder without files is nothing, to a comparison of files.
         let empty = ObjectId::empty_tree(pool.format());
         Ok(found.filter(|found| found.id != empty && (found.is_folder() || !is_folder)))

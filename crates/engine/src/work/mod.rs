@@ -19,6 +19,7 @@ pub mod revision;
 pub mod search;
 mod splice;
 pub mod tip_trees;
+mod trail;
 pub mod transaction;
 pub mod tree;
 pub mod tree_editor;

@@ -4,8 +4,6 @@
 //! a parent has too on to that parent, which is a suspect then; what no parent has is its own. Files
 //! are followed through renames of the whole file.
 
-mod lookup;
-
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::Range;
@@ -18,8 +16,8 @@ use hashbrown::HashMap;
 
 use super::diff::renames::{self, Destination, RenameOptions, Source};
 use super::diff::{TreeFilter, changed_files};
+use super::trail::Trail;
 use crate::pool::{CommitNumber, Pool, PoolError};
-use lookup::Trail;
 
 /// Texts that are compared for one blame, in bytes together: minutes.
 const COMPARED_BYTES_MAX: u64 = 64 << 30;

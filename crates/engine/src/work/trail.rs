@@ -54,7 +54,7 @@ impl Trail {
                 mode = beside.mode;
                 break;
             }
-            if mode != MODE_TREE {
+            if mode != MODE_TREE || name.is_empty() {
                 return Ok(None);
             }
             let tree = read(pool, &at)?;
@@ -73,6 +73,11 @@ impl Trail {
     pub(super) fn id(&self) -> ObjectId {
         // There is a root at least.
         self.ids[self.ids.len() - 1]
+    }
+
+    /// Its mode, one of the five that Git knows.
+    pub(super) fn mode(&self) -> u32 {
+        self.mode
     }
 
     /// Whether a file or a link is there.
