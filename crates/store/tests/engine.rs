@@ -244,7 +244,7 @@ fn commits_that_the_graph_file_lacks_are_found_below_those_in_the_log() {
         // Enough for a file, which is not written again for one more.
         let first = (0..260)
             .map(|n| commit(&a, &format!("{n}")))
-            .last()
+            .next_back()
             .unwrap();
         store.checkpoint(a.key()).unwrap();
         assert!(root.path().join("a.git/objects/info/commit-graph").exists());

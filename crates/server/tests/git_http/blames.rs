@@ -47,18 +47,17 @@ fn a_working_copy_is_blamed_as_it_is() {
     let git = server.working("w");
     let text: String = (0..12).map(|line| format!("line {line}\n")).collect();
     git.write("file", &text);
-    git.write("old", &text.replace("line", "old"));
+    git.write("old", text.replace("line", "old"));
     git.commit("first");
     git.run(&["checkout", "-q", "-b", "topic"]);
     git.write(
         "file",
-        &text
-            .replace("line 9", "theirs 9")
+        text.replace("line 9", "theirs 9")
             .replace("line 2\n", "theirs 2\n"),
     );
     git.commit("theirs");
     git.run(&["checkout", "-q", "main"]);
-    git.write("file", &text.replace("line 2\n", "ours 2\n"));
+    git.write("file", text.replace("line 2\n", "ours 2\n"));
     git.commit("ours");
     git.run(&["push", "-q", &server.url(), "main", "topic"]);
 
