@@ -235,35 +235,44 @@ fn several_repositories_change_in_one_batch() {
 }
 
 #[test]
-fn commits_that_the_graph_file_lacks_are_found_below_those_in_the_log() {
+fn commits_that_the_graph_file_lacks_are_found_in_the_packs() {
     let root = tempfile::tempdir().unwrap();
     let keys = Arc::new(AtomicU8::new(1));
     let ids = {
         let (store, engine) = start(root.path(), &keys);
         let a = create(&engine, "a");
-        // Enough for a file, which is not written again for one more.
-        let first = (0..260)
-            .map(|n| commit(&a, &format!("{n}")))
-            .next_back()
-            .unwrap();
+        // Enough for a file, which is not written again for two more.
+        let first: Vec<_> = (0..260).map(|n| commit(&a, &format!("{n}"))).collect();
         store.checkpoint(a.key()).unwrap();
         assert!(root.path().join("a.git/objects/info/commit-graph").exists());
+        let replaced = commit(&a, "replaced");
+        let change = Change {
+            objects: NewObjects::default(),
+            edits: vec![Edit::Ref(RefEdit::advance(
+                RefName::branch("main"),
+                replaced,
+                first[259],
+            ))],
+            cause: cause(CauseKind::Push),
+        };
+        block_on(a.publish(change)).unwrap();
         let second = commit(&a, "second");
         store.checkpoint(a.key()).unwrap();
         let third = commit(&a, "third");
         engine.shut_down();
-        [first, second, third]
+        [first[259], replaced, second, third]
     };
     let (_store, engine) = start(root.path(), &keys);
     let a = engine.get("a").unwrap();
-    let set = a.pool().closure(&[ids[2]], &[]).unwrap();
+    let pool = a.pool();
     for id in ids {
-        assert!(
-            a.pool().graph().number(&id).is_some(),
-            "{id} is not in the graph"
-        );
-        assert!(set.contains(&id), "{id} would not be sent");
+        assert!(pool.graph().number(&id).is_some(), "{id} is unknown");
     }
+    let [first, replaced, second, third] = ids;
+    // What is below those in the log is there, and what only the past reaches.
+    let set = pool.closure(&[third], &[]).unwrap();
+    assert!(set.contains(&first) && set.contains(&second) && set.contains(&third));
+    assert!(pool.closure(&[replaced], &[]).unwrap().contains(&first));
 }
 
 #[test]

@@ -11,8 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLo
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use govc_git::object::commit::CommitRef;
-use govc_git::{ObjectFormat, ObjectKind};
+use govc_git::ObjectFormat;
 
 use crate::journal::memory::{MemoryJournal, MemoryPacks};
 use crate::journal::{Journal, Moment, PackBytes, PackId, Packs, Shelf};
@@ -21,7 +20,7 @@ use crate::repository::publish::{Committer, Pending, PublishError, Published, Re
 use crate::repository::{Start, ToKeep};
 use crate::{
     Cause, Change, Clock, Edit, Entry, Expected, ForkedFrom, Hooks, Lfs, LfsObject, NewObject,
-    NewObjects, ObjectBody, Place, Realities, RefEdit, RefName, Refs, RepoId, RepoKey, Repository,
+    NewObjects, Place, Realities, RefEdit, RefName, Refs, RepoId, RepoKey, Repository,
     RepositoryRecord, Seq, Settings, Snapshot, Storage, Target, Time, Transactions, Workspaces,
 };
 
@@ -642,33 +641,16 @@ fn fill(
     unpacked: Vec<(Place, NewObject)>,
     refs: &Refs,
 ) -> Result<(), PoolError> {
-    // With a commit-graph file no pack is searched for commits: those that the file lacks are
-    // found from the refs.
-    let (mut graph, then) = match commit_graph {
-        Some(file) => (
-            GraphSource::CommitGraph(file),
-            GraphSource::Commits(Vec::new()),
-        ),
-        None => (GraphSource::Scan, GraphSource::Scan),
-    };
+    // The file saves reading most commits, not looking for those that it lacks: what only a past
+    // state or a reality reaches is found from no ref of these.
+    let mut graph = commit_graph.map_or(GraphSource::Scan, GraphSource::CommitGraph);
     for (id, bytes) in packs {
         if !pool.hold_pack(id) {
-            pool.add_pack(id, bytes, std::mem::replace(&mut graph, then.clone()))?;
+            let graph = std::mem::replace(&mut graph, GraphSource::Scan);
+            pool.add_pack(id, bytes, graph)?;
         }
     }
     let objects: Vec<NewObject> = unpacked.into_iter().map(|(_, object)| object).collect();
-    // What is not packed yet stands on what is, and the file may lack that too, where the end came
-    // between a checkpoint and its file: it has to be in the graph before its children are.
-    let mut below = Vec::new();
-    for object in &objects {
-        if let (ObjectKind::Commit, ObjectBody::Whole(data)) = (object.kind, &object.body)
-            && let Ok(commit) = CommitRef::parse(data, pool.format())
-        {
-            below.extend(commit.parents);
-        }
-    }
-    below.retain(|id| pool.graph().number(id).is_none() && pool.contains(id));
-    pool.learn(&below)?;
     pool.insert(&objects)?;
     let mut tips = Vec::new();
     for id in refs.objects() {

@@ -93,9 +93,8 @@ impl Default for PoolLimits {
 pub enum GraphSource {
     /// Whoever indexed the pack saw them. In any order.
     Commits(Vec<(ObjectId, CommitFacts)>),
-    /// A commit-graph file (gitformat-commit-graph(5)). Commits of the pack that it lacks are
-    /// learnt when a ref reaches them: see [`Pool::learn`]. A file that cannot be read is passed
-    /// over, and the pack is read instead.
+    /// A commit-graph file (gitformat-commit-graph(5)). Only commits of the pack that it lacks are
+    /// read. A file that cannot be read is passed over.
     CommitGraph(Bytes),
     /// They are read from the pack.
     Scan,
@@ -587,16 +586,16 @@ impl Pool {
         let pack = pack.map_err(|error| unreadable(error.to_string()))?;
         let serial = self.next_serial.fetch_add(1, Ordering::Relaxed);
         let pack = Arc::new(PoolPack::new(id, serial, pack));
+        let scan = || scan::commits(&pack, &self.graph, &self.base_cache);
         let commits = match graph {
             GraphSource::Commits(commits) => commits,
-            GraphSource::Scan => scan::commits(&pack, &self.base_cache),
-            GraphSource::CommitGraph(file) => match self.load_commit_graph(file) {
-                Ok(()) => Vec::new(),
-                Err(error) => {
+            GraphSource::Scan => scan(),
+            GraphSource::CommitGraph(file) => {
+                if let Err(error) = self.load_commit_graph(file) {
                     tracing::warn!(%error, "a commit-graph file is passed over");
-                    scan::commits(&pack, &self.base_cache)
                 }
-            },
+                scan()
+            }
         };
         let mut holders = self.pack_holders();
         let count = holders.entry(id).or_default();

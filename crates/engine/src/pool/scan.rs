@@ -6,12 +6,17 @@ use govc_git::pack::reader::Base;
 use govc_git::pack::{BaseCache, entry};
 use govc_git::{ObjectId, ObjectKind};
 
-use super::graph::{CommitFacts, parents_first};
+use super::graph::{CommitFacts, Graph, parents_first};
 use super::pack_list::PoolPack;
 use super::{Pool, PoolError};
 
-/// All commits of `pack` that can be read; a damaged one is its readers' business.
-pub(super) fn commits(pack: &PoolPack, cache: &dyn BaseCache) -> Vec<(ObjectId, CommitFacts)> {
+/// All commits of `pack` that can be read and that `graph` lacks; a damaged one is its readers'
+/// business.
+pub(super) fn commits(
+    pack: &PoolPack,
+    graph: &Graph,
+    cache: &dyn BaseCache,
+) -> Vec<(ObjectId, CommitFacts)> {
     let format = pack.pack.index().format();
     let mut found = Vec::new();
     for (position, kind) in kinds(pack).into_iter().enumerate() {
@@ -20,6 +25,9 @@ pub(super) fn commits(pack: &PoolPack, cache: &dyn BaseCache) -> Vec<(ObjectId, 
         }
         let position = position as u32;
         let id = pack.object_id(position);
+        if graph.number(&id).is_some() {
+            continue;
+        }
         let read = pack.pack.object_at(position, &|_| None, cache);
         match read.map(|object| commit::facts(&object.data, format)) {
             Ok(Ok(facts)) => found.push((id, facts)),
