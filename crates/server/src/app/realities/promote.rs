@@ -66,10 +66,8 @@ impl App {
     ) -> Result<Promoted, AppError> {
         let host = self.repository(caller, id, Action::Write).await?;
         let reality = self.reality(&host, name)?;
-        match reality.fate {
-            Fate::Open => {}
-            Fate::Promoted(_) => return Err(AppError::RealityClosed),
-            Fate::Discarded => return Err(AppError::RealityDiscarded),
+        if let Some(end) = self.end_of(&host, &reality)? {
+            return Err(end);
         }
         let parent = self.parent_of(&reality, Doing::Writing).await?;
         let author = self.signature(caller, "author", order.author.as_ref())?;
@@ -97,7 +95,13 @@ impl App {
         for again in 1.. {
             let plan = {
                 let (work, dry_run) = (Arc::clone(&work), terms.dry_run);
-                self.offload(move || work.plan(dry_run)).await??
+                self.offload(move || work.plan(dry_run)).await?
+            };
+            let plan = match plan {
+                Ok(plan) => plan,
+                // What cannot be merged with the branch as somebody has just left it may be
+                // discarded by the same change.
+                Err(error) => return Err(self.end_of(&host, &reality)?.unwrap_or(error)),
             };
             match self.publish_promotion(caller, &work, plan, terms).await {
                 // Somebody else moved it; whoever said what they believe is told.
@@ -114,6 +118,21 @@ impl App {
             }
         }
         Err(AppError::Unknown)
+    }
+
+    /// What became of a reality that is no longer open.
+    fn end_of(
+        &self,
+        host: &Arc<Repository>,
+        reality: &Reality,
+    ) -> Result<Option<AppError>, AppError> {
+        let there = host.snapshot().realities.clone();
+        let now = self.engine()?.reality_by_id(host, &there, reality.id);
+        Ok(match now.map(|reality| reality.fate) {
+            Some(Fate::Open) => None,
+            Some(Fate::Promoted(_)) => Some(AppError::RealityClosed),
+            Some(Fate::Discarded) | None => Some(AppError::RealityDiscarded),
+        })
     }
 
     /// The repository that a reality was made from.
