@@ -1,22 +1,23 @@
 //! The way into a workspace: what is done there is one change, or one step of staging.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use govc_engine::pool::Pool;
 use govc_engine::work::workspace::state::tree_or_empty;
 use govc_engine::work::workspace::{self, Changed, OpenWorkspace, WorkspaceError};
 use govc_engine::{
     Cause, CauseKind, Change, Edit, Expected, NewObject, ObjectBody, Pending, Proposal, RefEdit,
-    Refusal, Repository, Seq, Snapshot, Via, Workspace,
+    RefName, Refusal, Repository, Seq, Snapshot, Time, Via, Workspace,
 };
 use govc_git::ObjectId;
 use serde::Serialize;
 
 use super::App;
+use super::ahead::{Ahead, Said};
 use super::answers::Logged;
 use super::aside::Aside;
 use super::error::{AppError, SaidIn};
-use super::publish::{Answering, cause};
+use super::publish::cause;
 use crate::http::ask::Terms;
 use crate::http::caller::Caller;
 
@@ -78,7 +79,7 @@ struct InWorkspace<F, T> {
     /// Large objects.
     aside: Aside,
     cause: Cause,
-    answer: Arc<Mutex<Option<T>>>,
+    answer: Said<T>,
 }
 
 impl<F, T> InWorkspace<F, T>
@@ -86,6 +87,7 @@ where
     F: FnMut(&At<'_>) -> Result<Done<T>, AppError> + Send,
     T: Send,
 {
+    /// Does it where that was not done for this state. The workspace as it is now.
     fn run(&mut self, snapshot: &Snapshot, pool: &Pool) -> Result<OpenWorkspace, AppError> {
         let open = workspace::open(snapshot, pool, &self.name, snapshot.time)?;
         let open = open.ok_or_else(|| AppError::ScopeNotFound {
@@ -107,13 +109,41 @@ where
         }
         Ok(open)
     }
+}
 
-    /// Puts what is too large for an entry into a pack.
+impl<F, T> Ahead for InWorkspace<F, T>
+where
+    F: FnMut(&At<'_>) -> Result<Done<T>, AppError> + Send + 'static,
+    T: Send + Clone + 'static,
+{
+    type Answer = T;
+
+    fn work_out(&mut self, snapshot: &Snapshot, pool: &Pool, _: Time) -> Result<(), AppError> {
+        self.run(snapshot, pool).map(drop)
+    }
+
     fn put_aside(&mut self, repository: &Arc<Repository>) -> Result<(), AppError> {
         match &mut self.ahead {
             Some((_, done)) => self.aside.put(repository, &mut done.objects),
             None => Ok(()),
         }
+    }
+
+    fn about(&self, terms: &Terms) -> Vec<RefName> {
+        match &self.ahead {
+            Some((open, done)) if !done.refs.is_empty() || terms.if_match.is_some() => {
+                // A rebase has its branch aside until it is done.
+                let operation = open.now.operation.as_ref();
+                let aside = operation.and_then(|operation| operation.branch.as_ref());
+                let branch = open.now.branch.as_ref().or(aside);
+                branch.into_iter().cloned().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn said(&self) -> &Said<T> {
+        &self.answer
     }
 }
 
@@ -222,51 +252,16 @@ impl App {
         F: FnMut(&At<'_>) -> Result<Done<T>, AppError> + Send + 'static,
         T: Clone + Send + 'static,
     {
-        let answer = Arc::new(Mutex::new(None));
-        let mut proposal = InWorkspace {
+        let proposal = InWorkspace {
             name: Arc::clone(name),
             work,
             ahead: None,
             aside: Aside::default(),
             cause: cause(caller, CauseKind::Workspace, Via::Rest),
-            answer: Arc::clone(&answer),
+            answer: Said::default(),
         };
-        let (repo, dry_run) = (Arc::clone(repository), terms.dry_run);
-        let proposal = self
-            .offload(move || -> Result<_, AppError> {
-                proposal.run(&repo.snapshot(), repo.pool())?;
-                if !dry_run {
-                    proposal.put_aside(&repo)?;
-                }
-                Ok(proposal)
-            })
-            .await??;
-        let about = match &proposal.ahead {
-            Some((open, done)) if !done.refs.is_empty() || terms.if_match.is_some() => {
-                // A rebase has its branch aside until it is done.
-                let operation = open.now.operation.as_ref();
-                let aside = operation.and_then(|operation| operation.branch.as_ref());
-                open.now
-                    .branch
-                    .as_ref()
-                    .or(aside)
-                    .into_iter()
-                    .cloned()
-                    .collect()
-            }
-            _ => Vec::new(),
-        };
-        let said = Arc::clone(&answer);
-        let answering = Answering::about(about, move |_: &Change, _: &Pending<'_>| {
-            let answer = said.lock().unwrap_or_else(PoisonError::into_inner);
-            answer.as_ref().map_or_else(Logged::default, &logged)
-        });
-        let published = self
-            .publish_answering(repository, terms, answering, proposal)
-            .await?;
-        let answer = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let answer = answer.ok_or_else(|| AppError::Internal("nothing was answered".into()))?;
-        Ok((answer, published.seq))
+        self.publish_ahead(repository, terms, proposal, logged)
+            .await
     }
 }
 

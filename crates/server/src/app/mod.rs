@@ -1,5 +1,6 @@
 //! Use cases: what the server does when it is asked, the same for every way of asking.
 
+mod ahead;
 pub mod answers;
 pub mod archive;
 mod aside;

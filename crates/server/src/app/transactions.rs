@@ -21,6 +21,7 @@ use govc_engine::{
 use govc_git::{ObjectId, refname};
 use serde::Serialize;
 
+use super::ahead::{Ahead, Said};
 use super::answers::Logged;
 use super::aside::Aside;
 use super::diff::DiffQuery;
@@ -59,7 +60,7 @@ struct InTransaction<F, T> {
     ahead: Option<(Arc<Transaction>, Option<ObjectId>, Done<T>)>,
     aside: Aside,
     cause: Cause,
-    answer: Arc<Mutex<Option<T>>>,
+    answer: Said<T>,
 }
 
 impl<F, T> InTransaction<F, T>
@@ -86,12 +87,35 @@ where
         }
         Ok(())
     }
+}
+
+impl<F, T> Ahead for InTransaction<F, T>
+where
+    F: FnMut(&At<'_>) -> Result<Done<T>, AppError> + Send + 'static,
+    T: Send + Clone + 'static,
+{
+    type Answer = T;
+
+    fn work_out(&mut self, snapshot: &Snapshot, pool: &Pool, now: Time) -> Result<(), AppError> {
+        self.run(snapshot, pool, now)
+    }
 
     fn put_aside(&mut self, repository: &Arc<Repository>) -> Result<(), AppError> {
         match &mut self.ahead {
             Some((_, _, done)) => self.aside.put(repository, &mut done.objects),
             None => Ok(()),
         }
+    }
+
+    fn about(&self, _: &Terms) -> Vec<RefName> {
+        let transaction = self.ahead.iter().map(|(transaction, ..)| transaction);
+        transaction
+            .map(|transaction| transaction.branch.clone())
+            .collect()
+    }
+
+    fn said(&self) -> &Said<T> {
+        &self.answer
     }
 }
 
@@ -137,44 +161,20 @@ impl App {
         F: FnMut(&At<'_>) -> Result<Done<T>, AppError> + Send + 'static,
         T: Clone + Serialize + Send + 'static,
     {
-        let answer = Arc::new(Mutex::new(None));
-        let mut proposal = InTransaction {
+        let proposal = InTransaction {
             id: Arc::clone(id),
             work,
             ahead: None,
             aside: Aside::default(),
             cause: cause(caller, CauseKind::Transaction, Via::Rest),
-            answer: Arc::clone(&answer),
+            answer: Said::default(),
         };
-        let (repo, dry_run) = (Arc::clone(repository), terms.dry_run);
-        let now = self.engine()?.clock().now();
-        let proposal = self
-            .offload(move || -> Result<_, AppError> {
-                proposal.run(&repo.snapshot(), repo.pool(), now)?;
-                if !dry_run {
-                    proposal.put_aside(&repo)?;
-                }
-                Ok(proposal)
-            })
-            .await??;
-        let about = match &proposal.ahead {
-            Some((transaction, ..)) => vec![transaction.branch.clone()],
-            None => Vec::new(),
+        let logged = move |answer: &T| match status {
+            204 => Logged::empty(status),
+            _ => Logged::body(status, Some(answer)),
         };
-        let logged = Arc::clone(&answer);
-        let answering = Answering::about(about, move |_: &Change, _: &Pending<'_>| {
-            let answer = logged.lock().unwrap_or_else(PoisonError::into_inner);
-            match status {
-                204 => Logged::empty(status),
-                _ => Logged::body(status, answer.as_ref()),
-            }
-        });
-        let published = self
-            .publish_answering(repository, terms, answering, proposal)
-            .await?;
-        let answer = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let answer = answer.ok_or_else(|| AppError::Internal("nothing was answered".into()))?;
-        Ok((answer, published.seq))
+        self.publish_ahead(repository, terms, proposal, logged)
+            .await
     }
 
     /// Begins a transaction.
