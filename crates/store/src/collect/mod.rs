@@ -23,7 +23,7 @@
 mod keep;
 mod rewrite;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -76,21 +76,23 @@ impl Store {
     /// The families in which something may have become what nobody keeps, by the repositories
     /// that they began with. Answered mostly from memory.
     pub fn families_to_collect(&self, engine: &Engine) -> Vec<RepoKey> {
-        let mut due: Vec<RepoKey> = Vec::new();
+        let mut due = BTreeSet::new();
         for repo in self.all() {
             let family = repo.state().record.family;
             if due.contains(&family) {
                 continue;
             }
             match self.is_to_be_collected(&repo, engine) {
-                Ok(true) => due.push(family),
+                Ok(true) => {
+                    due.insert(family);
+                }
                 Ok(false) => {}
                 Err(error) => {
                     tracing::warn!(repository = %repo.key, %error, "history cannot be looked at");
                 }
             }
         }
-        due
+        due.into_iter().collect()
     }
 
     fn is_to_be_collected(&self, repo: &Arc<Repo>, engine: &Engine) -> io::Result<bool> {
@@ -440,7 +442,7 @@ impl Store {
                 checkpointing.unwrap_or_else(PoisonError::into_inner)
             })
             .collect();
-        let marks: Vec<usize> = members
+        let marks: Vec<usize> = order
             .iter()
             .map(|member| member.repo.state().recent.len())
             .collect();
@@ -463,10 +465,7 @@ impl Store {
         // What one directory has of a batch, the log must have of it for the others.
         self.sync()?;
         let mut done = Collection::default();
-        for (member, mark) in order.iter().zip(order.iter().map(|member| {
-            let at = members.iter().position(|m| m.repo.key == member.repo.key);
-            at.and_then(|at| marks.get(at)).copied().unwrap_or(0)
-        })) {
+        for (member, mark) in order.iter().zip(marks) {
             self.put_collected_of(member, mark, &rewritten)?;
         }
         for pack in rewritten.values() {
