@@ -413,6 +413,7 @@ pub(crate) fn commit_graph(data: &[u8]) {
             continue;
         };
         let sound = graph.verify();
+        assert!(graph.packs().count() <= data.len());
         for position in 0..graph.len().min(2000) {
             let found = graph.lookup(graph.id(position));
             if sound.is_ok() {

@@ -74,12 +74,22 @@ fn a_commit_graph_is_gits_byte_for_byte() {
     for format in FORMATS {
         for repo in [history(format, 120), odd_history(format)] {
             let list = CommitList::new(commits(&repo, format)).unwrap();
-            let ours = write_commit_graph(&list, format).unwrap();
+            let ours = write_commit_graph(&list, &[], format).unwrap();
             assert_eq!(ours, gits(&repo));
             let file = repo.path().join("objects/info/commit-graph");
             std::fs::remove_file(&file).unwrap();
             std::fs::write(&file, &ours).unwrap();
             repo.git(&["commit-graph", "verify"], b"");
+
+            // Git passes over what the file says of packs.
+            let packs = [format.null(), ObjectId::empty_tree(format)];
+            let ours = write_commit_graph(&list, &packs, format).unwrap();
+            std::fs::write(&file, &ours).unwrap();
+            repo.git(&["commit-graph", "verify"], b"");
+            repo.git(&["log", "--all", "--oneline"], b"");
+            let read = CommitGraph::parse(Bytes::from(ours), format).unwrap();
+            read.verify().unwrap();
+            assert!(read.packs().eq(packs.iter().map(|id| &**id)));
         }
     }
 }
@@ -122,7 +132,7 @@ fn what_git_wrote_is_read() {
 
 #[test]
 fn a_graph_without_commits_is_a_graph() {
-    let file = write_commit_graph(&CommitList::new(Vec::new()).unwrap(), FORMATS[0]).unwrap();
+    let file = write_commit_graph(&CommitList::new(Vec::new()).unwrap(), &[], FORMATS[0]).unwrap();
     let graph = CommitGraph::parse(Bytes::from(file), FORMATS[0]).unwrap();
     assert!(graph.is_empty());
     graph.verify().unwrap();
@@ -158,7 +168,7 @@ fn what_is_no_history_is_refused() {
     ] {
         let list = CommitList::new(circle).unwrap();
         assert!(list.len() > 0);
-        let refused = write_commit_graph(&list, FORMATS[0]);
+        let refused = write_commit_graph(&list, &[], FORMATS[0]);
         assert!(matches!(refused, Err(CommitGraphError::Cycle { .. })));
     }
 }
@@ -182,7 +192,7 @@ fn a_long_history_needs_no_stack() {
         )
     });
     let list = CommitList::new(commits.collect()).unwrap();
-    let file = write_commit_graph(&list, FORMATS[0]).unwrap();
+    let file = write_commit_graph(&list, &[], FORMATS[0]).unwrap();
     let graph = CommitGraph::parse(Bytes::from(file), FORMATS[0]).unwrap();
     let last = graph.lookup(&id(199_999)).unwrap();
     assert_eq!(graph.generation(last), 200_000);
@@ -199,7 +209,7 @@ proptest! {
         static FILE: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
         let file = FILE.get_or_init(|| {
             let list = CommitList::new(commits(&odd_history(FORMATS[0]), FORMATS[0])).unwrap();
-            write_commit_graph(&list, FORMATS[0]).unwrap()
+            write_commit_graph(&list, &[], FORMATS[0]).unwrap()
         });
         let mut file = file.clone();
         for (at, byte) in changes {

@@ -569,11 +569,15 @@ impl Store {
         };
         self.in_directory(repo, |dir| {
             let open = |pack: &PackId| crate::objects::open_pack(&*self.disk, dir, *pack);
-            let packs: Vec<Pack> = packs.iter().map(open).collect::<io::Result<_>>()?;
-            let has = |id: &oid| packs.iter().any(|pack| pack.index().lookup(id).is_some());
-            let commits = listener.commits(repo.key, &has);
+            let opened: Vec<Pack> = packs.iter().map(open).collect::<io::Result<_>>()?;
+            let has = |id: &oid| opened.iter().any(|pack| pack.index().lookup(id).is_some());
+            let (commits, is_all) = listener.commits(repo.key, &has);
             let list = CommitList::new(commits).map_err(io::Error::other)?;
-            let file = write_commit_graph(&list, format).map_err(io::Error::other)?;
+            let whole: Vec<ObjectId> = match is_all {
+                true => packs.iter().map(|pack| pack.0).collect(),
+                false => Vec::new(),
+            };
+            let file = write_commit_graph(&list, &whole, format).map_err(io::Error::other)?;
             disk::replace(&*self.disk, &dir.join(directory::COMMIT_GRAPH), &file)?;
             Ok(())
         })?;

@@ -93,20 +93,31 @@ impl Checkpointed for EngineLink {
         repository.map_or(0, |repository| u64::from(repository.pool().graph().len()))
     }
 
-    fn commits(&self, key: RepoKey, has: &dyn Fn(&oid) -> bool) -> Vec<(ObjectId, CommitFacts)> {
+    fn commits(
+        &self,
+        key: RepoKey,
+        has: &dyn Fn(&oid) -> bool,
+    ) -> (Vec<(ObjectId, CommitFacts)>, bool) {
         let repository = self.0.upgrade().and_then(|engine| engine.by_key(key));
-        repository.map_or_else(Vec::new, |repository| {
+        repository.map_or_else(Default::default, |repository| {
             complete_commits(repository.pool().graph(), has)
         })
     }
 }
 
-/// The commits of `graph` that `has` has, and all of whose ancestors it has too.
-fn complete_commits(graph: &Graph, has: &dyn Fn(&oid) -> bool) -> Vec<(ObjectId, CommitFacts)> {
+/// The commits of `graph` that `has` has, and all of whose ancestors it has too; and whether it has
+/// no others.
+fn complete_commits(
+    graph: &Graph,
+    has: &dyn Fn(&oid) -> bool,
+) -> (Vec<(ObjectId, CommitFacts)>, bool) {
     let count = graph.len();
     let all = || (0..count).map(CommitNumber);
-    let here = |n: CommitNumber| graph.missing_parents(n).is_empty() && has(&graph.id(n));
-    let mut included: Vec<bool> = all().map(here).collect();
+    let mut included: Vec<bool> = all().map(|n| has(&graph.id(n))).collect();
+    let there = included.iter().filter(|is_in| **is_in).count();
+    for n in all().filter(|n| !graph.missing_parents(*n).is_empty()) {
+        included[n.0 as usize] = false;
+    }
     let is_in = |included: &[bool], n: CommitNumber| {
         included.get(n.0 as usize).copied().unwrap_or_default()
     };
@@ -132,5 +143,9 @@ fn complete_commits(graph: &Graph, has: &dyn Fn(&oid) -> bool) -> Vec<(ObjectId,
         };
         (graph.id(n), facts)
     };
-    all().filter(|n| is_in(&included, *n)).map(facts).collect()
+    let commits: Vec<_> = { all().filter(|n| is_in(&included, *n)) }
+        .map(facts)
+        .collect();
+    let is_all = commits.len() == there;
+    (commits, is_all)
 }

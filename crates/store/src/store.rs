@@ -140,11 +140,15 @@ pub trait Checkpointed: Send + Sync {
         0
     }
 
-    /// The commits of the pool of `repo` that `has` has, each with all its ancestors: for git's
-    /// commit-graph, so that nobody need read them again.
-    fn commits(&self, repo: RepoKey, has: &dyn Fn(&oid) -> bool) -> Vec<(ObjectId, CommitFacts)> {
+    /// The commits of the pool of `repo` that `has` has, each with all its ancestors, and whether it
+    /// has no others: for git's commit-graph, so that nobody need read them again.
+    fn commits(
+        &self,
+        repo: RepoKey,
+        has: &dyn Fn(&oid) -> bool,
+    ) -> (Vec<(ObjectId, CommitFacts)>, bool) {
         let _ = (repo, has);
-        Vec::new()
+        (Vec::new(), false)
     }
 }
 

@@ -16,6 +16,7 @@ use govc_engine::{
     RefEdit, RefName, RepoId, RepoKey, Repository, Storage, Time, Workspace,
 };
 use govc_git::object_id::hash_object;
+use govc_git::pack::commit_graph::CommitGraph;
 use govc_git::{ObjectFormat, ObjectId, ObjectKind};
 use govc_store::disk::{Faults, SimDisk};
 use govc_store::format::{decode_lists, encode_lists};
@@ -244,7 +245,10 @@ fn commits_that_the_graph_file_lacks_are_found_in_the_packs() {
         // Enough for a file, which is not written again for two more.
         let first: Vec<_> = (0..260).map(|n| commit(&a, &format!("{n}"))).collect();
         store.checkpoint(a.key()).unwrap();
-        assert!(root.path().join("a.git/objects/info/commit-graph").exists());
+        let file = std::fs::read(root.path().join("a.git/objects/info/commit-graph")).unwrap();
+        let file = CommitGraph::parse(file.into(), ObjectFormat::Sha1).unwrap();
+        let packs: Vec<PackId> = file.packs().map(|id| PackId(id.to_owned())).collect();
+        assert_eq!((file.len(), packs), (260, a.pool().packs()));
         let replaced = commit(&a, "replaced");
         let change = Change {
             objects: NewObjects::default(),

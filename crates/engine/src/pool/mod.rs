@@ -93,8 +93,9 @@ impl Default for PoolLimits {
 pub enum GraphSource {
     /// Whoever indexed the pack saw them. In any order.
     Commits(Vec<(ObjectId, CommitFacts)>),
-    /// A commit-graph file (gitformat-commit-graph(5)). Only commits of the pack that it lacks are
-    /// read. A file that cannot be read is passed over.
+    /// A commit-graph file (gitformat-commit-graph(5)). Packs that it does not say to have all
+    /// commits of are looked through, and commits that it lacks are read. A file that cannot be
+    /// read is passed over.
     CommitGraph(Bytes),
     /// They are read from the pack.
     Scan,
@@ -124,6 +125,8 @@ pub struct Pool {
     packs_writer: Mutex<HashMap<PackId, usize>>,
     /// Numbers packs in the order in which they came.
     next_serial: AtomicU32,
+    /// All their commits are in the graph: a commit-graph file says so.
+    graphed: Mutex<HashSet<PackId>>,
     read_cache: ReadCache,
     /// Hot objects as they were sent lately: their content is deflated.
     deflated: ReadCache,
@@ -154,6 +157,7 @@ impl Pool {
             hot: HotMap::new(format, hash),
             packs: ArcSwap::default(),
             packs_writer: Mutex::default(),
+            graphed: Mutex::default(),
             read_cache: ReadCache::new(limits.read_cache_bytes),
             deflated: ReadCache::new(limits.read_cache_bytes / 4),
             base_cache: DeltaBaseCache::new(limits.delta_base_cache_bytes),
@@ -586,7 +590,13 @@ impl Pool {
         let pack = pack.map_err(|error| unreadable(error.to_string()))?;
         let serial = self.next_serial.fetch_add(1, Ordering::Relaxed);
         let pack = Arc::new(PoolPack::new(id, serial, pack));
-        let scan = || scan::commits(&pack, &self.graph, &self.base_cache);
+        let scan = || {
+            let is_known = self.graphed().contains(&id);
+            match is_known {
+                true => Vec::new(),
+                false => scan::commits(&pack, &self.graph, &self.base_cache),
+            }
+        };
         let commits = match graph {
             GraphSource::Commits(commits) => commits,
             GraphSource::Scan => scan(),
@@ -606,6 +616,10 @@ impl Pool {
         drop(holders);
         self.append_commits(&commits);
         Ok(())
+    }
+
+    fn graphed(&self) -> MutexGuard<'_, HashSet<PackId>> {
+        self.graphed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says that `sources`, objects of the pack `id`, reach all of it, and nothing that is not in

@@ -9,6 +9,7 @@ use govc_git::{ObjectId, ObjectKind};
 use super::graph::{CommitFacts, Graph, parents_first};
 use super::pack_list::PoolPack;
 use super::{Pool, PoolError};
+use crate::journal::PackId;
 
 /// All commits of `pack` that can be read and that `graph` lacks; a damaged one is its readers'
 /// business.
@@ -154,6 +155,11 @@ impl Pool {
                 }
             });
         self.graph.append(commits);
-        failed.map_or(Ok(()), Err)
+        if let Some(failed) = failed {
+            return Err(failed);
+        }
+        let packs = file.packs().map(|checksum| PackId(checksum.to_owned()));
+        self.graphed().extend(packs);
+        Ok(())
     }
 }

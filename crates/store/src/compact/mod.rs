@@ -262,6 +262,12 @@ impl Store {
             state.packs.insert(at, new);
             state.replace(&old, self.options.clock.now());
             state.packs_due = true;
+            if let Some(saved) = &mut state.saved
+                && u64::from(merged.objects) > saved.graph_commits
+            {
+                // Looking through it for commits at each start would cost more than a new file.
+                saved.graph_commits = 0;
+            }
             packs_before
         };
         let saved = match self.save(repo, dir) {

@@ -3,6 +3,8 @@
 //! The format is gitformat-commit-graph(5), version 1, one file without base graphs: ids in
 //! order, and for each commit its tree, parents, time and generation. Changed-path filters are
 //! passed over when reading and not written.
+//!
+//! A chunk of our own, which git passes over, names packs all of whose commits the file has.
 
 mod read;
 mod write;
@@ -82,6 +84,8 @@ const COMMITS: [u8; 4] = *b"CDAT";
 const GENERATIONS: [u8; 4] = *b"GDA2";
 const LARGE_GENERATIONS: [u8; 4] = *b"GDO2";
 const EXTRA_PARENTS: [u8; 4] = *b"EDGE";
+/// Ours: the checksums of packs, one after the other.
+const PACKS: [u8; 4] = *b"GVPK";
 
 const FAN_OUT_BYTES: usize = 256 * 4;
 /// What a commit has in `CDAT` besides its tree: two parents, generation and time.

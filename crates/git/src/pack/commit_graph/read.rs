@@ -10,7 +10,7 @@ use crate::{ObjectFormat, oid};
 use super::{
     CHUNK_ENTRY_BYTES, COMMIT_BYTES, COMMITS, CommitGraphError, EXTRA_PARENTS, FAN_OUT,
     FAN_OUT_BYTES, GENERATIONS, HEADER_BYTES, HIGH_BIT, IDS, LARGE_GENERATIONS, MAGIC, NO_PARENT,
-    VERSION, hash_version,
+    PACKS, VERSION, hash_version,
 };
 
 /// A commit-graph over its bytes, which may be a mapped file: nothing is copied.
@@ -24,10 +24,11 @@ pub struct CommitGraph {
     fan_out: Range<usize>,
     ids: Range<usize>,
     commits: Range<usize>,
-    /// Empty when there are none, as are the next two.
+    /// Empty when there are none, as are the next three.
     generations: Range<usize>,
     large_generations: Range<usize>,
     extra_parents: Range<usize>,
+    packs: Range<usize>,
 }
 
 impl CommitGraph {
@@ -73,6 +74,7 @@ impl CommitGraph {
             generations: contents.optional(GENERATIONS, "GDA2", each(4))?,
             large_generations: contents.optional(LARGE_GENERATIONS, "GDO2", any(8))?,
             extra_parents: contents.optional(EXTRA_PARENTS, "EDGE", any(4))?,
+            packs: contents.optional(PACKS, "GVPK", any(hash))?,
             data,
             format,
             count,
@@ -102,6 +104,12 @@ impl CommitGraph {
             self.parents(position)?;
         }
         Ok(())
+    }
+
+    /// The checksums of the packs that whoever wrote the file says it has all commits of.
+    pub fn packs(&self) -> impl Iterator<Item = &oid> {
+        let checksums = self.data[self.packs.clone()].chunks_exact(self.format.len_in_bytes());
+        checksums.map(oid::from_bytes_unchecked)
     }
 
     /// The hash that its ids are made with.

@@ -8,7 +8,7 @@ use crate::{ObjectFormat, ObjectId};
 use super::{
     CHUNK_ENTRY_BYTES, COMMIT_BYTES, COMMITS, CommitGraphError, EXTRA_PARENTS, FAN_OUT,
     FAN_OUT_BYTES, GENERATIONS, HEADER_BYTES, HIGH_BIT, IDS, LARGE_GENERATIONS, LEVEL_MAX, MAGIC,
-    NO_PARENT, VERSION, hash_version,
+    NO_PARENT, PACKS, VERSION, hash_version,
 };
 
 /// Commits, numbered from 0 in any order, of which each has its parents among them.
@@ -94,6 +94,8 @@ impl Commits for CommitList {
 }
 
 /// The commit-graph of `commits`, as `git commit-graph write` makes it, without changed paths.
+/// `packs` are the checksums of packs that have no other commits; without any the file is git's,
+/// byte for byte.
 ///
 /// # Errors
 /// [`CommitGraphError`] when the commits are not a history: a parent's number that there is not,
@@ -103,6 +105,7 @@ impl Commits for CommitList {
 /// When an id is not of `format`.
 pub fn write_commit_graph(
     commits: &dyn Commits,
+    packs: &[ObjectId],
     format: ObjectFormat,
 ) -> Result<Vec<u8>, CommitGraphError> {
     let count = commits.len();
@@ -185,6 +188,10 @@ pub fn write_commit_graph(
     let optional = [
         (LARGE_GENERATIONS, large_offsets),
         (EXTRA_PARENTS, extra_parents),
+        (
+            PACKS,
+            packs.iter().flat_map(|id| id.as_bytes()).copied().collect(),
+        ),
     ];
     chunks.extend(optional.into_iter().filter(|(_, bytes)| !bytes.is_empty()));
     Ok(encode(&chunks, format))
