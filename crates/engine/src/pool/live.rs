@@ -1,10 +1,25 @@
 //! What is to be kept: everything that some objects reach, and trees that are mostly like others.
 
-use govc_git::ObjectId;
+use govc_git::object::tag::TagRef;
+use govc_git::object::{commit, tree};
+use govc_git::pack::DeltaBaseCache;
+use govc_git::{ObjectId, ObjectKind, oid};
 use smallvec::SmallVec;
 
 use super::object_set::{ObjectSet, SetBuilder};
-use super::{Pool, PoolError};
+use super::{Pool, PoolError, hot_damaged, scan};
+
+/// What of packs is kept inflated while all that is live is read, in the order of the packs.
+const CACHE_BYTES: usize = 32 << 20;
+
+/// An object that refers to another one, and that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reference {
+    /// A commit, a tree or a tag.
+    pub from: ObjectId,
+    /// What it names.
+    pub to: ObjectId,
+}
 
 /// What somebody keeps.
 #[derive(Debug, Clone, Default)]
@@ -76,6 +91,87 @@ impl Pool {
             self.add_tree(&mut set, *tree, &like)?;
         }
         Ok(set.finish())
+    }
+
+    /// A reference from one of `live` to something that `is_gone`, if there is one. Nothing that was
+    /// known before is relied on: each commit, tree and tag among them is read. `None` too when
+    /// `stop` says so, which is asked now and then.
+    ///
+    /// # Errors
+    /// As [`Pool::get`]; [`PoolError::Damaged`] for what is malformed.
+    pub fn reference_to_gone(
+        &self,
+        live: &ObjectSet,
+        is_gone: &dyn Fn(&oid) -> bool,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<Reference>, PoolError> {
+        /// How many objects are read between two questions.
+        const ASK_EVERY: usize = 1024;
+        let cache = DeltaBaseCache::new(CACHE_BYTES);
+        let mut to = Vec::new();
+        for part in &live.parts {
+            let kinds = scan::kinds(&part.pack);
+            for (count, position) in part.positions().enumerate() {
+                if count.is_multiple_of(ASK_EVERY) && stop() {
+                    return Ok(None);
+                }
+                // What cannot be told is read.
+                if kinds.get(position as usize) == Some(&Some(ObjectKind::Blob)) {
+                    continue;
+                }
+                let from = part.pack.object_id(position);
+                let object = part.pack.pack.object_at(position, &|_| None, &cache);
+                let object = object.map_err(|error| part.pack.damaged(&from, &error))?;
+                self.references(&from, object.kind, &object.data, &mut to)?;
+                if let Some(to) = to.drain(..).find(|to| is_gone(to)) {
+                    return Ok(Some(Reference { from, to }));
+                }
+            }
+        }
+        for (from, kind) in &live.hot.objects {
+            if *kind == ObjectKind::Blob {
+                continue;
+            }
+            let data = self.get_kind(from, *kind)?;
+            self.references(from, *kind, &data, &mut to)?;
+            if let Some(to) = to.drain(..).find(|to| is_gone(to)) {
+                return Ok(Some(Reference { from: *from, to }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Adds what the object `id` names of its repository: submodules are of others.
+    fn references(
+        &self,
+        id: &oid,
+        kind: ObjectKind,
+        data: &[u8],
+        to: &mut Vec<ObjectId>,
+    ) -> Result<(), PoolError> {
+        let format = self.format;
+        match kind {
+            ObjectKind::Blob => {}
+            ObjectKind::Commit => {
+                let facts = commit::facts(data, format);
+                let facts = facts.map_err(|error| hot_damaged(id, &error))?;
+                to.push(facts.tree);
+                to.extend(facts.parents);
+            }
+            ObjectKind::Tree => {
+                for entry in tree::entries(data, format) {
+                    let entry = entry.map_err(|error| hot_damaged(id, &error))?;
+                    if !entry.is_submodule() {
+                        to.push(entry.id.to_owned());
+                    }
+                }
+            }
+            ObjectKind::Tag => {
+                let tag = TagRef::parse(data, format);
+                to.push(tag.map_err(|error| hot_damaged(id, &error))?.target);
+            }
+        }
+        Ok(())
     }
 
     /// Forgets what was remembered of objects that are gone.

@@ -46,7 +46,7 @@ pub use error::PoolError;
 pub use filter::ObjectFilter;
 pub use graph::{CommitFacts, CommitNumber, CutHistory, DateWalk, Graph};
 pub use lists::{ListBuilder, ListsToRead, SavedLists};
-pub use live::Kept;
+pub use live::{Kept, Reference};
 pub use object_set::ObjectSet;
 pub use shallow::Cuts;
 pub use stream::{PackOptions, PackStream};

@@ -362,22 +362,12 @@ fn packs_and_hot_objects_go_out_together() {
         .into_iter()
         .filter(|id| !known.contains(id))
         .collect();
-    let objects: Vec<_> = new
+    let absent: Vec<_> = new
         .iter()
+        .copied()
         .filter(|id| !pool.contains(id))
-        .map(|id| {
-            let hex = id.to_string();
-            let kind = git.run(&["cat-file", "-t", &hex]);
-            let data = git.bytes_with(&["cat-file", kind.trim(), &hex], b"");
-            let kind = ObjectKind::from_name(kind.trim().as_bytes()).unwrap();
-            NewObject {
-                id: *id,
-                kind,
-                body: ObjectBody::Whole(data.into()),
-            }
-        })
         .collect();
-    pool.insert(&objects).unwrap();
+    pool.insert(&git.new_objects(&absent)).unwrap();
     let set = pool.closure(&git.ref_targets(), &[]).unwrap();
     assert_eq!(
         set.ids().collect::<HashSet<_>>(),

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use govc_engine::journal::{PackBytes, PackId};
 use govc_engine::pool::{GraphSource, Pool, PoolLimits};
-use govc_git::{ObjectFormat, ObjectId};
+use govc_engine::{NewObject, ObjectBody};
+use govc_git::{ObjectFormat, ObjectId, ObjectKind};
 
 /// A bare repository of git's in a folder that goes with it.
 pub struct Git {
@@ -130,6 +131,21 @@ impl Git {
             pool.add_pack(id, bytes, GraphSource::Scan).unwrap();
         }
         pool
+    }
+
+    /// These objects, as somebody brings them who makes them.
+    pub fn new_objects(&self, ids: &[ObjectId]) -> Vec<NewObject> {
+        let read = |id: &ObjectId| {
+            let hex = id.to_string();
+            let kind = self.run(&["cat-file", "-t", &hex]);
+            let data = self.bytes_with(&["cat-file", kind.trim(), &hex], b"");
+            NewObject {
+                id: *id,
+                kind: ObjectKind::from_name(kind.trim().as_bytes()).unwrap(),
+                body: ObjectBody::Whole(data.into()),
+            }
+        };
+        ids.iter().map(read).collect()
     }
 
     /// All objects, by id.

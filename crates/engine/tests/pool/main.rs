@@ -13,6 +13,7 @@ mod filters;
 mod graph;
 mod kit;
 mod lists;
+mod live;
 mod objects;
 mod ready;
 mod shallow;

@@ -10,7 +10,9 @@
 //!    are and in every kept state, workspaces, transactions, realities.
 //! 3. Each pack that has something that was not marked is written again without it, aside, while
 //!    pushes and readers go on.
-//! 4. With the members' checkpoints held back, what has come to be kept since is marked too. If that
+//! 4. All that stays is read, and whether it names something of what goes: marks may rely on what the
+//!    pool was told long ago, a removal may not. If so nothing goes, and the log says what.
+//! 5. With the members' checkpoints held back, what has come to be kept since is marked too. If that
 //!    reaches what was left out, all begins again at 2. Else a checkpoint of each member lists the
 //!    new packs in the old ones' place; those go after a grace, as a compaction's do.
 //!
@@ -30,7 +32,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use govc_engine::journal::{Floor, Journal, Moment, PackId};
-use govc_engine::pool::{Kept, ObjectSet, Pool};
+use govc_engine::pool::{Kept, ObjectSet, Pool, Reference};
 use govc_engine::{Engine, Entry, EntryEdit, RepoKey, Repository, Seq, Storage, Target, Time};
 use govc_git::oid;
 
@@ -350,7 +352,7 @@ impl Store {
         })
     }
 
-    /// Steps 2 to 4. [`io::ErrorKind::ResourceBusy`] where something kept coming back.
+    /// Steps 2 to 5. [`io::ErrorKind::ResourceBusy`] where something kept coming back.
     fn collect_objects(
         &self,
         engine: &Arc<Engine>,
@@ -375,7 +377,10 @@ impl Store {
             let rewritten = self.rewrite_packs(members, &live, &aside);
             let done = rewritten.and_then(|rewritten| match rewritten.is_empty() {
                 true => Ok(Some(Collection::default())),
-                false => self.put_collected(engine, members, pool, &kept, &live, rewritten),
+                false => {
+                    self.make_sure(pool, &live, &rewritten)?;
+                    self.put_collected(engine, members, pool, &kept, &live, rewritten)
+                }
             });
             if let Err(error) = self.clear(&aside) {
                 tracing::warn!(%error, folder = %aside.display(), "a folder stays for now");
@@ -419,6 +424,28 @@ impl Store {
             }
         }
         Ok(rewritten)
+    }
+
+    /// Reads all that stays, whether it names something that goes.
+    fn make_sure(
+        &self,
+        pool: &Pool,
+        live: &ObjectSet,
+        rewritten: &BTreeMap<PackId, Rewritten>,
+    ) -> io::Result<()> {
+        let is_gone = |id: &oid| {
+            rewritten.values().any(|pack| pack.had.lookup(id).is_some()) && !live.contains(id)
+        };
+        let named = pool.reference_to_gone(live, &is_gone, &|| self.is_closing());
+        if let Some(Reference { from, to }) = named.map_err(io::Error::other)? {
+            let why =
+                format!("nothing is removed: {to} was to go, and {from}, which stays, names it");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
+        match self.is_closing() {
+            true => Err(io::ErrorKind::Interrupted.into()),
+            false => Ok(()),
+        }
     }
 
     /// Lists the new packs instead of the old ones. `None`: something that was left out is kept by
