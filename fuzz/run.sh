@@ -4,8 +4,14 @@
 # something new are added to the corpus, as few of them as do. With PLANT=1 each parser has a bug
 # (src/plants.rs), and the run fails unless each is found: by the fuzzer, so inputs of the corpus
 # that show it already are set aside.
+#
+# It takes Rust, a stable one, and a C++ compiler for libFuzzer (the crate libfuzzer-sys brings its
+# source), which is installed where apt-get may.
 set -eu
 cd "$(dirname "$0")/.."
+. fuzz/needs.sh
+need_rust
+need "${CXX:-c++}" g++
 host=$(rustc -vV | sed -n 's/^host: //p')
 work=$PWD/target/fuzz
 seconds=$(awk "BEGIN { print int(${MINUTES:-1} * 60 + 0.5) }")
