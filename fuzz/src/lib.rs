@@ -14,15 +14,18 @@ pub mod seeds;
 mod allocation;
 mod config;
 mod engine;
+mod gzip;
 mod heal;
 mod http;
 mod json;
 mod lines;
 mod names;
 mod object;
+mod orders;
 mod pack;
 mod store;
 mod targets;
+mod text;
 mod wire;
 
 pub use allocation::Counting;

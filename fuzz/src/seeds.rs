@@ -10,16 +10,18 @@ use govc_engine::journal::PackId;
 use govc_engine::pool::SavedLists;
 use govc_engine::repository::record::{Quotas, Retention};
 use govc_engine::{
-    Cause, CauseKind, Entry, EntryEdit, FetchRules, ForkedFrom, FsckSeverity, Idempotency, LfsLock,
-    LfsObject, LfsOid, Metric, NewObject, NewObjects, ObjectBody, Operation, OperationKind,
-    RealityBatch, RealityEdit, RealityId, RealityNames, RealityRange, RealityResults, RefName,
-    RepoId, RepoKey, RepositoryRecord, Settings, Storage, Target, Time, Transaction,
-    TransactionState, Unmerged, Via, Workspace,
+    Cause, CauseKind, Entry, EntryEdit, FetchRules, ForkedFrom, FsckSeverity, Hook, HookKind,
+    Idempotency, LfsLock, LfsObject, LfsOid, Metric, NewObject, NewObjects, ObjectBody, Operation,
+    OperationKind, RealityBatch, RealityEdit, RealityId, RealityNames, RealityRange,
+    RealityResults, RefName, RepoId, RepoKey, RepositoryRecord, Settings, Storage, Target, Time,
+    Transaction, TransactionState, Unmerged, Via, Workspace,
 };
+use govc_git::object::CommitFacts;
 use govc_git::object_id::hash_object;
+use govc_git::pack::commit_graph::{CommitList, write_commit_graph};
 use govc_git::{ObjectFormat, ObjectId, ObjectKind};
 use govc_store::format::{Encoder, FormatError, encode_entry, encode_lists};
-use govc_store::fuzzing;
+use govc_store::fuzzing::{self, Records};
 
 const FORMATS: [ObjectFormat; 2] = [ObjectFormat::Sha1, ObjectFormat::Sha256];
 
@@ -100,6 +102,18 @@ fn lock(id: &str) -> Arc<LfsLock> {
         path: "a/b.psd".into(),
         owner: "ada".into(),
         locked_at: Time(5),
+    })
+}
+
+fn hook(kind: HookKind) -> Arc<Hook> {
+    Arc::new(Hook {
+        url: "https://example.org/told".into(),
+        events: ["push".into(), "branch.created".into()].into(),
+        secret: (kind == HookKind::Policy).then(|| "secret".into()),
+        active: kind == HookKind::Notify,
+        kind,
+        created_at: Time(3),
+        delivered: 4,
     })
 }
 
@@ -250,11 +264,23 @@ fn entries(format: ObjectFormat) -> io::Result<Vec<Entry>> {
             before: Some(lock("1")),
             after: None,
         }],
-        vec![EntryEdit::LfsLock {
-            path: "a/b.psd".into(),
-            before: None,
-            after: Some(lock("2")),
-        }],
+        vec![
+            EntryEdit::LfsLock {
+                path: "a/b.psd".into(),
+                before: None,
+                after: Some(lock("2")),
+            },
+            EntryEdit::Hook {
+                id: "h1".into(),
+                before: Some(hook(HookKind::Notify)),
+                after: Some(hook(HookKind::Policy)),
+            },
+            EntryEdit::Hook {
+                id: "h2".into(),
+                before: None,
+                after: Some(hook(HookKind::Notify)),
+            },
+        ],
         vec![
             workspace_edit("one", None, Some(OperationKind::Merge)),
             workspace_edit(
@@ -386,6 +412,27 @@ fn damaged_logs(log: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// A commit-graph of a merge and its parents that names two packs.
+fn graph(format: ObjectFormat) -> io::Result<Vec<u8>> {
+    let commit = |name: &str, parents: &[&str]| {
+        let facts = CommitFacts {
+            tree: id(format, "tree"),
+            parents: parents.iter().map(|parent| id(format, parent)).collect(),
+            committer_time: 1_700_000_000,
+        };
+        (id(format, name), facts)
+    };
+    let commits = vec![
+        commit("a", &[]),
+        commit("b", &["a"]),
+        commit("c", &["a", "b", "d"]),
+        commit("d", &[]),
+    ];
+    let commits = CommitList::new(commits).map_err(io::Error::other)?;
+    let packs = ["p", "q"].map(|name| id(format, name));
+    write_commit_graph(&commits, &packs, format).map_err(io::Error::other)
+}
+
 /// Writes the seeds into the folders of `corpus`.
 ///
 /// # Errors
@@ -410,12 +457,30 @@ pub fn write(corpus: &Path) -> io::Result<()> {
         for (name, damaged) in damaged_logs(&log) {
             put("log", &format!("{name}-{format}"), &damaged)?;
         }
+        let flag = u8::from(format == ObjectFormat::Sha256);
+        for (target, kind, how) in [
+            ("hooks", Records::Hooks, 0),
+            ("workspaces", Records::Workspaces, 0),
+            ("transactions", Records::Transactions, 0),
+            ("realities", Records::Realities, 0),
+            ("realities", Records::RealityEdit, 2),
+        ] {
+            let all = fuzzing::seed_records(kind, &entries, format).map_err(bad)?;
+            for (at, records) in all.into_iter().enumerate() {
+                let records = [&[how | flag], &records[..]].concat();
+                put(
+                    target,
+                    &format!("made-{format}-{}", at + usize::from(how)),
+                    &records,
+                )?;
+            }
+        }
+        put("graph_packs", &format!("made-{format}"), &graph(format)?)?;
         let full = record(format, true)?;
-        put(
-            "checkpoint",
-            &format!("made-{format}"),
-            &fuzzing::seed_checkpoint(full, &entries).map_err(bad)?,
-        )?;
+        let checkpoint = fuzzing::seed_checkpoint(full, &entries).map_err(bad)?;
+        put("checkpoint", &format!("made-{format}"), &checkpoint)?;
+        let of_realities = [&[4], &checkpoint[..]].concat();
+        put("realities", &format!("made-{format}-whole"), &of_realities)?;
         let lists = SavedLists {
             packs: vec![
                 (PackId(id(format, "p")), 3),

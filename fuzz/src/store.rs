@@ -1,11 +1,16 @@
 //! What is read back from the disk.
 
+use std::io::Write;
+
 use bytes::Bytes;
-use govc_git::ObjectFormat;
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
+use govc_git::object_id::hash_object;
+use govc_git::{ObjectFormat, ObjectKind};
 use govc_store::format::{
     Encoder, decode_entry, decode_lists, encode_entry, encode_lists, named_repository,
 };
-use govc_store::fuzzing;
+use govc_store::fuzzing::{self, Records};
 
 use crate::heal;
 
@@ -164,5 +169,81 @@ pub(crate) fn packed_refs(data: &[u8]) {
                 refs.packed.escape_ascii().to_string()
             );
         }
+    }
+}
+
+/// Records of one kind; the first byte says of which hash: what was read and written is the same
+/// when it is read again.
+fn records(kind: Records, data: &[u8]) {
+    let Some((how, data)) = data.split_first() else {
+        return;
+    };
+    let format = match how & 1 {
+        0 => ObjectFormat::Sha1,
+        _ => ObjectFormat::Sha256,
+    };
+    let Ok(written) = fuzzing::records(kind, Bytes::copy_from_slice(data), format) else {
+        return;
+    };
+    let again = fuzzing::records(kind, Bytes::copy_from_slice(&written), format);
+    assert_eq!(again.as_ref(), Ok(&written));
+}
+
+/// Webhooks.
+pub(crate) fn hooks(data: &[u8]) {
+    records(Records::Hooks, data);
+}
+
+/// Workspaces.
+pub(crate) fn workspaces(data: &[u8]) {
+    records(Records::Workspaces, data);
+}
+
+/// Transactions.
+pub(crate) fn transactions(data: &[u8]) {
+    records(Records::Transactions, data);
+}
+
+/// Realities: what there is of them, an edit, or a whole checkpoint, whose own records they have.
+pub(crate) fn realities(data: &[u8]) {
+    match data.first().map(|how| how >> 1 & 3) {
+        Some(0) => records(Records::Realities, data),
+        Some(1) => records(Records::RealityEdit, data),
+        Some(_) => checkpoint(&data[1..]),
+        None => {}
+    }
+}
+
+/// Loose objects: the first byte says whether they are to be deflated and named as they should be.
+pub(crate) fn loose_object(data: &[u8]) {
+    let Some((how, data)) = data.split_first() else {
+        return;
+    };
+    let format = match how & 1 {
+        0 => ObjectFormat::Sha1,
+        _ => ObjectFormat::Sha256,
+    };
+    if how & 2 != 0 {
+        fuzzing::loose_object(data, format.empty_blob());
+        return;
+    }
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(data).expect("memory");
+    let file = encoder.finish().expect("memory");
+    let end = data.iter().position(|byte| *byte == 0);
+    let (header, content) = data.split_at(end.unwrap_or(data.len()));
+    let content = content.get(1..).unwrap_or_default();
+    let name = header.split(|byte| *byte == b' ').next();
+    let kind = name.and_then(ObjectKind::from_name);
+    let id = hash_object(format, kind.unwrap_or(ObjectKind::Blob), content);
+    let is_one = fuzzing::loose_object(&file, id.expect("no collision"));
+    let said = kind.map(|kind| format!("{} {}", kind.name(), content.len()));
+    // Zeros and a sign before the size are passed over; the id is of the size itself.
+    let is_said = said.is_some_and(|said| header == said.as_bytes());
+    assert!(is_one || !is_said || end.is_none(), "an object");
+    if is_one {
+        let size = header.rsplit(|byte| *byte == b' ').next();
+        let size = size.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+        assert_eq!(size, Some(content.len()));
     }
 }

@@ -1,6 +1,8 @@
 //! Every target, and which files its parser is.
 
-use crate::{Target, config, engine, http, json, names, object, pack, store, wire};
+use crate::{
+    Target, config, engine, gzip, http, json, names, object, orders, pack, store, text, wire,
+};
 
 /// Every target, one for each parser.
 pub const TARGETS: &[Target] = &[
@@ -35,6 +37,7 @@ pub const TARGETS: &[Target] = &[
         http::ssh_command,
         &["server/src/git_ssh/command.rs"],
     ),
+    Target::new("body", gzip::body, &["server/src/git_http/body.rs"]).with_memory(48 << 20),
     // Packs and what lies beside them.
     Target::new(
         "pack",
@@ -56,6 +59,11 @@ pub const TARGETS: &[Target] = &[
     Target::new(
         "commit_graph",
         pack::commit_graph,
+        &["git/src/pack/commit_graph/read.rs"],
+    ),
+    Target::new(
+        "graph_packs",
+        pack::graph_packs,
         &["git/src/pack/commit_graph/read.rs"],
     ),
     Target::new("inflate", pack::inflate, &["git/src/pack/zlib.rs"]).with_memory(4 << 20),
@@ -102,6 +110,33 @@ pub const TARGETS: &[Target] = &[
     )
     .with_memory(16 << 20),
     Target::new("sparse", engine::sparse, &["engine/src/pool/filter.rs"]).with_memory(4 << 20),
+    Target::new(
+        "attributes",
+        text::attributes,
+        &["git/src/ignore/attributes.rs", "git/src/eol.rs"],
+    ),
+    // Texts that are compared and searched.
+    Target::new(
+        "xdiff",
+        text::xdiff,
+        &["git/src/xdiff/diff.rs", "git/src/xdiff/merge.rs"],
+    )
+    .with_memory(1 << 20),
+    Target::new(
+        "pathspec",
+        text::pathspec,
+        &["engine/src/work/search/pathspec.rs"],
+    )
+    .with_memory(16 << 20),
+    Target::new(
+        "grep_pattern",
+        text::grep_pattern,
+        &[
+            "engine/src/work/search/matcher.rs",
+            "engine/src/work/search/trigrams.rs",
+        ],
+    )
+    .with_memory(64 << 20),
     // What is read back from the disk.
     Target::new(
         "log",
@@ -130,6 +165,23 @@ pub const TARGETS: &[Target] = &[
             "store/src/format/refs.rs",
         ],
     ),
+    Target::new("hooks", store::hooks, &["store/src/format/hooks.rs"]),
+    Target::new(
+        "workspaces",
+        store::workspaces,
+        &["store/src/format/workspaces.rs"],
+    ),
+    Target::new(
+        "transactions",
+        store::transactions,
+        &["store/src/format/transactions.rs"],
+    ),
+    Target::new(
+        "realities",
+        store::realities,
+        &["store/src/format/realities.rs"],
+    ),
+    Target::new("loose_object", store::loose_object, &["store/src/loose.rs"]).with_memory(4 << 20),
     Target::new("lists", store::lists, &["store/src/format/lists.rs"]),
     Target::new("history", store::history, &["store/src/history/mod.rs"]).with_memory(1 << 20),
     Target::new(
@@ -155,6 +207,17 @@ pub const TARGETS: &[Target] = &[
         "json",
         json::json,
         &["api/src/commits.rs", "api/src/refs.rs", "api/src/repos.rs"],
+    ),
+    Target::new("merge_json", orders::merge_json, &["api/src/merges.rs"]),
+    Target::new(
+        "reality_json",
+        orders::reality_json,
+        &["api/src/realities.rs"],
+    ),
+    Target::new(
+        "transaction_json",
+        orders::transaction_json,
+        &["api/src/transactions.rs", "api/src/hooks.rs"],
     ),
     Target::new(
         "logged_answer",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use govc_engine::journal::{Floor, PackId};
-use govc_engine::{Entry, RefName, Refs, RepoKey, RepositoryRecord, Target, Time};
+use govc_engine::{Entry, EntryEdit, RefName, Refs, RepoKey, RepositoryRecord, Target, Time};
 use govc_git::{ObjectFormat, ObjectId};
 
 use crate::disk::{self, Disk, Open, SimDisk};
@@ -16,7 +16,9 @@ use crate::history::{self, HistoryIndex, Point};
 use crate::holdings::Holdings;
 use crate::projection::{OnDisk, Projection, Seen};
 use crate::repo::Retained;
-use crate::{directory, log, projection};
+use crate::{directory, log, loose, projection};
+
+pub use crate::format::alone::Records;
 
 /// Reads a checkpoint, and gives its bytes written again.
 ///
@@ -272,4 +274,53 @@ pub fn packed_refs(packed: &[u8], head: &[u8], format: ObjectFormat) -> Option<R
         broken: found.broken.len(),
         damage,
     })
+}
+
+/// Reads records of one kind, and gives their bytes written again.
+///
+/// # Errors
+/// [`FormatError`], as when they are read or written.
+pub fn records(kind: Records, bytes: Bytes, format: ObjectFormat) -> Result<Vec<u8>, FormatError> {
+    format::alone::rewrite(kind, bytes, format)
+}
+
+/// The records of one kind that a repository has after these entries; of edits each alone.
+///
+/// # Errors
+/// [`FormatError`].
+pub fn seed_records(
+    kind: Records,
+    entries: &[Entry],
+    format: ObjectFormat,
+) -> Result<Vec<Vec<u8>>, FormatError> {
+    if kind == Records::RealityEdit {
+        let edits = entries.iter().flat_map(|entry| &entry.edits);
+        let edits = edits.filter_map(|edit| match edit {
+            EntryEdit::Reality(edit) => Some(format::alone::write_edit(edit, format)),
+            _ => None,
+        });
+        return edits.collect();
+    }
+    let mut holdings = Holdings::default();
+    entries.iter().for_each(|entry| holdings.apply(entry, 1));
+    Ok(vec![format::alone::write(kind, &holdings, format)?])
+}
+
+/// Reads the file of a loose object; whether it is the object `id`.
+///
+/// # Panics
+/// When it is neither packed nor said to be broken.
+pub fn loose_object(file: &[u8], id: ObjectId) -> bool {
+    let disk = SimDisk::new(0);
+    let hex = id.to_string();
+    let (folder, name) = hex.split_at(2);
+    let folder = Path::new("objects").join(folder);
+    let made = disk::create_dirs(&disk, &folder)
+        .and_then(|()| disk::create_dirs(&disk, Path::new("objects/pack")))
+        .and_then(|()| disk.open(&folder.join(name), Open::Replace))
+        .and_then(|made| made.write_at(0, file));
+    made.expect("a disk");
+    let packed = loose::pack(&disk, Path::new(""), id.kind()).expect("a disk");
+    assert_ne!(packed.packs.is_empty(), packed.broken.is_empty());
+    !packed.packs.is_empty()
 }

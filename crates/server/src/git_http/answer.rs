@@ -16,7 +16,7 @@ use crate::http::problem::ApiError;
 
 /// Why there is no conversation: told by a status. Git shows the text of a plain answer.
 #[derive(Debug)]
-pub(super) enum Refused {
+pub(crate) enum Refused {
     /// There is nothing here.
     NotFound,
     /// The path is there, the method is not; these are.

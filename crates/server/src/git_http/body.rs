@@ -17,7 +17,7 @@ use crate::git_service::input::{Input, InputError};
 const INFLATE_BYTES: usize = 4 << 10;
 
 /// The body of a request.
-pub(super) struct RequestBody {
+pub(crate) struct RequestBody {
     stream: BodyDataStream,
     gzip: Option<Gzip>,
 }
@@ -31,7 +31,7 @@ struct Gzip {
 
 impl RequestBody {
     /// The body of a request to `service`.
-    pub(super) fn of(
+    pub(crate) fn of(
         headers: &HeaderMap,
         body: Body,
         service: Service,

@@ -4,7 +4,7 @@
 //! their replies become bodies.
 
 mod answer;
-mod body;
+pub(crate) mod body;
 mod info_refs;
 pub(crate) mod place;
 

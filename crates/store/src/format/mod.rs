@@ -4,6 +4,7 @@
 //! length before them; ids are raw, their hash is said once for a whole entry or table. Decoding
 //! trusts nothing: every length is checked against what is there before anything is made of it.
 
+pub(crate) mod alone;
 mod checkpoint;
 mod codec;
 mod entry;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use regex::bytes::{Regex, RegexBuilder};
 use regex_syntax::hir::Look;
 
-use super::trigrams::Need;
+use super::trigrams::{Need, Signature};
 
 /// The memory that a compiled pattern may take, in bytes.
 const PATTERN_MEMORY_MAX: usize = 8 << 20;
@@ -100,6 +100,11 @@ impl Matcher {
     /// What a text must have to match.
     pub(super) fn need(&self) -> &Need {
         &self.need
+    }
+
+    /// Whether a text may match by its trigrams, which are looked at before it is.
+    pub fn may_match(&self, text: &[u8]) -> bool {
+        Signature::of(text, false).may_have(&self.need)
     }
 
     /// Whether a line, a path or the like matches.
