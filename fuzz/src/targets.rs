@@ -26,7 +26,11 @@ pub const TARGETS: &[Target] = &[
     ),
     Target::new("filter", wire::filter, &["git/src/wire/filter.rs"]),
     Target::new("upload", wire::upload, &["git/src/wire/upload.rs"]),
-    Target::new("receive", wire::receive, &["git/src/wire/receive.rs"]),
+    Target::new(
+        "receive",
+        wire::receive,
+        &["git/src/wire/receive.rs", "git/src/wire/push_cert.rs"],
+    ),
     Target::new(
         "capabilities",
         wire::capabilities,

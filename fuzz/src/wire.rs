@@ -380,6 +380,7 @@ fn push(
         name_bytes: 1024,
         options: 10,
         option_bytes: 1000,
+        certificate_bytes: if flags & 2 == 0 { 2000 } else { 0 },
     };
     let mut decoder = PushDecoder::new(format_of(flags), limits);
     let mut taken = 0;
@@ -411,6 +412,14 @@ pub(crate) fn receive(data: &[u8]) {
     let Some(request) = request else { return };
     assert!(request.commands.len() <= 100);
     assert!(request.options.iter().flatten().count() <= 10);
+    if let Some(certificate) = &request.certificate {
+        let parts = [certificate.payload(), certificate.signature()];
+        assert_eq!(parts.concat(), certificate.text());
+        assert!(certificate.text().len() <= 2000);
+        let _ = request.has_signed_options();
+        assert_eq!(certificate.commands().count(), request.commands.len());
+        assert!(certificate.nonce().is_none_or(|nonce| !nonce.contains(&0)));
+    }
     let refused = |command: &receive::Command| command.is_delete().then_some("why\nnot");
     let refs = request.commands.iter();
     let report = Report {

@@ -20,5 +20,6 @@ mod restart;
 mod retention;
 mod runners;
 mod shallow;
+mod signed;
 mod ssh;
 mod writers;

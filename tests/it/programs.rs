@@ -29,7 +29,7 @@ env | grep -q '^SECRET=' && echo leaked
 exit 0
 "#;
 
-fn program(folder: &Path, name: &str, text: &str) {
+pub(crate) fn program(folder: &Path, name: &str, text: &str) {
     let path = folder.join(name);
     std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
     std::fs::write(&path, format!("#!/bin/sh\n{text}")).expect("a program");

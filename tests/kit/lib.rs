@@ -21,7 +21,7 @@ pub use history::History;
 pub use http::{Answer, Http};
 pub use script::play;
 pub use server::{Options, TestServer, ends_before_it_listens, program};
-pub use wire::{EMPTY_PACK, Report, push_by_hand};
+pub use wire::{EMPTY_PACK, Report, packet, push_by_hand};
 pub use words::split_words;
 
 /// Numbers that look random and are the same in every run.

@@ -46,7 +46,7 @@ pub fn push_by_hand(
 }
 
 /// One pkt-line.
-fn packet(line: &[u8]) -> Vec<u8> {
+pub fn packet(line: &[u8]) -> Vec<u8> {
     let length = line.len() + 4;
     [format!("{length:04x}").as_bytes(), line].concat()
 }

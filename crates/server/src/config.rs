@@ -241,6 +241,20 @@ section! {
 }
 
 section! {
+    /// What pushes may do.
+    Receive, GivenReceive {
+        /// What only this server knows, to make nonces of; empty: signed pushes are not taken.
+        cert_nonce_seed: Secret,
+        /// How old a nonce may be.
+        cert_nonce_slop: Span,
+        /// Who signs with which SSH key; empty: nobody.
+        allowed_signers: PathBuf,
+        /// Where GnuPG has its keys; empty: where it looks by itself.
+        gnupg_home: PathBuf,
+    }
+}
+
+section! {
     /// Git LFS.
     LfsSection, GivenLfs {
         /// Whether it is offered.
@@ -333,6 +347,8 @@ pub struct Config {
     pub limits: Limits,
     /// What fetches may ask for.
     pub fetch: Fetch,
+    /// What pushes may do.
+    pub receive: Receive,
     /// Git LFS.
     pub lfs: LfsSection,
     /// Webhooks, and hooks that are programs.
@@ -354,6 +370,7 @@ struct Given {
     auth: Option<GivenAuth>,
     limits: Option<GivenLimits>,
     fetch: Option<GivenFetch>,
+    receive: Option<GivenReceive>,
     lfs: Option<GivenLfs>,
     hooks: Option<GivenHooks>,
     retention: Option<GivenRetention>,
@@ -463,6 +480,7 @@ impl Config {
             auth: Auth::whole(given.auth.unwrap_or_default()).map_err(missing)?,
             limits: Limits::whole(given.limits.unwrap_or_default()).map_err(missing)?,
             fetch: Fetch::whole(given.fetch.unwrap_or_default()).map_err(missing)?,
+            receive: Receive::whole(given.receive.unwrap_or_default()).map_err(missing)?,
             lfs: LfsSection::whole(given.lfs.unwrap_or_default()).map_err(missing)?,
             hooks: HooksSection::whole(given.hooks.unwrap_or_default()).map_err(missing)?,
             retention: RetentionSection::whole(given.retention.unwrap_or_default())
@@ -505,6 +523,7 @@ impl Config {
         config.auth.overlay(given.auth.unwrap_or_default());
         config.limits.overlay(given.limits.unwrap_or_default());
         config.fetch.overlay(given.fetch.unwrap_or_default());
+        config.receive.overlay(given.receive.unwrap_or_default());
         config.lfs.overlay(given.lfs.unwrap_or_default());
         config.hooks.overlay(given.hooks.unwrap_or_default());
         config

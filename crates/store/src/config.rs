@@ -162,6 +162,13 @@ impl Taken {
                 set(&mut settings.quotas.push_bytes, limit)
             }
             "hiderefs" => hide(&mut self.hidden_from_pushes, true, text),
+            // The server has one, and what it is stays out of answers and logs.
+            "certnonceseed" => {
+                let why = "its config's receive.certnonceseed is not taken over: signed pushes need \
+                           the server's receive.cert_nonce_seed";
+                self.notes.push(why.to_owned());
+                true
+            }
             "fsck.skiplist" => text.is_some_and(|text| {
                 self.skip_lists.push(text.to_owned());
                 true

@@ -75,8 +75,10 @@ impl Repository {
     pub fn keep_listing(&self, snapshot: &Arc<Snapshot>, asked: Listing, answer: &Bytes) {
         let is_common = match &asked {
             Listing::LsRefs(asked) => asked.prefixes.len() <= PREFIXES_MAX,
-            // With a name for the conversation it is said once.
-            Listing::Advertisement { offers, .. } => offers.session_id.is_none(),
+            // With a name for the conversation, or a nonce in it, it is said once.
+            Listing::Advertisement { offers, .. } => {
+                offers.session_id.is_none() && offers.push_nonce.is_none()
+            }
         };
         let is_worth =
             snapshot.refs.len() >= REFS_MIN && is_common && answer.len() <= LISTING_BYTES_MAX;

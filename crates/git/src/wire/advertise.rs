@@ -62,15 +62,19 @@ pub fn format_name(format: ObjectFormat) -> &'static str {
 }
 
 /// What receive-pack can do, as it stands behind the first ref.
-pub fn receive_pack_capabilities(format: ObjectFormat, offers: PushOffers) -> String {
+pub fn receive_pack_capabilities(format: ObjectFormat, offers: &PushOffers) -> String {
     let atomic = if offers.atomic { " atomic" } else { "" };
     let options = match offers.push_options {
         true => " push-options",
         false => "",
     };
+    let signed = match &offers.push_nonce {
+        Some(nonce) => format!(" push-cert={nonce}"),
+        None => String::new(),
+    };
     format!(
         "report-status report-status-v2 delete-refs side-band-64k quiet{atomic} ofs-delta \
-         object-format={}{options} agent={AGENT}",
+         object-format={}{options}{signed} agent={AGENT}",
         format_name(format)
     )
 }

@@ -2,7 +2,8 @@
 //! HTTP, SSH, tests and the fuzzer drive the same code.
 //!
 //! [`advertise`] begins a conversation. Fetching in protocol version 2 is [`command`], which reads
-//! a request, then [`ls_refs`] or [`fetch`]; in versions 0 and 1 it is [`upload`]. Pushing is [`receive`], whatever the version.
+//! a request, then [`ls_refs`] or [`fetch`]; in versions 0 and 1 it is [`upload`]. Pushing is [`receive`], whatever the version, and what
+//! is signed of it a [`push_cert`].
 //! [`sideband`] carries a pack, progress and errors in one stream.
 
 pub mod advertise;
@@ -15,6 +16,7 @@ pub mod filter;
 pub mod ls_refs;
 pub mod object_info;
 pub mod offers;
+pub mod push_cert;
 pub mod receive;
 pub mod sideband;
 pub mod upload;
@@ -126,6 +128,17 @@ pub enum ProtocolError {
     /// An argument for `bundle-uri`, which has none.
     #[error("bundle-uri: unexpected argument: '{}'", .0.escape_ascii())]
     BundleUriArgument(Vec<u8>),
+    /// Bytes that are no push certificate.
+    #[error("malformed push certificate: {why}: '{}'", text.escape_ascii())]
+    MalformedCertificate {
+        /// What is wrong with it.
+        why: &'static str,
+        /// How it begins.
+        text: Vec<u8>,
+    },
+    /// A certificate and refs that it does not name.
+    #[error("protocol error: got both push certificate and unsigned commands")]
+    UnsignedCommands,
     /// A filter that is none.
     #[error(transparent)]
     Filter(#[from] filter::FilterError),

@@ -25,15 +25,20 @@ pub struct Offers {
     /// Clients of versions 0 and 1 may want all that refs reach
     /// (`uploadpack.allowReachableSHA1InWant`).
     pub reachable_wants: bool,
+    /// What a signed push is to repeat, where receive-pack takes any (`receive.certNonceSeed`).
+    /// It is made anew for each conversation.
+    pub push_nonce: Option<String>,
 }
 
 /// What receive-pack offers. What it does not offer it does not advertise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushOffers {
     /// Pushes of which all refs are moved, or none (`receive.advertiseAtomic`).
     pub atomic: bool,
     /// Pushes that come with options (`receive.advertisePushOptions`).
     pub push_options: bool,
+    /// Pushes that are signed, with this nonce in what is signed (`receive.certNonceSeed`).
+    pub push_nonce: Option<String>,
 }
 
 impl Default for Offers {
@@ -49,6 +54,7 @@ impl Default for Offers {
             unborn_head: true,
             tip_wants: true,
             reachable_wants: true,
+            push_nonce: None,
         }
     }
 }

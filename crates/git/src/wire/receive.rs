@@ -3,6 +3,7 @@
 
 use super::capabilities::Capabilities;
 use super::command::{check_format_v0, shortened};
+use super::push_cert::PushCertificate;
 use super::sideband::{self, Band};
 use super::{ProtocolError, parse_id};
 use crate::pktline::{self, Line, Lines};
@@ -19,6 +20,8 @@ pub struct PushRequest {
     pub options: Option<Vec<Vec<u8>>>,
     /// Commits whose parents the client does not have.
     pub shallow: Vec<ObjectId>,
+    /// What the commands are taken from, where their pusher signed them.
+    pub certificate: Option<PushCertificate>,
 }
 
 /// One ref, from what the client saw to what it wants. The null id means that there is none.
@@ -62,6 +65,13 @@ pub struct PushCapabilities {
 }
 
 impl PushRequest {
+    /// Whether the options are those that were signed, where something was signed.
+    pub fn has_signed_options(&self) -> bool {
+        let options = self.options.as_deref().unwrap_or_default();
+        let certificate = self.certificate.as_ref();
+        certificate.is_none_or(|certificate| certificate.has_options(options))
+    }
+
     /// Whether a pack follows: only deletions come without one.
     pub fn has_pack(&self) -> bool {
         self.commands.iter().any(|command| !command.is_delete())
@@ -79,6 +89,8 @@ pub struct PushLimits {
     pub options: usize,
     /// Bytes of all push options together.
     pub option_bytes: usize,
+    /// Bytes of a certificate; 0: signed pushes are not taken.
+    pub certificate_bytes: usize,
 }
 
 impl Default for PushLimits {
@@ -88,6 +100,7 @@ impl Default for PushLimits {
             name_bytes: 1_024,
             options: 1_000,
             option_bytes: 1 << 20,
+            certificate_bytes: 0,
         }
     }
 }
@@ -101,12 +114,14 @@ pub struct PushDecoder {
     place: Place,
     push_options: bool,
     option_bytes: usize,
+    certificate: Option<Vec<u8>>,
     request: PushRequest,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Commands,
+    Certificate,
     Options,
     End,
 }
@@ -121,6 +136,7 @@ impl PushDecoder {
             place: Place::Commands,
             push_options: false,
             option_bytes: 0,
+            certificate: None,
             request: PushRequest::default(),
         }
     }
@@ -148,7 +164,9 @@ impl PushDecoder {
                     return Err(ProtocolError::UnexpectedMark("response end"));
                 }
                 (Place::Commands, Line::Data(data)) => self.command_line(data)?,
-                (Place::Commands, Line::Flush) => {
+                (Place::Certificate, Line::Data(data)) => self.certificate_line(data)?,
+                (Place::Commands | Place::Certificate, Line::Flush) => {
+                    self.take_certificate()?;
                     let options = self.push_options && !self.request.commands.is_empty();
                     self.place = if options { Place::Options } else { Place::End };
                 }
@@ -169,8 +187,10 @@ impl PushDecoder {
     /// [`ProtocolError::Truncated`] when the input ended in the middle.
     pub fn finish(self) -> Result<PushRequest, ProtocolError> {
         // A client that asked for options and deletes only may leave out the list of options.
-        let nothing_came = self.place == Place::Commands && self.request.commands.is_empty();
-        let whole = self.place != Place::Commands || nothing_came;
+        let nothing_came = self.place == Place::Commands
+            && self.request.commands.is_empty()
+            && self.certificate.is_none();
+        let whole = matches!(self.place, Place::Options | Place::End) || nothing_came;
         if !whole || !self.lines.is_at_boundary() {
             return Err(ProtocolError::Truncated);
         }
@@ -191,18 +211,67 @@ impl PushDecoder {
             return Ok(());
         }
         if text == b"push-cert" {
-            return Err(ProtocolError::NotSupported("a signed push"));
+            if self.limits.certificate_bytes == 0 {
+                return Err(ProtocolError::NotSupported("a signed push"));
+            }
+            if self.certificate.is_some() {
+                return Err(ProtocolError::UnexpectedLine(shortened(text)));
+            }
+            self.capabilities(Capabilities::new(list.unwrap_or_default()))?;
+            self.certificate = Some(Vec::new());
+            self.place = Place::Certificate;
+            return Ok(());
+        }
+        if self.certificate.is_some() {
+            return Err(ProtocolError::UnsignedCommands);
         }
         if let Some(list) = list {
             self.capabilities(Capabilities::new(list))?;
         } else if self.request.commands.is_empty() {
             check_format_v0(Capabilities::new(b""), self.format)?;
         }
+        self.push_command(text)
+    }
+
+    fn push_command(&mut self, text: &[u8]) -> Result<(), ProtocolError> {
         let command = self.command(text)?;
         if self.request.commands.len() == self.limits.commands {
             return Err(self.too_many("refs"));
         }
         self.request.commands.push(command);
+        Ok(())
+    }
+
+    /// A line of the certificate, of which every byte counts, or the one behind it.
+    fn certificate_line(&mut self, data: &[u8]) -> Result<(), ProtocolError> {
+        if data == b"push-cert-end\n" {
+            self.place = Place::Commands;
+            return Ok(());
+        }
+        let text = self.certificate.get_or_insert_default();
+        if text.len() + data.len() > self.limits.certificate_bytes {
+            return Err(ProtocolError::TooMany {
+                what: "bytes in a push certificate",
+                max: self.limits.certificate_bytes,
+            });
+        }
+        text.extend_from_slice(data);
+        Ok(())
+    }
+
+    /// The commands of a signed push are those of its certificate.
+    fn take_certificate(&mut self) -> Result<(), ProtocolError> {
+        let Some(text) = self.certificate.take() else {
+            return Ok(());
+        };
+        if !self.request.commands.is_empty() {
+            return Err(ProtocolError::UnsignedCommands);
+        }
+        let certificate = PushCertificate::parse(text)?;
+        for line in certificate.commands() {
+            self.push_command(line)?;
+        }
+        self.request.certificate = Some(certificate);
         Ok(())
     }
 

@@ -44,6 +44,7 @@ impl App {
             unborn_head: own.unborn_head.unwrap_or(fetch.unborn_head),
             tip_wants: own.tip_wants.unwrap_or(fetch.tip_wants),
             reachable_wants: own.reachable_wants.unwrap_or(fetch.reachable_wants),
+            push_nonce: None,
         }
     }
 

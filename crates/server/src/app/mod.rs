@@ -26,6 +26,7 @@ pub mod merges;
 pub mod operations;
 pub mod programs;
 pub mod publish;
+pub mod push_nonce;
 pub mod realities;
 pub mod refs;
 pub mod remote;

@@ -45,7 +45,10 @@ async fn serve(app: &App, place: Place, request: Request) -> Result<Response, Re
             }
             let service = info_refs::service(parts.uri.query())?;
             let repository = app.remote(&caller, &id, action(service)).await?;
-            let offers = app.offers(&repository, &caller.request_id);
+            let mut offers = app.offers(&repository, &caller.request_id);
+            if service == Service::ReceivePack {
+                offers.push_nonce = app.push_nonce(&repository);
+            }
             info_refs::answer(&repository, service, version, offers).await
         }
         Place::Service(id, service) => {
@@ -68,8 +71,13 @@ async fn serve(app: &App, place: Place, request: Request) -> Result<Response, Re
                     ("application/x-git-upload-pack-result", reply)
                 }
                 Service::ReceivePack => {
-                    let via = Via::Git;
-                    let reply = receive_pack::answer(app, &caller, via, repository, body).await?;
+                    let asked = receive_pack::Asked {
+                        app,
+                        caller: &caller,
+                        via: Via::Git,
+                        nonce: None,
+                    };
+                    let reply = receive_pack::answer(asked, repository, body).await?;
                     ("application/x-git-receive-pack-result", reply)
                 }
             };

@@ -57,7 +57,10 @@ pub(crate) async fn write(
             out.extend_from_slice(banner);
             match service {
                 Service::UploadPack => upload_pack(&mut out, &view, &snapshot, version, offers)?,
-                Service::ReceivePack => receive_pack(&mut out, &view, &snapshot, version, around)?,
+                Service::ReceivePack => {
+                    let nonce = offers.push_nonce.clone();
+                    receive_pack(&mut out, &view, &snapshot, version, around, nonce)?;
+                }
             }
         }
         let answer = Bytes::from(out);
@@ -74,14 +77,16 @@ fn receive_pack(
     snapshot: &Snapshot,
     version: ProtocolVersion,
     around: Option<Arc<Repository>>,
+    push_nonce: Option<String>,
 ) -> Result<(), PoolError> {
     let format = view.pool.format();
     let settings = &snapshot.record.settings;
     let offers = PushOffers {
         atomic: settings.atomic_pushes,
         push_options: settings.push_options,
+        push_nonce,
     };
-    let capabilities = advertise::receive_pack_capabilities(format, offers);
+    let capabilities = advertise::receive_pack_capabilities(format, &offers);
     let mut refs = RefAdvertisement::begin(out, version, format, capabilities);
     let hidden = HiddenRefs::from_pushes(settings);
     shown_refs(view, hidden, &[b"refs/"], false, |shown| {

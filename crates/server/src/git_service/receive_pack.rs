@@ -11,11 +11,12 @@ use futures_util::stream;
 use govc_engine::journal::PackSpool;
 use govc_engine::work::receive::{self, Decision, Incoming, Prepared, Progress, ReceiveLimits};
 use govc_engine::{Cause, CauseKind, Repository, Via};
-use govc_git::ObjectFormat;
+use govc_git::object_id::hash_object;
 use govc_git::pack::Stage;
 use govc_git::wire::ProtocolError;
 use govc_git::wire::receive::{PushDecoder, PushLimits, PushRequest, Report, write_answer};
 use govc_git::wire::sideband::{self, Band};
+use govc_git::{ObjectFormat, ObjectKind};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::input::{Input, InputError};
@@ -24,29 +25,50 @@ use super::reply::Reply;
 use super::{Failure, KEEP_ALIVE, LARGE_PACKS, aside, our_fault};
 use crate::app::App;
 use crate::app::error::AppError;
-use crate::app::programs::{Passage, Pushed};
+use crate::app::programs::{Passage, Pushed, SignedPush};
 use crate::app::publish::cause;
 use crate::http::caller::Caller;
 
 /// Up to so many bytes of a pack stay in memory; it is written aside from there on.
 const MEMORY_BYTES: usize = 1 << 20;
+/// The longest certificate: it is kept in memory, and names each ref in a line.
+const CERTIFICATE_BYTES: usize = 16 << 20;
 /// A pack is written aside in blocks of so many bytes.
 const BLOCK_BYTES: usize = 1 << 20;
 /// So much of a pack that is over its limit is still read and thrown away: a client that is told
 /// in the middle of its sending does not listen.
 const OVER_LIMIT_BYTES: u64 = 1 << 30;
 
+/// Who pushes, and how.
+pub(crate) struct Asked<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) caller: &'a Caller,
+    pub(crate) via: Via,
+    /// What was advertised in this conversation; `None` where that was another request.
+    pub(crate) nonce: Option<String>,
+}
+
 /// Answers one push.
 pub(crate) async fn answer(
-    app: &App,
-    caller: &Caller,
-    via: Via,
+    asked: Asked<'_>,
     repository: Arc<Repository>,
     mut input: impl Input,
 ) -> Result<Reply, Failure> {
+    let Asked {
+        app,
+        caller,
+        via,
+        nonce,
+    } = asked;
+    let signed_are_taken = app.push_nonces(&repository).is_some();
     let limits = &app.config().limits;
     let push_limits = PushLimits {
         commands: limits.push_refs,
+        certificate_bytes: if signed_are_taken {
+            CERTIFICATE_BYTES
+        } else {
+            0
+        },
         ..PushLimits::default()
     };
     let format = repository.pool().format();
@@ -57,6 +79,10 @@ pub(crate) async fn answer(
     if request.commands.is_empty() {
         return Ok(Reply::nothing());
     }
+    let signed = match signed(app, &repository, &request, nonce) {
+        Ok(signed) => signed,
+        Err(error) => return Ok(Reply::error_line(&error)),
+    };
     let own = repository.snapshot().record.settings.quotas.push_bytes;
     let limits = ReceiveLimits {
         pack_bytes: own.unwrap_or(u64::MAX).min(limits.pack.0),
@@ -83,9 +109,35 @@ pub(crate) async fn answer(
         repository,
         progress: Arc::default(),
         request: Arc::new(request),
+        signed,
         limits,
     };
     push.answer(incoming).await
+}
+
+/// What hooks are to know of the certificate of `request`, if it has one.
+fn signed(
+    app: &App,
+    repository: &Repository,
+    request: &PushRequest,
+    nonce: Option<String>,
+) -> Result<Option<Arc<SignedPush>>, ProtocolError> {
+    let (Some(certificate), Some(nonces)) = (&request.certificate, app.push_nonces(repository))
+    else {
+        return Ok(None);
+    };
+    let text = certificate.text();
+    let id = hash_object(repository.pool().format(), ObjectKind::Blob, text).map_err(|_| {
+        ProtocolError::MalformedCertificate {
+            why: "it was made to collide under SHA-1",
+            text: Vec::new(),
+        }
+    })?;
+    let stateless = nonce.is_none();
+    let own = nonce.or_else(|| app.push_nonce(repository));
+    let checked = nonces.check(certificate.nonce(), own.unwrap_or_default(), stateless);
+    let signed = SignedPush::new(certificate.clone(), id, checked);
+    Ok(Some(Arc::new(signed)))
 }
 
 /// Reads the commands; what follows them begins the pack.
@@ -203,6 +255,7 @@ struct Push {
     via: Via,
     repository: Arc<Repository>,
     request: Arc<PushRequest>,
+    signed: Option<Arc<SignedPush>>,
     limits: ReceiveLimits,
     /// How far taking it apart is: the stage in the two highest bits, then what is done and
     /// what there is, of 31 bits each.
@@ -269,6 +322,7 @@ impl Push {
             via,
             repository,
             request,
+            signed,
             limits,
             progress,
         } = self;
@@ -329,6 +383,7 @@ impl Push {
         let passage = Passage {
             say: request.capabilities.side_band.then(|| say.clone()),
             options: request.options.clone(),
+            signed,
             atomic: request.capabilities.atomic,
             push: Some(Pushed {
                 commands: request.commands.as_slice().into(),

@@ -98,7 +98,10 @@ async fn serve(
     talk: &mut Talk,
 ) -> Result<(), Failure> {
     let repository: Arc<Repository> = app.remote(caller, id, action(service)).await?;
-    let offers = app.offers(&repository, &caller.request_id);
+    let mut offers = app.offers(&repository, &caller.request_id);
+    if service == Service::ReceivePack {
+        offers.push_nonce = app.push_nonce(&repository);
+    }
     // Bundles are fetched over HTTP.
     let origin = app.http_origin();
     let advertised =
@@ -115,7 +118,13 @@ async fn serve(
             upload_pack::converse(asked, repository, version, talk).await
         }
         Service::ReceivePack => {
-            let reply = receive_pack::answer(app, caller, Via::Ssh, repository, &mut *talk).await?;
+            let asked = receive_pack::Asked {
+                app,
+                caller,
+                via: Via::Ssh,
+                nonce: offers.push_nonce,
+            };
+            let reply = receive_pack::answer(asked, repository, &mut *talk).await?;
             Ok(talk.reply(reply).await?)
         }
     }

@@ -21,7 +21,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use govc_git::object::check;
+use govc_git::object_id::hash_object;
 use govc_git::pack::{self, IndexLimits, Pack, PackError, PackIndex, Stage};
+use govc_git::wire::push_cert::PushCertificate;
 use govc_git::wire::receive::PushRequest;
 use govc_git::{ObjectFormat, ObjectId, ObjectKind, oid, refname};
 
@@ -30,7 +32,10 @@ pub use proposal::{Decision, PushProposal};
 use super::hidden::HiddenRefs;
 use crate::journal::{PackId, PackSpool};
 use crate::pool::GraphSource;
-use crate::{Cause, FsckSeverity, NewObjects, Quarantined, Repository, RepositoryRecord};
+use crate::{
+    Cause, FsckSeverity, NewObject, NewObjects, ObjectBody, Quarantined, Repository,
+    RepositoryRecord,
+};
 use connectivity::Arrived;
 use inspect::{Fsck, Inspector};
 use large::{Completed, Large};
@@ -116,9 +121,12 @@ pub fn prepare(
         refusals: vec![None; request.commands.len()],
         messages: String::new(),
     };
+    if !request.has_signed_options() {
+        push.refuse_all("inconsistent push options");
+    }
     push.refuse_names();
     let taken = push.look_at_rules().and_then(|()| push.take(incoming));
-    let (objects, quarantined) = match taken {
+    let (mut objects, quarantined) = match taken {
         Ok(taken) => taken,
         Err(error) => {
             push.messages.push_str(&error.message());
@@ -132,6 +140,9 @@ pub fn prepare(
         }
     };
     let any = push.refusals.iter().any(Option::is_none);
+    if any && let Some(certificate) = &request.certificate {
+        keep_certificate(repository, certificate, &mut objects);
+    }
     let proposal = any.then(|| {
         PushProposal::new(
             request.commands.clone(),
@@ -148,6 +159,26 @@ pub fn prepare(
         messages: push.messages,
         proposal,
     }
+}
+
+/// Puts the certificate of a signed push among what it brings, as a blob that no ref reaches: as
+/// git's server does, for hooks to look at and to keep.
+fn keep_certificate(
+    repository: &Repository,
+    certificate: &PushCertificate,
+    objects: &mut NewObjects,
+) {
+    let (text, kind) = (certificate.text(), ObjectKind::Blob);
+    let Ok(id) = hash_object(repository.pool().format(), kind, text) else {
+        return;
+    };
+    if matches!(repository.pool().find(&id), Ok(Some(_)))
+        || objects.inline.iter().any(|object| object.id == id)
+    {
+        return;
+    }
+    let body = ObjectBody::Whole(Bytes::copy_from_slice(text));
+    objects.inline.push(NewObject { id, kind, body });
 }
 
 /// Where a pack is reached through more tips than this, nobody remembers which they are.

@@ -4,6 +4,8 @@
 //! quarantine, as under git's `receive-pack`. The API never brings a program.
 
 mod run;
+mod signature;
+mod signed_push;
 mod surroundings;
 
 use std::path::{Path, PathBuf};
@@ -22,7 +24,11 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::App;
 use super::error::AppError;
 use run::{Ended, Order, run};
+pub use signed_push::SignedPush;
 use surroundings::Surroundings;
+
+/// So much of the output is kept for a refusal.
+const SAID_BYTES: usize = 2000;
 
 /// Where a repository has its own hooks: a folder of its directory on the disk.
 const OWN_FOLDER: &str = "hooks";
@@ -34,6 +40,8 @@ pub struct Passage {
     pub say: Option<UnboundedSender<Bytes>>,
     /// What a push said with `-o`; `None` where it was not asked for options.
     pub options: Option<Vec<Vec<u8>>>,
+    /// What was signed of a push.
+    pub signed: Option<Arc<SignedPush>>,
     /// Whether a push is all or nothing.
     pub atomic: bool,
     /// What a push asked for.
@@ -413,6 +421,8 @@ impl Programs {
             environment: place.environment(),
             timeout: settings.run_timeout.get(),
             output_bytes: settings.output.as_usize(),
+            kept_bytes: SAID_BYTES,
+            errors_too: true,
             say: passage.say.as_ref(),
         })
     }

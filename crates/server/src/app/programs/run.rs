@@ -19,9 +19,6 @@ const PIECE_BYTES: usize = 4096;
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// What it left running may still say something for so long.
 const AFTERGLOW: Duration = Duration::from_millis(50);
-/// So much of the output is kept for a refusal.
-const SAID_BYTES: usize = 2000;
-
 /// What is to be run, and how.
 pub(super) struct Order<'a> {
     pub(super) program: &'a Path,
@@ -32,6 +29,10 @@ pub(super) struct Order<'a> {
     pub(super) environment: &'a [(OsString, OsString)],
     pub(super) timeout: Duration,
     pub(super) output_bytes: usize,
+    /// So much of the beginning is in [`Ended::said`].
+    pub(super) kept_bytes: usize,
+    /// Whether what it says on stderr is heard too.
+    pub(super) errors_too: bool,
     /// Who listens while it runs.
     pub(super) say: Option<&'a UnboundedSender<Bytes>>,
 }
@@ -67,7 +68,10 @@ pub(super) fn run(order: Order<'_>) -> io::Result<Ended> {
         .envs(order.environment.iter().cloned())
         .stdin(Stdio::piped())
         .stdout(writer.try_clone()?)
-        .stderr(writer)
+        .stderr(match order.errors_too {
+            true => Stdio::from(writer),
+            false => Stdio::null(),
+        })
         .process_group(0);
     let child = command.spawn();
     // The pipe ends when the last of its writers does: this one has to go.
@@ -102,6 +106,7 @@ impl Running {
         let end = Instant::now() + order.timeout;
         let mut heard = Heard {
             left: order.output_bytes,
+            kept_bytes: order.kept_bytes,
             said: Vec::new(),
         };
         let mut open = true;
@@ -160,6 +165,7 @@ impl Drop for Running {
 
 struct Heard {
     left: usize,
+    kept_bytes: usize,
     said: Vec<u8>,
 }
 
@@ -170,7 +176,10 @@ impl Heard {
         }
         let piece = piece.slice(..piece.len().min(self.left));
         self.left -= piece.len();
-        let room = SAID_BYTES.saturating_sub(self.said.len()).min(piece.len());
+        let room = self
+            .kept_bytes
+            .saturating_sub(self.said.len())
+            .min(piece.len());
         self.said.extend_from_slice(&piece[..room]);
         if let Some(say) = say {
             // Who went away does not listen.
@@ -195,6 +204,8 @@ mod tests {
             environment: &[],
             timeout: Duration::from_secs(60),
             output_bytes: 1 << 20,
+            kept_bytes: 2000,
+            errors_too: true,
             say: None,
         }
     }

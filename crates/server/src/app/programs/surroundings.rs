@@ -16,8 +16,8 @@ use flate2::write::ZlibEncoder;
 use govc_engine::work::hidden::HiddenRefs;
 use govc_engine::work::{View, bundle};
 use govc_engine::{CauseKind, Entry, ObjectBody, Repository, Settings, Storage, Target};
-use govc_git::ObjectId;
 use govc_git::pack::delta;
+use govc_git::{ObjectId, ObjectKind};
 
 use super::Passage;
 use crate::app::App;
@@ -51,15 +51,24 @@ pub(super) fn remove_leftovers(directory: &Path) -> io::Result<()> {
 }
 
 /// A folder that goes when this is dropped.
-struct Scratch(PathBuf);
+pub(super) struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new(parent: &Path, prefix: &str) -> io::Result<Scratch> {
+    /// A new one in `parent`, that only we may look into.
+    ///
+    /// # Errors
+    /// Whatever the disk met.
+    pub(super) fn new(parent: &Path, prefix: &str) -> io::Result<Scratch> {
         let random = getrandom::u64().map_err(io::Error::other)?;
         let path = parent.join(format!("{prefix}{random:016x}"));
         use std::os::unix::fs::DirBuilderExt;
         fs::DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Scratch(path))
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.0
     }
 }
 
@@ -167,6 +176,16 @@ impl Surroundings {
                 place.set(&format!("GIT_PUSH_OPTION_{number}"), value);
             }
         }
+        if let Some(signed) = &passage.signed {
+            if in_memory {
+                let (id, text) = signed.blob();
+                let objects = place.directory.join("objects");
+                write_loose(&objects, id, ObjectKind::Blob, text)?;
+            }
+            for (name, value) in signed.environment(app) {
+                place.set(name, value);
+            }
+        }
         Ok(place)
     }
 
@@ -201,18 +220,23 @@ fn write_objects(repository: &Repository, entry: &Entry, objects: &Path) -> io::
             }
             ObjectBody::Elsewhere => continue,
         };
-        let name = object.id.to_string();
-        let (folder, file) = name.split_at(2);
-        fs::create_dir_all(objects.join(folder))?;
-        let file = fs::File::create(objects.join(folder).join(file))?;
-        let mut out = ZlibEncoder::new(io::BufWriter::new(file), Compression::fast());
-        write!(out, "{} {}\0", object.kind.name(), data.len())?;
-        out.write_all(&data)?;
-        out.finish()?
-            .into_inner()
-            .map_err(|error| error.into_error())?;
+        write_loose(objects, object.id, object.kind, &data)?;
         made.insert(object.id, data);
     }
+    Ok(())
+}
+
+/// Writes one loose object.
+fn write_loose(objects: &Path, id: ObjectId, kind: ObjectKind, data: &[u8]) -> io::Result<()> {
+    let name = id.to_string();
+    let (folder, file) = name.split_at(2);
+    fs::create_dir_all(objects.join(folder))?;
+    let file = fs::File::create(objects.join(folder).join(file))?;
+    let mut out = ZlibEncoder::new(io::BufWriter::new(file), Compression::fast());
+    write!(out, "{} {}\0", kind.name(), data.len())?;
+    out.write_all(data)?;
+    let written = out.finish()?.into_inner();
+    written.map_err(|error| error.into_error())?;
     Ok(())
 }
 
