@@ -283,16 +283,34 @@ fn diffs_of_made_up_histories_are_gits() {
 }
 
 #[test]
-fn binary_patches_apply_in_both_directions() {
+fn binary_patches_are_gits_and_apply_in_both_directions() {
     let noise = |seed: u64, bytes: usize| -> Vec<u8> {
         let mut dice = Dice::new(seed);
         (0..bytes).map(|_| dice.below(256) as u8).collect()
     };
     let mut changed = noise(1, 5000);
     changed.splice(2000..2100, noise(2, 31));
+    // Copies of more than 64 KiB, what moved, and so many like blocks that not all are looked at.
+    let long = noise(4, 150_000);
+    let moved = [&long[90_000..], b"between", &long[..90_000]].concat();
+    let two = [noise(5, 16), noise(6, 16)];
+    let likes = |count: usize| -> Vec<u8> {
+        let blocks = (0..count).map(|n| match n % 7 {
+            3 => noise(n as u64, 16),
+            _ => two[n % 2].clone(),
+        });
+        [vec![0], blocks.collect::<Vec<_>>().concat()].concat()
+    };
+    let mut likes_changed = likes(1100);
+    likes_changed.splice(4000..4001, noise(7, 40));
+    likes_changed.splice(11_003..11_300, []);
     let versions = [
         noise(1, 5000),
         changed,
+        long,
+        moved,
+        likes(900),
+        likes_changed,
         Vec::new(),
         vec![0],
         noise(3, 53),
@@ -320,6 +338,9 @@ fn binary_patches_apply_in_both_directions() {
                 diff_trees(&view.pool, Some(&ids[0]), Some(&ids[1]), &options).unwrap();
             let patch = patches(&view, &files, PatchOptions::default());
             deltas += String::from_utf8_lossy(&patch).matches("\ndelta ").count();
+            let args = ["diff-tree", "-p", "--full-index", "--binary", old, new];
+            let expected = repo.run(&args, b"").stdout;
+            assert!(patch == expected, "{}", String::from_utf8_lossy(&expected));
             for (from, to, flags) in [(old, new, &[][..]), (new, old, &["-R"])] {
                 repo.git(&["read-tree", from]);
                 let apply = [&["apply", "--cached", "--allow-empty"], flags].concat();

@@ -11,6 +11,7 @@ pub mod delta;
 mod delta_search;
 pub mod entry;
 pub mod error;
+mod git_delta;
 pub mod index;
 pub mod indexer;
 pub mod reader;
@@ -23,6 +24,7 @@ pub use complete::{PackSpool, complete};
 pub use delta_search::delta_between;
 pub use entry::EntryKind;
 pub use error::PackError;
+pub use git_delta::delta_as_git;
 pub use index::{IndexEntry, IndexError, PackEntries, PackIndex, write_index};
 pub use indexer::{
     DeltaBase, IndexLimits, IndexedPack, PackVisitor, Stage, VisitedObject, index_pack,

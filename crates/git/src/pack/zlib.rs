@@ -135,6 +135,29 @@ impl Drop for Inflater {
     }
 }
 
+/// The zlib stream that zlib itself makes of `data` at its fastest, as git does for patches: [`Deflater`]'s are of another
+/// library, which is faster and chooses otherwise. `None` where `data` is too large for it.
+#[allow(unsafe_code)]
+pub fn deflate_as_git(data: &[u8]) -> Option<Vec<u8>> {
+    let length = data.len().try_into().ok()?;
+    // SAFETY: it only counts.
+    let mut size = unsafe { libz_sys::compressBound(length) };
+    let mut out = vec![0; usize::try_from(size).ok()?];
+    // SAFETY: `data` may be read for `length` bytes, and `out` has room for the `size` that is
+    // said; how many were written comes back in it.
+    let result = unsafe {
+        libz_sys::compress2(
+            out.as_mut_ptr(),
+            &raw mut size,
+            data.as_ptr(),
+            length,
+            libz_sys::Z_BEST_SPEED,
+        )
+    };
+    out.truncate(usize::try_from(size).ok()?);
+    (result == libz_sys::Z_OK).then_some(out)
+}
+
 /// Makes zlib streams.
 pub struct Deflater {
     raw: NonNull<sys::libdeflate_compressor>,

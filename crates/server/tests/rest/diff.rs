@@ -39,10 +39,10 @@ async fn a_diff_is_what_git_diff_prints() {
     index 0000000000000000000000000000000000000000..8352675d67aed6625ece79af41c27fdb4ee2e867
     GIT binary patch
     literal 3
-    Nc$@(P0Q~;|0RjLA00aO4
+    KcmZQzWC8#H2LJ>B
 
     literal 0
-    Kc$@(M0RR6000031
+    HcmV?d00001
 
     diff --git a/a.txt b/dir/b.txt
     similarity index 84%

@@ -1,8 +1,8 @@
 //! Binary patches, as `git diff --binary` writes and `git apply` reads them: deflated content, or a
 //! deflated delta where that is smaller, in base 85; one for each direction.
 
-use govc_git::pack::delta;
-use govc_git::pack::zlib::Deflater;
+use govc_git::pack::delta_as_git;
+use govc_git::pack::zlib::{Deflater, deflate_as_git};
 
 /// Deflated bytes in a line.
 const LINE_BYTES: usize = 52;
@@ -17,20 +17,25 @@ pub fn write(out: &mut Vec<u8>, old: &[u8], new: &[u8]) {
     write_one(out, new, old);
 }
 
-/// How hard it is tried to make it small, as zlib counts: git's default.
-const LEVEL: u8 = 6;
+/// How hard it is tried to make it small, as zlib counts: as in git, which is quick here.
+const LEVEL: u8 = 1;
+
+fn deflate(data: &[u8]) -> Vec<u8> {
+    deflate_as_git(data).unwrap_or_else(|| {
+        let mut out = Vec::new();
+        Deflater::new(LEVEL).deflate(data, &mut out);
+        out
+    })
+}
 
 fn write_one(out: &mut Vec<u8>, from: &[u8], to: &[u8]) {
-    let mut deflater = Deflater::new(LEVEL);
-    let mut whole = Vec::new();
-    deflater.deflate(to, &mut whole);
+    let whole = deflate(to);
     let mut step = Vec::new();
     let mut step_bytes = 0;
     if !from.is_empty() && !to.is_empty() {
-        let delta = delta::between(from, to);
-        if delta.len() < whole.len() {
+        if let Some(delta) = delta_as_git(from, to, whole.len()) {
             step_bytes = delta.len();
-            deflater.deflate(&delta, &mut step);
+            step = deflate(&delta);
         }
     }
     let data = if !step.is_empty() && step.len() < whole.len() {
