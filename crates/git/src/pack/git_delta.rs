@@ -53,7 +53,7 @@ const fn multiples(factor: u32) -> [u32; 256] {
     while byte < 256 {
         let (mut term, mut bit) = (factor, 0);
         while bit < 8 {
-            if byte >> bit & 1 == 1 {
+            if (byte >> bit) & 1 == 1 {
                 table[byte] ^= term;
             }
             term = doubled(term);
@@ -70,7 +70,7 @@ fn fingerprint(block: &[u8]) -> u32 {
 
 fn take_in(value: u32, byte: u8) -> u32 {
     let moved_out = (value >> TOP_SHIFT) & 0xff;
-    (value << 8 | u32::from(byte)) ^ MOVED_OUT[moved_out as usize]
+    ((value << 8) | u32::from(byte)) ^ MOVED_OUT[moved_out as usize]
 }
 
 /// The delta of at most `bytes_max` bytes that git would find; `None` where it finds none.
@@ -224,8 +224,8 @@ impl Blocks {
 fn thin_out(begins: &mut [usize], blocks: &mut Vec<Block>) {
     let mut kept = 0;
     let mut from = 0;
-    for bucket in 1..begins.len() {
-        let to = begins[bucket];
+    for end in begins.iter_mut().skip(1) {
+        let to = *end;
         let excess = (to - from).saturating_sub(BUCKET_MAX) as i64;
         let (mut at, mut owed) = (from, 0);
         while at < to {
@@ -240,7 +240,7 @@ fn thin_out(begins: &mut [usize], blocks: &mut Vec<Block>) {
             }
         }
         from = to;
-        begins[bucket] = kept;
+        *end = kept;
     }
     blocks.truncate(kept);
 }
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn one_that_would_be_longer_is_none() {
-        let noise: Vec<u8> = (0u32..4000).map(|n| (n * n >> 3) as u8).collect();
+        let noise: Vec<u8> = (0u32..4000).map(|n| ((n * n) >> 3) as u8).collect();
         let delta = delta_as_git(&noise, &noise, 100).unwrap();
         assert_eq!(apply(&noise, &delta, 1 << 20).unwrap(), noise);
         assert_eq!(

@@ -32,11 +32,12 @@ fn write_one(out: &mut Vec<u8>, from: &[u8], to: &[u8]) {
     let whole = deflate(to);
     let mut step = Vec::new();
     let mut step_bytes = 0;
-    if !from.is_empty() && !to.is_empty() {
-        if let Some(delta) = delta_as_git(from, to, whole.len()) {
-            step_bytes = delta.len();
-            step = deflate(&delta);
-        }
+    if !from.is_empty()
+        && !to.is_empty()
+        && let Some(delta) = delta_as_git(from, to, whole.len())
+    {
+        step_bytes = delta.len();
+        step = deflate(&delta);
     }
     let data = if !step.is_empty() && step.len() < whole.len() {
         out.extend_from_slice(format!("delta {step_bytes}\n").as_bytes());
