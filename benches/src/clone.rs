@@ -31,7 +31,6 @@ pub fn run(dir: &Path, history: &Path, table: &mut Table) {
     let all = clone_request(&wants(&repository, "refs/"));
     let old = clone_request_v0(&wants(&repository, "refs/"));
     let head = fixture::output(fixture::git(&repository).args(["rev-parse", "HEAD"]));
-    let one = clone_request(std::slice::from_ref(&head));
     let clone = |url: &str, request: &[u8]| -> Answer {
         let answer = Client::of(url).post(&path, request);
         assert!(answer.first_pack_byte.is_some(), "no pack came");
@@ -40,9 +39,6 @@ pub fn run(dir: &Path, history: &Path, table: &mut Table) {
 
     let whole = |url: &str| {
         clone(url, &all);
-    };
-    let single = |url: &str| {
-        clone(url, &one);
     };
 
     let apache = Apache::start(&root);
@@ -97,22 +93,43 @@ pub fn run(dir: &Path, history: &Path, table: &mut Table) {
             client.post(&path, &old);
         });
         table.less_is_better("  in version 0", peer * 1e3, ours * 1e3, "ms", 10.0);
-        let peer = measure(apache, single);
-        let ours = measure(&server, single);
-        table.less_is_better("clone of one branch", peer * 1e3, ours * 1e3, "ms", 5.0);
-        // For which git has to be told that it may.
+        // What git clone asks for with options of its own; for filters git has to be told that it
+        // may. `--single-branch`, which `--depth` implies, wants the branch alone and gets its tags.
         let allow = ["config", "uploadpack.allowFilter", "true"];
         fixture::output(fixture::git(&repository).args(allow));
-        for (what, argument) in [
-            ("clone of one branch, depth 1", "deepen 1"),
-            ("clone of one branch without blobs", "filter blob:none"),
-        ] {
-            let request = clone_request_with(std::slice::from_ref(&head), &[argument]);
-            let some = |url: &str| {
-                clone(url, &request);
-            };
-            let (peer, ours) = (measure(apache, some), measure(&server, some));
+        let refs = wants(&repository, "refs/");
+        let branch = std::slice::from_ref(&head);
+        let parts: [(&str, &[String], &[&str]); 5] = [
+            ("clone --single-branch", branch, &[]),
+            ("clone --depth 1", branch, &["deepen 1"]),
+            ("clone --depth 50", branch, &["deepen 50"]),
+            (
+                "clone --single-branch --filter=blob:none --no-checkout",
+                branch,
+                &["filter blob:none"],
+            ),
+            (
+                "clone --filter=blob:none --no-checkout",
+                &refs,
+                &["filter blob:none"],
+            ),
+        ];
+        for (what, wanted, arguments) in parts {
+            let request = clone_request_with(wanted, arguments);
+            let some = |url: &str| clone(url, &request).bytes;
+            let peer_bytes = some(apache.url());
+            let cpu = server.cpu();
+            let bytes = some(&server.url);
+            let first = server.cpu() - cpu;
+            let [peer, ours] = [apache as &dyn Peer, &server].map(|peer| {
+                measure(peer, |url| {
+                    some(url);
+                })
+            });
             table.less_is_better(what, peer * 1e3, ours * 1e3, "ms", 5.0);
+            table.less_is_better("  the first one", peer * 1e3, first * 1e3, "ms", 1.0);
+            let (peer, ours) = (peer_bytes as f64 / 1e3, bytes as f64 / 1e3);
+            table.less_is_better("  its bytes", peer, ours, "KB", 1.0);
         }
     }
 
