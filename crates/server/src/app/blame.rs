@@ -34,17 +34,18 @@ pub struct FileBlame {
 pub struct Lines {
     /// The first; `None`: that of the file.
     pub start: Option<usize>,
-    /// The last; `None`: that of the file.
+    /// The last; `None`: that of the file, which is also what is taken for one behind it.
     pub end: Option<usize>,
 }
 
 impl Lines {
     fn range(self, count: usize) -> Result<Range<usize>, AppError> {
         let start = self.start.unwrap_or(1);
-        let end = self.end.unwrap_or(count);
+        // As git has it: a range may end behind the file, but not begin there.
+        let end = self.end.unwrap_or(count).min(count);
         let none = self.end == Some(0);
-        if none || start == 0 || start > end.saturating_add(1) || end > count {
-            let parameter = if none || end > count { "end" } else { "start" };
+        if none || start == 0 || start > end.saturating_add(1) || start > count.max(1) {
+            let parameter = if none { "end" } else { "start" };
             let detail = format!("`start` and `end` are lines of the file, 1 to {count}");
             return Err(AppError::query(parameter, detail));
         }

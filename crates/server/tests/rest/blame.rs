@@ -46,6 +46,8 @@ async fn each_line_says_who_brought_it() {
             .json(),
     );
     assert_eq!(blind, ["a.txt", "a.txt", "dir/b.txt", "a.txt"]);
+    let end = lines(server.get(&format!("{path}?start=4&end=50")).await.json());
+    assert_eq!(end, ["a.txt"], "a range may end behind the file, as git's may");
     let before = server.get("/api/v1/repos/hello/blame/a.txt?at=1").await;
     assert_eq!(lines(before.json()).len(), 3);
 }
@@ -59,7 +61,8 @@ async fn what_has_no_blame_is_told() {
         ("..%2Fx", 400, "PATH_INVALID"),
         ("dir/b.txt?ref=none", 404, "REF_NOT_FOUND"),
         ("dir/b.txt?start=0", 400, "QUERY_INVALID"),
-        ("dir/b.txt?end=5", 400, "QUERY_INVALID"),
+        ("dir/b.txt?start=5&end=6", 400, "QUERY_INVALID"),
+        ("dir/b.txt?end=0", 400, "QUERY_INVALID"),
         ("dir/b.txt?start=4&end=2", 400, "QUERY_INVALID"),
         ("dir/b.txt?start=18446744073709551615", 400, "QUERY_INVALID"),
         ("dir/b.txt?start=x", 400, "QUERY_INVALID"),
