@@ -24,7 +24,10 @@ pub fn routes(table: Table) -> Table {
             .of_revision()
             .path("path", "The file's path.", ("file-path", "README.md"))
             .number_from_1("start", "The first line, from 1.")
-            .number_from_1("end", "The last line; that of the file, where it has fewer.")
+            .number_from_1(
+                "end",
+                "The last line; that of the file, where it has fewer.",
+            )
             .flag("ignore_whitespace", "As `git blame -w`.")
             .fails(&["TOO_EXPENSIVE"])
             .gives::<BlameAnswer>(StatusCode::OK, "Its lines."),

@@ -47,7 +47,11 @@ async fn each_line_says_who_brought_it() {
     );
     assert_eq!(blind, ["a.txt", "a.txt", "dir/b.txt", "a.txt"]);
     let end = lines(server.get(&format!("{path}?start=4&end=50")).await.json());
-    assert_eq!(end, ["a.txt"], "a range may end behind the file, as git's may");
+    assert_eq!(
+        end,
+        ["a.txt"],
+        "a range may end behind the file, as git's may"
+    );
     let before = server.get("/api/v1/repos/hello/blame/a.txt?at=1").await;
     assert_eq!(lines(before.json()).len(), 3);
 }
