@@ -552,8 +552,8 @@ impl Store {
     }
 
     /// Writes git's commit-graph once enough commits are new: whoever opens the repository next
-    /// need not read them.
-    fn save_commit_graph(&self, repo: &Repo) -> io::Result<()> {
+    /// need not read them. Who calls this has the repository's checkpoints to itself.
+    pub(crate) fn save_commit_graph(&self, repo: &Repo) -> io::Result<()> {
         const NEW_MIN: u64 = 256;
         let (known, packs, format) = {
             let state = repo.state();

@@ -24,7 +24,8 @@ const LISTS_BYTES_MAX: u64 = 8 << 30;
 impl Store {
     /// Writes the lists that `make` makes into the directory of `key`. It is told the packs whose
     /// commits' lists are to be saved, and others that these may speak of: the lists of packs that a
-    /// fork shares with its parent are in the parent's directory. Whether there were any.
+    /// fork shares with its parent are in the parent's directory. Beside them goes the commit-graph,
+    /// where it is due. Whether there were any.
     ///
     /// # Errors
     /// Whatever the disk met. Nothing is lost: lists can be made again.
@@ -59,9 +60,16 @@ impl Store {
         });
         match written {
             // Its first checkpoint makes one.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            written => written.map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            written => written?,
         }
+        // Both are for the next start, and what was adopted may never have another checkpoint.
+        let checkpointing = repo.checkpointing.lock();
+        let _alone = checkpointing.unwrap_or_else(PoisonError::into_inner);
+        if repo.state().saved.is_some() {
+            self.save_commit_graph(&repo)?;
+        }
+        Ok(true)
     }
 
     /// The lists in the directory of `repo`, to be read when they are needed.

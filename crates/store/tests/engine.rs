@@ -341,6 +341,41 @@ fn save_lists(store: &Store, repo: &Repository) -> bool {
 }
 
 #[test]
+fn what_was_adopted_gets_its_commit_graph_with_the_lists() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("a.git");
+    git(
+        root.path(),
+        &["init", "-q", "--bare", "-b", "main", "a.git"],
+    );
+    let stream: String = (0..300)
+        .map(|n| format!("commit refs/heads/main\ncommitter A <a@b> {n} +0000\ndata 0\n"))
+        .collect();
+    let import = dir.join("import");
+    std::fs::write(&import, stream).unwrap();
+    let imported = std::process::Command::new("git")
+        .args(["-c", "fastimport.unpackLimit=0", "fast-import", "--quiet"])
+        .current_dir(&dir)
+        .stdin(std::fs::File::open(&import).unwrap())
+        .status();
+    assert!(imported.unwrap().success());
+    let (store, engine) = start(root.path(), &Arc::new(AtomicU8::new(1)));
+    let a = engine.get("a").unwrap();
+    let graph = dir.join("objects/info/commit-graph");
+    make_lists(&a);
+    assert!(
+        !graph.exists(),
+        "nothing changed, so there was no checkpoint since"
+    );
+    assert!(save_lists(&store, &a));
+    git(&dir, &["commit-graph", "verify"]);
+    let written = std::fs::read(&graph).unwrap();
+    assert!(written.windows(4).any(|bytes| bytes == b"GVPK"));
+    engine.shut_down();
+    store.close().unwrap();
+}
+
+#[test]
 fn lists_are_made_once_and_damaged_ones_again() {
     let root = tempfile::tempdir().unwrap();
     let keys = Arc::new(AtomicU8::new(1));
