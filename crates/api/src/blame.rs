@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use govc_engine::work::blame::{Blame, Blamed};
+use govc_git::encoding::commit_in_utf8;
 use govc_git::object::CommitRef;
 use govc_git::{ObjectFormat, ObjectId};
 use schemars::JsonSchema;
@@ -78,7 +79,8 @@ impl LineOrigin {
         format: ObjectFormat,
     ) -> Result<LineOrigin, govc_git::object::ParseError> {
         let (orig_path, orig_path_base64) = text(&blamed.path);
-        let commit = CommitRef::parse(data, format)?;
+        let data = commit_in_utf8(data);
+        let commit = CommitRef::parse(&data, format)?;
         let author = Person::from(commit.author);
         Ok(LineOrigin {
             commit: blamed.commit.to_string(),

@@ -2,6 +2,7 @@
 
 pub mod bundle;
 pub mod config;
+pub mod encoding;
 pub mod eol;
 pub mod ignore;
 pub mod message;

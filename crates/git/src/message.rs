@@ -46,6 +46,31 @@ pub fn summary(message: &[u8]) -> Vec<u8> {
     out
 }
 
+/// A message from its first line that says something on, as Git takes it over.
+pub fn begun(message: &[u8]) -> &[u8] {
+    let mut rest = message;
+    while let Some(end) = memchr::memchr(b'\n', rest) {
+        if !rest[..end].iter().all(|&byte| is_blank(byte)) {
+            return rest;
+        }
+        rest = &rest[end + 1..];
+    }
+    match rest.iter().all(|&byte| is_blank(byte)) {
+        true => b"",
+        false => rest,
+    }
+}
+
+/// The first line that says something, as it stands there: how Git calls a commit that it picks.
+pub fn first_line(message: &[u8]) -> &[u8] {
+    let begun = begun(message);
+    &begun[..memchr::memchr(b'\n', begun).unwrap_or(begun.len())]
+}
+
+fn is_blank(byte: u8) -> bool {
+    byte == b'\x0b' || byte == b'\x0c' || is_space(byte)
+}
+
 /// What Git takes for a space: not vertical tabs or form feeds.
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')

@@ -3,6 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
+use govc_git::encoding::commit_in_utf8;
 use govc_git::object::CommitRef;
 use govc_git::{ObjectId, ObjectKind};
 use hashbrown::HashMap;
@@ -298,6 +299,7 @@ impl<'v> Log<'v> {
         let pool = &self.view.pool;
         let id = pool.graph().id(commit);
         let data = pool.get(&id)?.data;
+        let data = commit_in_utf8(&data);
         let Ok(commit) = CommitRef::parse(&data, pool.format()) else {
             return Ok(false);
         };

@@ -174,10 +174,7 @@ impl App {
         let view = View::of(&repository);
         let branch = or_default(&view, order.branch)?;
         check_branch(&view, &branch)?;
-        let mut commits = Vec::new();
-        for text in &order.commits {
-            expand(&view, text, is_revert, &mut commits)?;
-        }
+        let commits = expand(&view, &order.commits, is_revert)?;
         let mainline = order.mainline;
         let plan = match is_revert {
             true => Plan::Revert { commits, mainline },
@@ -515,8 +512,23 @@ fn check_no_workspace(field: &str, is_set: bool) -> Result<(), AppError> {
     }
 }
 
-/// The commits that a revision or range names, in the order in which git takes them.
+/// The commits that revisions and ranges name, each once: one after the other, those of a range in
+/// the order in which git takes them.
 pub(super) fn expand(
+    view: &View,
+    texts: &[String],
+    is_revert: bool,
+) -> Result<Vec<ObjectId>, AppError> {
+    let mut commits = Vec::new();
+    for text in texts {
+        expand_one(view, text, is_revert, &mut commits)?;
+    }
+    let mut seen = HashSet::new();
+    commits.retain(|commit| seen.insert(*commit));
+    Ok(commits)
+}
+
+fn expand_one(
     view: &View,
     text: &str,
     is_revert: bool,

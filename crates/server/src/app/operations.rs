@@ -141,10 +141,7 @@ impl App {
             check_branch(open, order.branch.as_ref())?;
             let view =
                 View::of_snapshot(&repo, at.snapshot).within(open.head_target(), open.now.roots());
-            let mut commits = Vec::new();
-            for text in &order.commits {
-                expand(&view, text, is_revert, &mut commits)?;
-            }
+            let commits = expand(&view, &order.commits, is_revert)?;
             let mainline = order.mainline;
             let here = Here {
                 plan: match is_revert {

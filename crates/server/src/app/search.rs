@@ -9,6 +9,7 @@ use govc_engine::work::search::{
     self, GrepQuery, Matcher, PathspecError, Pathspecs, PatternError, PatternOptions, Place,
 };
 use govc_git::ObjectId;
+use govc_git::encoding::commit_in_utf8;
 use govc_git::object::CommitRef;
 
 use super::App;
@@ -211,6 +212,7 @@ impl State {
         for (count, number) in log.enumerate() {
             let id = pool.graph().id(number?);
             let data = pool.get(&id)?.data;
+            let data = commit_in_utf8(&data);
             let is_found = CommitRef::parse(&data, pool.format())
                 .is_ok_and(|commit| matcher.matches_a_line(commit.message));
             if items.len() == page.limit && is_found || count == MESSAGES_MAX {

@@ -235,6 +235,159 @@ fn fixups_find_what_they_mend() {
     );
 }
 
+/// A branch `odd` on main: each commit has a file of its own, and ends like this, behind its people.
+fn odd_messages(server: &Server, git: &Git, ends: &[&[u8]]) {
+    git.run(&["checkout", "-q", "-B", "odd", "start"]);
+    for (number, end) in ends.iter().enumerate() {
+        git.write(&format!("odd/{number}"), "odd\n");
+        git.run(&["add", "-A"]);
+        let tree = git.run(&["write-tree"]);
+        let (tree, parent) = (tree.trim(), git.id("HEAD"));
+        let person = "Bob \u{fc} <bob@example.org> 1600000000 -0730";
+        let begin = format!("tree {tree}\nparent {parent}\nauthor {person}\ncommitter {person}\n");
+        let data = [begin.as_bytes(), end].concat();
+        let id = git.feed(&["hash-object", "-t", "commit", "-w", "--stdin"], &data);
+        git.run(&["reset", "-q", "--hard", id.trim()]);
+    }
+    git.run(&["tag", "-f", "odd-end"]);
+    git.run(&["push", "-q", "-f", &server.url(), "odd", "odd-end"]);
+}
+
+#[test]
+fn messages_are_taken_over_as_git_takes_them() {
+    let server = Server::start();
+    let git = two_lines(&server);
+    odd_messages(
+        &server,
+        &git,
+        &[
+            b"\n\n \n\n  begins late  \n\n\n\nbody \n\n",
+            b"\ntwo\nlines\n",
+            b"\nwindows\r\n\r\nbody\r\n",
+            b"\nwithout an end",
+            b"encoding ISO-8859-1\n\n\xfcber\n",
+            b"encoding EUC-JP\n\n\xa4\xa2\n",
+            b"encoding nowhere\n\nplain\n",
+            b"\nno utf-8: \xe4\xe2\x82\n",
+        ],
+    );
+    let dry = |noun: &str| format!("{noun}?dry_run=true");
+    let check = |noun: &str, body: Value, command: &[&str]| {
+        git.run(command);
+        let (status, done) = post(&server, &dry(noun), body);
+        let head = if noun == "merge" { "oid" } else { "head" };
+        assert_eq!(
+            (status, &done[head]),
+            (201, &json!(git.id("HEAD"))),
+            "{done}\n{}",
+            git.run(&["log", "-8", "--format=raw"])
+        );
+    };
+    git.run(&["checkout", "-q", "main"]);
+    git.run(&["merge", "-q", "--squash", "odd"]);
+    let body = json!({"from": "odd", "to": "main", "strategy": "squash"});
+    check("merge", body, &["commit", "-q", "--no-edit"]);
+    git.run(&["reset", "-q", "--hard", "start"]);
+    let body = json!({"commits": ["start..odd"]});
+    check("cherry-pick", body, &["cherry-pick", "start..odd"]);
+    // Each once.
+    git.run(&["reset", "-q", "--hard", "start"]);
+    let body = json!({"commits": ["odd", "odd~1", "odd"]});
+    check("cherry-pick", body, &["cherry-pick", "odd", "odd~1", "odd"]);
+    git.run(&["checkout", "-q", "odd"]);
+    let body = json!({"commits": ["start..odd"], "branch": "odd"});
+    check("revert", body, &["revert", "--no-edit", "start..odd"]);
+    git.run(&["reset", "-q", "--hard", "odd-end"]);
+    let body = json!({"branch": "odd", "onto": "topic"});
+    check("rebase", body, &["rebase", "-q", "topic"]);
+
+    // How the commit is called behind its marks.
+    git.run(&["checkout", "-q", "-B", "other", "start"]);
+    git.write("odd/1", "other\n");
+    git.commit("other");
+    git.run(&["push", "-q", &server.url(), "other"]);
+    git.fails(&["cherry-pick", "odd-end~6"]);
+    let body = json!({"commit": "odd-end~6", "branch": "other"});
+    let (status, conflict) = post(&server, "cherry-pick", body);
+    assert_eq!(status, 409, "{conflict}");
+    let marked = std::fs::read_to_string(git.at.join("odd/1")).unwrap();
+    assert_eq!(conflict["conflicts"][0]["merged"]["content"], marked);
+}
+
+#[test]
+fn messages_of_several_are_put_together_as_git_does() {
+    let server = Server::start();
+    let git = two_lines(&server);
+    let no_editor = [("GIT_SEQUENCE_EDITOR", ":"), ("GIT_EDITOR", ":")];
+    for ends in [
+        // Only mended: it stays as it is.
+        &[
+            &b"\n\nfirst\r\n\r\n# body \n\n\n\n"[..],
+            b"\nfixup! first\n",
+        ][..],
+        // Another message in its place, then one more.
+        &[
+            b"\nfirst\n\nbody\n",
+            b"\namend! first\n\n\n\nsecond \n\n\n\n# kept\n",
+        ],
+        &[
+            b"\nfirst\n\nbody\n",
+            b"\namend! first\n\nsecond\n",
+            b"\nsquash! first\n\nthird\n\n\n# gone\n",
+        ],
+        // Behind a squash it is one of several.
+        &[
+            b"\nfirst\n",
+            b"\nsquash! first\n\nsecond\n",
+            b"\namend! first\n\nthird\n",
+            b"\nfixup! first\n\nfourth\n",
+        ],
+        // Found behind what mends itself.
+        &[
+            b"\nfix it\n",
+            b"\nfixup! fix it\n",
+            b"\nsquash! fix\n",
+            b"\nfixup! fixup! fix it\n",
+            b"\nsquash! fixup\n",
+        ],
+    ] {
+        odd_messages(&server, &git, ends);
+        let (fine, _, said) =
+            git.try_run_with(&["rebase", "-i", "--autosquash", "topic"], &no_editor);
+        assert!(fine, "{said}");
+        let body = json!({"branch": "odd", "onto": "topic", "autosquash": true});
+        let (status, done) = post(&server, "rebase", body);
+        assert_eq!(
+            (status, &done["head"]),
+            (201, &json!(git.id("HEAD"))),
+            "{done}\n{}",
+            git.run(&["log", "-3", "--format=raw"])
+        );
+    }
+}
+
+#[test]
+fn commits_that_are_in_place_are_not_made_again() {
+    let server = Server::start();
+    let git = two_lines(&server);
+    // Both have the same change; the other one has more on it that would conflict.
+    git.run(&["checkout", "-q", "-B", "a", "start"]);
+    git.write("x", "1\n");
+    git.commit("one");
+    git.write("x", "2\n");
+    git.commit("two");
+    git.run(&["checkout", "-q", "-B", "b", "start"]);
+    git.write("y", "1\n");
+    git.commit("before");
+    git.run(&["cherry-pick", "a~1"]);
+    git.run(&["push", "-q", &server.url(), "a", "b"]);
+    git.run(&["checkout", "-q", "a"]);
+    git.run(&["rebase", "--onto", "start", "b"]);
+    let body = json!({"branch": "a", "onto": "start", "upstream": "b"});
+    let (status, done) = post(&server, "rebase", body);
+    assert_eq!((status, &done["head"]), (200, &json!(git.id("HEAD"))));
+}
+
 #[test]
 fn a_conflict_is_told_and_changes_nothing() {
     let server = Server::start();

@@ -13,6 +13,7 @@ use std::io::Write as _;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use govc_git::encoding::commit_in_utf8;
 use govc_git::object::CommitRef;
 use govc_git::object::tree::{MODE_SUBMODULE, MODE_TREE, canonical_mode, entries};
 use govc_git::{ObjectId, ObjectKind};
@@ -84,6 +85,7 @@ impl Archive {
     /// When the commit or its tree cannot be read.
     pub fn new(pool: &Pool, commit: ObjectId, format: ArchiveFormat) -> Result<Archive, PoolError> {
         let data = pool.get_kind(&commit, ObjectKind::Commit)?;
+        let data = commit_in_utf8(&data);
         let parsed = CommitRef::parse(&data, pool.format());
         let parsed = parsed.map_err(|error| damaged(commit, &error))?;
         let root = read(pool, &parsed.tree)?;

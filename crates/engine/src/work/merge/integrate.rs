@@ -1,6 +1,7 @@
 //! Bringing commits onto a branch: merges, picks, reverts, rebases, as one change each.
 
 use bytes::Bytes;
+use govc_git::encoding::{commit_in_utf8, made_utf8};
 use govc_git::object::{CommitRef, ParseError, Signature};
 use govc_git::object_id::hash_object;
 use govc_git::{ObjectId, ObjectKind, message, oid};
@@ -203,7 +204,9 @@ pub fn integrate(
             autosquash,
         } => {
             let head = head.ok_or(IntegrateError::Unborn)?;
-            sequence.replay(head, *onto, *upstream, *autosquash)?;
+            if *autosquash || !sequence.is_in_place(head, *onto, *upstream)? {
+                sequence.replay(head, *onto, *upstream, *autosquash)?;
+            }
         }
     }
     sequence.finish()
@@ -219,14 +222,13 @@ pub(super) fn check_count(count: usize) -> Result<(), IntegrateError> {
     }
 }
 
-/// What of a commit is taken over.
+/// What of a commit is taken over, in UTF-8.
 #[derive(Clone)]
 pub(super) struct Original {
     tree: ObjectId,
     parents: Vec<ObjectId>,
     /// As it stands in the commit.
     author: Vec<u8>,
-    encoding: Option<Vec<u8>>,
     pub(super) message: Vec<u8>,
 }
 
@@ -301,6 +303,7 @@ impl<'a> Sequence<'a> {
             pack: None,
             what: error.to_string(),
         };
+        let data = commit_in_utf8(&data);
         let commit = CommitRef::parse(&data, self.pool.format()).map_err(damaged)?;
         let author = data
             .split(|byte| *byte == b'\n')
@@ -309,8 +312,7 @@ impl<'a> Sequence<'a> {
             tree: commit.tree,
             parents: commit.parents.to_vec(),
             author: author.unwrap_or_default().to_vec(),
-            encoding: commit.encoding.map(<[u8]>::to_vec),
-            message: commit.message.to_vec(),
+            message: message::begun(commit.message).to_vec(),
         })
     }
 
@@ -324,7 +326,6 @@ impl<'a> Sequence<'a> {
         tree: ObjectId,
         parents: &[ObjectId],
         author: &[u8],
-        encoding: Option<&[u8]>,
         message: &[u8],
     ) -> Result<(), IntegrateError> {
         let mut data = Vec::with_capacity(256 + message.len());
@@ -337,13 +338,9 @@ impl<'a> Sequence<'a> {
         data.extend_from_slice(b"\ncommitter ");
         self.people.committer.write_to(&mut data);
         data.push(b'\n');
-        if let Some(encoding) = encoding {
-            data.extend_from_slice(b"encoding ");
-            data.extend_from_slice(encoding);
-            data.push(b'\n');
-        }
         data.push(b'\n');
         data.extend_from_slice(message);
+        let data = made_utf8(data);
         let id =
             hash_object(self.pool.format(), ObjectKind::Commit, &data).map_err(MergeError::from)?;
         let data = Bytes::from(data);
@@ -420,9 +417,9 @@ impl<'a> Sequence<'a> {
                     Some(message) => message.to_vec(),
                     None => messages::squash(self.pool, head, from)?,
                 };
-                self.commit(tree, &parents[..1], &author, None, &message)
+                self.commit(tree, &parents[..1], &author, &message)
             }
-            _ => self.commit(tree, &parents, &author, None, message.unwrap_or_default()),
+            _ => self.commit(tree, &parents, &author, message.unwrap_or_default()),
         }
     }
 
@@ -507,8 +504,7 @@ impl<'a> Sequence<'a> {
         message: &[u8],
     ) -> Result<(), IntegrateError> {
         let parents: Vec<ObjectId> = self.tip.into_iter().collect();
-        let encoding = original.encoding.as_deref();
-        self.commit(tree, &parents, &original.author, encoding, message)
+        self.commit(tree, &parents, &original.author, message)
     }
 
     pub(super) fn revert(
@@ -523,7 +519,7 @@ impl<'a> Sequence<'a> {
         let message = self.revert_message(commit, mainline)?;
         let author = self.new_author();
         let parents: Vec<ObjectId> = self.tip.into_iter().collect();
-        self.commit(tree, &parents, &author, None, &message)
+        self.commit(tree, &parents, &author, &message)
     }
 
     /// The message of the commit that takes `commit` back.
@@ -548,7 +544,10 @@ impl<'a> Sequence<'a> {
         let parent = Sequence::parent_of(commit, &original, mainline)?;
         let before = self.tree_of_parent(parent)?;
         let name = messages::name(commit, &original.message);
-        let theirs = [&b"parent of "[..], &name].concat();
+        let theirs = match parent {
+            Some(_) => [&b"parent of "[..], &name].concat(),
+            None => b"(empty tree)".to_vec(),
+        };
         let labels = Labels {
             ancestor: &name,
             ours: b"HEAD",
@@ -592,6 +591,7 @@ impl<'a> Sequence<'a> {
                     group = self.replay_one(*commit)?.map(|original| Group {
                         message: original.message.clone(),
                         first: original,
+                        is_squashed: false,
                     });
                 }
                 Step::Fixup(commit) | Step::Squash(commit) | Step::Amend(commit) => {
@@ -603,19 +603,13 @@ impl<'a> Sequence<'a> {
                         self.commit_again(tree, &original, &original.message)?;
                         continue;
                     };
-                    match step {
-                        Step::Squash(_) => {
-                            group.message.extend_from_slice(b"\n\n");
-                            let rest = todo::without_subject(&original.message);
-                            group.message.extend_from_slice(rest);
-                        }
-                        Step::Amend(_) => {
-                            group.message = todo::without_subject(&original.message).to_vec();
-                        }
-                        _ => {}
+                    let was_empty = self.tree_of_parent(parent)? == original.tree;
+                    if tree != self.tree || was_empty {
+                        group.add(step, &original.message);
                     }
                     let (first, text) = (group.first.clone(), group.message.clone());
-                    let text = match is_last {
+                    // Somebody would have looked at a message that is made of several.
+                    let text = match is_last && group.is_squashed {
                         true => messages::clean_without_comments(&text),
                         false => text,
                     };
@@ -661,8 +655,32 @@ impl<'a> Sequence<'a> {
         if self.made.last().is_some_and(|made| made.id == tip) {
             self.made.pop();
         }
-        let encoding = first.encoding.as_deref();
-        self.commit(tree, &parents, &first.author, encoding, message)
+        self.commit(tree, &parents, &first.author, message)
+    }
+
+    /// Whether the commits of `head` lie on `onto` already, one after the other, and `upstream`
+    /// has none of them: then there is nothing to be made again.
+    pub(super) fn is_in_place(
+        &self,
+        head: ObjectId,
+        onto: ObjectId,
+        upstream: ObjectId,
+    ) -> Result<bool, IntegrateError> {
+        if super::merge_bases(self.pool, &onto, &head)? != [onto]
+            || super::merge_bases(self.pool, &upstream, &head)? != [onto]
+        {
+            return Ok(false);
+        }
+        let graph = self.pool.graph();
+        let (mut at, onto) = (self.number(&head)?, self.number(&onto)?);
+        while at != onto {
+            match graph.parents(at)[..] {
+                [parent] => at = parent,
+                [] => break,
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
     }
 
     /// The commits of `head` that `upstream` does not have, oldest first: without merges, and without
@@ -755,6 +773,32 @@ impl<'a> Sequence<'a> {
 struct Group {
     first: Original,
     message: Vec<u8>,
+    /// The message is made of several.
+    is_squashed: bool,
+}
+
+impl Group {
+    /// Takes in what a commit says that becomes part of it.
+    fn add(&mut self, step: &Step, message: &[u8]) {
+        match step {
+            Step::Squash(_) | Step::Amend(_) if self.is_squashed => self.append(message),
+            Step::Squash(_) => {
+                self.is_squashed = true;
+                self.append(message);
+            }
+            Step::Amend(_) => {
+                let rest = todo::without_subject(message);
+                self.message = message::begun(rest).to_vec();
+            }
+            Step::Pick(_) | Step::Fixup(_) => {}
+        }
+    }
+
+    fn append(&mut self, message: &[u8]) {
+        self.message.extend_from_slice(b"\n\n");
+        self.message
+            .extend_from_slice(todo::without_subject(message));
+    }
 }
 
 /// Children before parents, lines of history one after the other: `git rev-list --topo-order`.

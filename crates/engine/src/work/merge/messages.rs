@@ -1,5 +1,6 @@
 //! Messages of commits that are made for others, as git 2.39 makes them.
 
+use govc_git::encoding::commit_in_utf8;
 use govc_git::object::CommitRef;
 use govc_git::{ObjectId, ObjectKind, message};
 
@@ -10,7 +11,7 @@ use crate::pool::{DateWalk, Pool, PoolError};
 pub(super) fn name(commit: ObjectId, text: &[u8]) -> Vec<u8> {
     let mut name = commit.to_hex_with_len(7).to_string().into_bytes();
     name.extend_from_slice(b" (");
-    name.extend_from_slice(&message::summary(text));
+    name.extend_from_slice(message::first_line(text));
     name.push(b')');
     name
 }
@@ -18,7 +19,7 @@ pub(super) fn name(commit: ObjectId, text: &[u8]) -> Vec<u8> {
 /// The message of a commit that takes `commit` back; `reversed` is the parent of a merge.
 pub(super) fn revert(commit: ObjectId, text: &[u8], reversed: Option<ObjectId>) -> Vec<u8> {
     let mut made = b"Revert \"".to_vec();
-    made.extend_from_slice(&message::summary(text));
+    made.extend_from_slice(message::first_line(text));
     made.extend_from_slice(format!("\"\n\nThis reverts commit {commit}").as_bytes());
     if let Some(parent) = reversed {
         made.extend_from_slice(format!(", reversing\nchanges made to {parent}").as_bytes());
@@ -139,6 +140,7 @@ pub(super) fn squash(pool: &Pool, head: ObjectId, from: ObjectId) -> Result<Vec<
             pack: None,
             what: error.to_string(),
         };
+        let data = commit_in_utf8(&data);
         let commit = CommitRef::parse(&data, pool.format()).map_err(damaged)?;
         made.extend_from_slice(format!("\ncommit {id}\n").as_bytes());
         if commit.parents.len() > 1 {
@@ -166,7 +168,7 @@ pub(super) fn squash(pool: &Pool, head: ObjectId, from: ObjectId) -> Result<Vec<
             made.push(b'\n');
         }
     }
-    Ok(made)
+    Ok(message::clean(&made))
 }
 
 /// A moment as git shows it: `Thu Apr 7 15:13:13 2005 -0700`.

@@ -140,9 +140,13 @@ pub fn progress(
         Plan::Pick { commits, .. } | Plan::Revert { commits, .. } => commits.clone(),
         Plan::Rebase { onto, upstream, .. } => {
             let head = head.ok_or(IntegrateError::Unborn)?;
-            let commits = sequence.commits_to_replay(head, *upstream)?;
-            sequence.move_to(*onto)?;
-            commits
+            if sequence.is_in_place(head, *onto, *upstream)? {
+                Vec::new()
+            } else {
+                let commits = sequence.commits_to_replay(head, *upstream)?;
+                sequence.move_to(*onto)?;
+                commits
+            }
         }
     };
     let (kind, mainline) = match plan {

@@ -33,10 +33,10 @@ const KINDS: [Kind; 3] = [
 /// The steps for `commits`, which have these subjects: those that mend others stand behind them.
 pub(super) fn rearranged(commits: &[ObjectId], subjects: &[Vec<u8>]) -> Vec<Step> {
     let kind = |subject: &[u8]| KINDS.iter().find(|(prefix, _)| subject.starts_with(prefix));
-    // For each commit those that stand behind it, in their order.
-    let mut behind: Vec<Vec<Step>> = vec![Vec::new(); commits.len()];
-    // The commit behind which it stands, if it does.
-    let mut leader: Vec<usize> = (0..commits.len()).collect();
+    let mut steps: Vec<Step> = commits.iter().map(|commit| Step::Pick(*commit)).collect();
+    // The commit that stands directly behind each, and the last that was put behind it.
+    let mut next: Vec<Option<usize>> = vec![None; commits.len()];
+    let mut last: Vec<Option<usize>> = vec![None; commits.len()];
     for (at, subject) in subjects.iter().enumerate() {
         let Some((_, step)) = kind(subject) else {
             continue;
@@ -45,7 +45,8 @@ pub(super) fn rearranged(commits: &[ObjectId], subjects: &[Vec<u8>]) -> Vec<Step
         while let Some((prefix, _)) = kind(wanted) {
             wanted = wanted[prefix.len()..].trim_ascii_start();
         }
-        let is_same = |other: &usize| subjects[*other] == wanted;
+        let is_same =
+            |other: &usize| !steps[*other].is_part_of_another() && subjects[*other] == wanted;
         let is_id = |other: &usize| {
             let hex = commits[*other].to_string();
             wanted.len() >= 4 && hex.as_bytes().starts_with(wanted)
@@ -58,19 +59,22 @@ pub(super) fn rearranged(commits: &[ObjectId], subjects: &[Vec<u8>]) -> Vec<Step
             .or_else(|| before.clone().find(is_id))
             .or_else(|| before.find(begins));
         if let Some(found) = found.filter(|_| !wanted.is_empty()) {
-            let first = leader[found];
-            leader[at] = first;
-            behind[first].push(step(commits[at]));
+            steps[at] = step(commits[at]);
+            let before = last[found].unwrap_or(found);
+            next[at] = next[before];
+            next[before] = Some(at);
+            last[found] = Some(at);
         }
     }
-    let mut steps = Vec::with_capacity(commits.len());
-    for (at, commit) in commits.iter().enumerate() {
-        if leader[at] == at {
-            steps.push(Step::Pick(*commit));
-            steps.append(&mut behind[at]);
+    let mut ordered = Vec::with_capacity(commits.len());
+    for at in 0..commits.len() {
+        let mut found = Some(at).filter(|at| !steps[*at].is_part_of_another());
+        while let Some(at) = found {
+            ordered.push(steps[at]);
+            found = next[at];
         }
     }
-    steps
+    ordered
 }
 
 /// A message without its first paragraph.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use govc_git::encoding::commit_in_utf8;
 use govc_git::object::commit::NewCommit;
 use govc_git::object::{CommitRef, Signature};
 use govc_git::object_id::hash_object;
@@ -66,7 +67,10 @@ impl OpenWorkspace {
         let operation = self.now.operation.as_deref();
         let amended = match (new.amend, self.now.base) {
             (false, _) => None,
-            (true, Some(base)) => Some(pool.get_kind(&base, ObjectKind::Commit)?),
+            (true, Some(base)) => {
+                let data = pool.get_kind(&base, ObjectKind::Commit)?;
+                Some(commit_in_utf8(&data).into_owned())
+            }
             (true, None) => return Err(self.unborn()),
         };
         if let (true, Some(operation)) = (new.amend, operation) {
@@ -141,6 +145,7 @@ impl OpenWorkspace {
             return Ok(None);
         }
         let data = pool.get_kind(&operation.commit, ObjectKind::Commit)?;
+        let data = commit_in_utf8(&data);
         let commit = CommitRef::parse(&data, pool.format());
         let commit = commit.map_err(|error| tree::damaged(operation.commit, &error))?;
         Ok(Some(commit.author.to_owned()))

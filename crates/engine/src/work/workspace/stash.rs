@@ -2,6 +2,7 @@
 //! does both.
 
 use bytes::Bytes;
+use govc_git::encoding::commit_in_utf8;
 use govc_git::object::commit::NewCommit;
 use govc_git::object::{CommitRef, Signature};
 use govc_git::object_id::hash_object;
@@ -201,6 +202,7 @@ impl OpenWorkspace {
             None => b"(no branch)".to_vec(),
         };
         let data = pool.get_kind(&base, ObjectKind::Commit)?;
+        let data = commit_in_utf8(&data);
         let commit = CommitRef::parse(&data, pool.format());
         let commit = commit.map_err(|error| tree::damaged(base, &error))?;
         let short = abbreviated(pool, base, packed_objects);
