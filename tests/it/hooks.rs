@@ -393,6 +393,24 @@ fn a_policy_hook_refuses_pushes_and_commits() {
     assert_eq!(refused["detail"], "no commits\non Fridays");
     receiver.next();
 
+    // Nor do they get in beside those of another repository, which stay out then too.
+    server.create("other");
+    let mut elsewhere = body.clone();
+    elsewhere["repo"] = "other".into();
+    let mut here = body.clone();
+    here["repo"] = "hello".into();
+    let both = json!({ "operations": [elsewhere, here] });
+    receiver.answer("403 Forbidden", r#"{"message":"not on Fridays"}"#);
+    let refused = api.post("/transactions", &both).expect(422).json();
+    assert_eq!(refused["code"], "HOOK_REFUSED");
+    assert_eq!(receiver.next().json()["type"], "transaction");
+    assert_eq!(api.get("/repos/other").json()["head"], Value::Null);
+    api.post("/transactions", &both).expect(200);
+    let question = receiver.next().json();
+    let head = api.get("/repos/hello/branches/main").expect(200).json();
+    assert_eq!(question["ref_updates"][0]["new"], head["oid"], "{head}");
+    assert!(api.get("/repos/other").json()["head"].is_string());
+
     // A transaction hears of it before it is committed.
     let begun = api.post("/repos/hello/transaction", &json!({})).expect(201);
     let tx = begun.json()["id"].as_str().expect("an id").to_owned();

@@ -1,5 +1,6 @@
 //! Short stories about the real server: each starts one, and asks git and HTTP what they see.
 
+mod answers;
 mod clone;
 mod compaction;
 mod damaged;

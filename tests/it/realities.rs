@@ -203,6 +203,54 @@ fn those_of_a_repository_that_left_memory_come_back_with_it() {
 }
 
 #[test]
+fn promoting_into_a_reality_and_discarding_the_others_is_one() {
+    let mut server = server();
+    let api = server.api();
+    make(&api, &json!({"branches": ["p"]}));
+    let children = json!({"branches": ["a", "b", "c"], "from": "realities/p"});
+    make(&api, &children);
+    edit(&api, "a", 1, "of a");
+    let of_b = edit(&api, "b", 8, "of b");
+    let promote = |name: &str, body: Value| api.post(&format!("{REALITIES}/{name}/promote"), &body);
+    let a = promote("a", json!({})).expect(200).json();
+    // What is refused discards nobody.
+    let old = "0123456789012345678901234567890123456789";
+    promote("b", json!({"discard_siblings": true, "expected_head": old})).problem(409, "REF_MOVED");
+    let path = format!("{REALITIES}/b/promote");
+    let stale = api
+        .request("POST", &path)
+        .header("if-match", format!("\"{old}\""));
+    let stale = stale.json(&json!({"discard_siblings": true}));
+    api.send(stale).problem(412, "REF_MOVED");
+    let dry = api.post(
+        &format!("{path}?dry_run=true"),
+        &json!({"discard_siblings": true}),
+    );
+    dry.expect(201);
+    edit(&api, "c", 1, "of c");
+    let merged = promote("b", json!({"discard_siblings": true}))
+        .expect(201)
+        .json();
+    assert_eq!(merged["parents"], json!([a["oid"], of_b["oid"]]));
+    for restarted in [false, true] {
+        if restarted {
+            server.kill_and_start_again();
+        }
+        let api = server.api();
+        // One that was promoted before stays what it is.
+        let all = api
+            .get(&format!("{REALITIES}?state=all"))
+            .expect(200)
+            .json();
+        assert_eq!(names(&all), ["p", "a", "b"]);
+        let p = api.get(&format!("{REALITIES}/p")).expect(200).json();
+        assert_eq!(p["head"], merged["oid"]);
+        let gone = api.post(&format!("{REALITIES}/c/promote"), &json!({}));
+        gone.problem(409, "REALITY_DISCARDED");
+    }
+}
+
+#[test]
 fn promoting_moves_the_parent_and_closes_the_reality() {
     let server = server();
     let api = server.api();

@@ -24,7 +24,8 @@ pub use repository::hooks::{Hook, HookKind, Hooks};
 pub use repository::key::{Place, RepoKey, Seq};
 pub use repository::lfs::{Lfs, LfsLock, LfsObject, LfsOid};
 pub use repository::publish::{
-    Pending, Proposal, PublishError, Published, Refusal, TogetherError, publish_together,
+    AnswerTogether, Pending, Proposal, PublishError, Published, Refusal, TogetherError,
+    publish_together,
 };
 pub use repository::quarantine::{INLINE_BYTES_MAX, QuarantineError, Quarantined};
 pub use repository::realities::{

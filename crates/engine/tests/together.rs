@@ -172,7 +172,7 @@ fn anything(branch: &str, to: u64) -> Box<dyn Proposal> {
 fn together(
     members: Vec<(Arc<Repository>, Box<dyn Proposal>)>,
 ) -> Result<Vec<Published>, TogetherError> {
-    block_on(publish_together(members, false))
+    block_on(publish_together(members, false, None))
 }
 
 fn failures() -> Vec<fn(&Node) -> Failure> {
@@ -389,7 +389,11 @@ fn who_goes_away_while_it_waits_lets_all_turns_go() {
         let member = |repo: &Arc<Repository>| (Arc::clone(repo), anything("main", held + 1));
         let members = || node.repositories.iter().map(member).collect::<Vec<_>>();
         for _ in 0..3 {
-            assert!(publish_together(members(), false).now_or_never().is_none());
+            assert!(
+                publish_together(members(), false, None)
+                    .now_or_never()
+                    .is_none()
+            );
         }
         let_go.send(()).unwrap();
         writer.join().unwrap().unwrap();

@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use govc_engine::journal::{
     AppendError, Batch, Floor, Journal, Moment, PackBytes, PackId, PastRefs, Position,
 };
-use govc_engine::{Entry, Place, RepoId, RepoKey, Seq};
+use govc_engine::{Entry, Place, RepoId, RepoKey, Seq, Time};
 use govc_git::object::commit::CommitFacts;
 use govc_git::{ObjectId, oid};
 
@@ -285,7 +285,7 @@ impl Store {
         &self,
         repo: &Repo,
         mut index: Arc<HistoryIndex>,
-        read: impl Fn(&Path, &HistoryIndex) -> io::Result<T>,
+        mut read: impl FnMut(&Path, &HistoryIndex) -> io::Result<T>,
     ) -> io::Result<T> {
         loop {
             match self.in_directory(repo, |dir| read(dir, &index)) {
@@ -668,6 +668,72 @@ impl Journal for Store {
         let recent = recent.iter().take(room);
         entries.extend(recent.map(crate::format::without_objects));
         Ok(entries)
+    }
+
+    fn entry(
+        &self,
+        repo: RepoKey,
+        host: Option<RepoKey>,
+        place: Place,
+    ) -> io::Result<Option<Arc<Entry>>> {
+        let Ok(place_of) = self.repo(host.unwrap_or(repo)) else {
+            return Ok(None);
+        };
+        let saved = {
+            let state = place_of.state();
+            let is_it = |r: &&Recent| {
+                let entry = &r.entry;
+                entry.repo == repo && (entry.seq, entry.step) == place
+            };
+            if let Some(recent) = state.recent.iter().find(is_it) {
+                return Ok(Some(crate::format::without_objects(&recent.entry)));
+            }
+            state.saved.clone()
+        };
+        let Some(saved) = saved else { return Ok(None) };
+        let disk = &*self.disk;
+        match host {
+            None => self.in_history(&place_of, saved.history, |dir, index| {
+                history::entry(disk, dir, index, place)
+            }),
+            Some(_) => self.in_directory(&place_of, |dir| {
+                history::realities::entry(disk, dir, &saved.reality_history, repo, place)
+            }),
+        }
+    }
+
+    fn answered(
+        &self,
+        repo: RepoKey,
+        since: Time,
+        take: &mut dyn FnMut(&Arc<Entry>),
+    ) -> io::Result<()> {
+        let Ok(repo) = self.repo(repo) else {
+            return Ok(());
+        };
+        let (recent, saved, is_quiet) = {
+            let state = repo.state();
+            let answers =
+                |r: &&Recent| r.entry.time >= since && r.entry.cause.idempotency.is_some();
+            let recent = state.recent.iter().filter(answers);
+            let recent: Vec<_> = recent.map(|r| Arc::clone(&r.entry)).collect();
+            (recent, state.saved.clone(), state.time < since)
+        };
+        let disk = &*self.disk;
+        if let Some(saved) = saved {
+            if !is_quiet {
+                self.in_history(&repo, saved.history, |dir, index| {
+                    history::answered(disk, dir, index, since, take)
+                })?;
+            }
+            if !saved.reality_history.last.is_empty() {
+                self.in_directory(&repo, |dir| {
+                    history::realities::answered(disk, dir, &saved.reality_history, since, take)
+                })?;
+            }
+        }
+        recent.iter().for_each(take);
+        Ok(())
     }
 
     fn refs_at(&self, repo: RepoKey, moment: Moment) -> io::Result<Option<PastRefs>> {

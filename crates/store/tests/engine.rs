@@ -217,14 +217,28 @@ fn several_repositories_change_in_one_batch() {
                 (Arc::clone(&a), branch(ids[0], name, false)),
             ]
         };
-        let done = block_on(govc_engine::publish_together(both("one", false), false)).unwrap();
+        let done = block_on(govc_engine::publish_together(
+            both("one", false),
+            false,
+            None,
+        ))
+        .unwrap();
         assert_eq!(done.iter().map(|done| done.seq).collect::<Vec<_>>(), [2, 2]);
-        let refused = block_on(govc_engine::publish_together(both("two", true), false));
+        let refused = block_on(govc_engine::publish_together(
+            both("two", true),
+            false,
+            None,
+        ));
         assert_eq!(refused.unwrap_err().at, 0);
         assert_eq!((a.snapshot().seq, b.snapshot().seq), (2, 2));
         // Both go on, alone and together.
         commit(&a, "alone");
-        let done = block_on(govc_engine::publish_together(both("three", false), false)).unwrap();
+        let done = block_on(govc_engine::publish_together(
+            both("three", false),
+            false,
+            None,
+        ))
+        .unwrap();
         assert_eq!(done.iter().map(|done| done.seq).collect::<Vec<_>>(), [3, 4]);
         engine.shut_down();
     }

@@ -237,7 +237,7 @@ fn run(seed: u64, made: &mut u64) {
                                 let change: Box<dyn Proposal> = Box::new(set(group, n));
                                 (Arc::clone(&repositories[*member]), change)
                             });
-                            let done = block_on(publish_together(changes.collect(), false));
+                            let done = block_on(publish_together(changes.collect(), false, None));
                             answered.fetch_add(1, Ordering::Relaxed);
                             match done {
                                 Ok(done) => {

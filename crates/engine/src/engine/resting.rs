@@ -14,8 +14,8 @@ use govc_git::ObjectId;
 use super::Engine;
 use crate::journal::{Floor, Journal, Moment, PastRefs, Shelf};
 use crate::{
-    Entry, Hooks, Lfs, RefName, RepoKey, Repository, RepositoryRecord, Seq, Snapshot, Storage,
-    Time, Usage,
+    Entry, Hooks, Lfs, Place, RefName, RepoKey, Repository, RepositoryRecord, Seq, Snapshot,
+    Storage, Time, Usage,
 };
 
 /// A repository as the catalogue has it.
@@ -100,6 +100,36 @@ impl Found {
         match self {
             Found::Here(repository) => repository.entries(after, limit),
             Found::Resting(resting) => resting.journal.entries(resting.key, after, limit),
+        }
+    }
+
+    /// The entry at `place` of it, or of the reality `reality` that was made in it, without the
+    /// bytes of its objects; of steps of staging those that answer their requests again.
+    ///
+    /// # Errors
+    /// Whatever reading it met.
+    pub fn entry(&self, reality: Option<RepoKey>, place: Place) -> io::Result<Option<Arc<Entry>>> {
+        let key = self.key();
+        let (repo, host) = match reality {
+            Some(reality) => (reality, Some(key)),
+            None => (key, None),
+        };
+        self.journal().entry(repo, host, place)
+    }
+
+    /// Gives `take` its entries from `since` on, and those of its realities, that answer their
+    /// requests again; in no order.
+    ///
+    /// # Errors
+    /// Whatever reading them met.
+    pub fn answered(&self, since: Time, take: &mut dyn FnMut(&Arc<Entry>)) -> io::Result<()> {
+        self.journal().answered(self.key(), since, take)
+    }
+
+    fn journal(&self) -> &dyn Journal {
+        match self {
+            Found::Here(repository) => &*repository.journal,
+            Found::Resting(resting) => &*resting.journal,
         }
     }
 

@@ -13,7 +13,7 @@ use govc_git::ObjectId;
 
 use crate::repository::Usage;
 use crate::repository::refs::Refs;
-use crate::{Entry, Recovered, RepoKey, Seq, Time};
+use crate::{Entry, Place, Recovered, RepoKey, Seq, Time};
 
 /// Entries of any number of repositories, in the order they were decided: all of them become
 /// durable, or none.
@@ -64,6 +64,52 @@ pub trait Journal: Send + Sync {
     ) -> io::Result<Vec<Arc<Entry>>> {
         let _ = host;
         self.entries(reality, after, limit)
+    }
+
+    /// The entry of `repo` at `place`, or of the reality `repo` of `host`, without the bytes of its
+    /// objects. Of steps of staging those may be found that answer their requests again.
+    ///
+    /// # Errors
+    /// Whatever reading it met.
+    fn entry(
+        &self,
+        repo: RepoKey,
+        host: Option<RepoKey>,
+        place: Place,
+    ) -> io::Result<Option<Arc<Entry>>> {
+        let before = place.0.checked_sub(1);
+        let found = match host {
+            Some(host) => self.reality_entries(host, repo, before, 1)?,
+            None => self.entries(repo, before, 1)?,
+        };
+        let mut found = found.into_iter();
+        Ok(found.find(|entry| (entry.seq, entry.step) == place))
+    }
+
+    /// Gives `take` the entries from `since` on of `repo`, and of realities that were made in it,
+    /// that answer their requests again, in no order. Steps of staging and what is of realities are
+    /// among them where the journal lasts longer than the process.
+    ///
+    /// # Errors
+    /// Whatever reading them met.
+    fn answered(
+        &self,
+        repo: RepoKey,
+        since: Time,
+        take: &mut dyn FnMut(&Arc<Entry>),
+    ) -> io::Result<()> {
+        const AT_ONCE: usize = 1024;
+        let before = self.refs_at(repo, Moment::Time(since))?;
+        let mut after = before.map(|past| past.seq);
+        loop {
+            let entries = self.entries(repo, after, AT_ONCE)?;
+            let Some(last) = entries.last() else {
+                return Ok(());
+            };
+            after = Some(last.seq);
+            let answers = |entry: &&Arc<Entry>| entry.cause.idempotency.is_some();
+            entries.iter().filter(answers).for_each(&mut *take);
+        }
     }
 
     /// The refs of `repo` after the newest entry that `moment` includes, and that entry's number

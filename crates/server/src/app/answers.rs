@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use govc_engine::journal::Moment;
-use govc_engine::{Entry, EntryEdit, Found, Listener, RealityEdit, RepoKey, Repository, Seq, Time};
+use govc_engine::{
+    Entry, EntryEdit, Found, Listener, Place, RealityEdit, RepoKey, Repository, Time,
+};
 use hashbrown::HashMap;
 
 use super::App;
@@ -23,9 +24,28 @@ pub struct LoggedAnswers(Mutex<Index>);
 
 #[derive(Debug, Default)]
 struct Index {
-    places: HashMap<[u8; 32], (RepoKey, Seq)>,
+    places: HashMap<[u8; 32], AnswerPlace>,
     /// Keys with the time of their writes, about in their order.
     order: VecDeque<(Time, [u8; 32])>,
+}
+
+/// Where an entry is that has an answer in it.
+#[derive(Debug, Clone, Copy)]
+struct AnswerPlace {
+    repo: RepoKey,
+    /// The reality of that repository that it is in.
+    reality: Option<RepoKey>,
+    place: Place,
+}
+
+impl AnswerPlace {
+    fn of(entry: &Entry) -> AnswerPlace {
+        AnswerPlace {
+            repo: entry.host.unwrap_or(entry.repo),
+            reality: entry.host.map(|_| entry.repo),
+            place: (entry.seq, entry.step),
+        }
+    }
 }
 
 impl LoggedAnswers {
@@ -33,7 +53,7 @@ impl LoggedAnswers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn place(&self, key: &Key) -> Option<(RepoKey, Seq)> {
+    fn place(&self, key: &Key) -> Option<AnswerPlace> {
         self.lock().places.get(&key.key).copied()
     }
 }
@@ -44,7 +64,7 @@ impl Listener for LoggedAnswers {
             return;
         };
         let mut index = self.lock();
-        index.places.insert(kept.key, (entry.repo, entry.seq));
+        index.places.insert(kept.key, AnswerPlace::of(entry));
         index.order.push_back((entry.time, kept.key));
         let oldest = Time(entry.time.0 - micros(KEPT));
         while let Some((_, key)) = index.order.pop_front_if(|(time, _)| *time < oldest) {
@@ -52,9 +72,6 @@ impl Listener for LoggedAnswers {
         }
     }
 }
-
-/// How many entries are read at once.
-const CHUNK: usize = 1024;
 
 impl App {
     /// The answer of a write that was logged, by this run of the server or one before.
@@ -67,19 +84,18 @@ impl App {
 
     async fn find_logged(&self, key: &Key) -> Result<Option<Answer>, AppError> {
         self.read_logged().await?;
-        let Some((repo, seq)) = self.0.logged.place(key) else {
+        let Some(there) = self.0.logged.place(key) else {
             return Ok(None);
         };
-        let Some(found) = self.engine()?.find_by_key(repo) else {
+        let Some(found) = self.engine()?.find_by_key(there.repo) else {
             return Ok(None);
         };
         let repository = self.in_memory(found).await?;
         let key = key.clone();
         self.offload(move || {
-            let entries = repository
-                .entries(seq.checked_sub(1), 1)
-                .map_err(AppError::internal)?;
-            let Some(entry) = entries.first().filter(|entry| entry.seq == seq) else {
+            let found = Found::Here(Arc::clone(&repository));
+            let entry = found.entry(there.reality, there.place);
+            let Some(entry) = entry.map_err(AppError::internal)? else {
                 return Ok(None);
             };
             let Some(kept) = entry
@@ -93,7 +109,7 @@ impl App {
             if kept.request != key.request {
                 return Err(AppError::IdempotencyKeyReused);
             }
-            again(&repository, entry, &Logged::read(&kept.answer)?).map(Some)
+            again(&repository, &entry, &Logged::read(&kept.answer)?).map(Some)
         })
         .await?
     }
@@ -106,9 +122,8 @@ impl App {
             let since = Time(engine.clock().now().0 - micros(KEPT));
             self.offload(move || {
                 for repository in engine.all() {
-                    if repository.time() >= since {
-                        collect(&repository, since, &answers).map_err(AppError::internal)?;
-                    }
+                    let read = repository.answered(since, &mut |entry| answers.known(entry));
+                    read.map_err(AppError::internal)?;
                 }
                 Ok(())
             })
@@ -120,20 +135,6 @@ impl App {
 
 fn micros(span: Duration) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
-}
-
-fn collect(repository: &Found, since: Time, found: &LoggedAnswers) -> std::io::Result<()> {
-    let mut after: Option<Seq> = repository
-        .refs_at(Moment::Time(since))?
-        .map(|past| past.seq);
-    loop {
-        let entries = repository.entries(after, CHUNK)?;
-        let Some(last) = entries.last() else {
-            return Ok(());
-        };
-        after = Some(last.seq);
-        entries.iter().for_each(|entry| found.known(entry));
-    }
 }
 
 /// The realities that an entry made, as they were answered.

@@ -7,15 +7,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use govc_engine::{
-    Change, Edit, Entry, EntryEdit, Expected, Pending, Proposal, PublishError, Published, RefEdit,
-    Refusal, Repository, Seq, Snapshot, Target,
+    AnswerTogether, Change, Edit, Entry, EntryEdit, Expected, Pending, Proposal, PublishError,
+    Published, RefEdit, Refusal, Repository, Seq, Snapshot, Target, TogetherError,
 };
 
 use super::App;
 use super::error::AppError;
 use super::hooks::any_asks;
-use super::programs::Passage;
-use super::publish::refused;
+use super::programs::{Passage, Programs};
+use super::publish::{refused, refused_by, through_the_door};
 
 /// How often a change is decided anew because others moved the repository while it was asked about.
 const TRIES_MAX: usize = 8;
@@ -29,61 +29,68 @@ impl App {
             || any_asks(&repository.snapshot().hooks)
     }
 
-    /// Publishes what `proposal` says, once those who are asked let it pass.
+    /// Publishes what the members' proposals say, all or none, once those who are asked let it pass.
     ///
     /// # Errors
     /// As [`App::publish_answering`]; [`AppError::HookRefused`], [`AppError::HookUnreachable`],
     /// [`AppError::ProgramRefused`].
     pub(super) async fn publish_asked(
         &self,
-        repository: &Arc<Repository>,
+        members: Vec<Asked>,
         dry_run: bool,
-        proposal: impl Proposal + 'static,
-        passage: Option<Passage>,
-    ) -> Result<Published, AppError> {
-        let told = |error| refused(repository, error);
-        let programs = self.programs(repository).map(Arc::new);
-        let passage = passage.unwrap_or_default();
-        let shared = Shared(Arc::new(Mutex::new(proposal)));
+        answer: Option<AnswerTogether>,
+    ) -> Result<Vec<Published>, AppError> {
+        let members: Vec<Member> = members
+            .into_iter()
+            .map(|asked| Member {
+                programs: self.programs(&asked.repository).map(Arc::new),
+                repository: asked.repository,
+                proposal: Shared(Arc::new(Mutex::new(asked.proposal))),
+                passage: asked.passage,
+            })
+            .collect();
+        let told = |refused: TogetherError| refused_of(&members, refused);
         for _ in 0..TRIES_MAX {
-            let rehearsed = repository.rehearse(shared.clone()).await.map_err(told)?;
-            let Some(entry) = rehearsed.entry.clone() else {
-                if let (Some(programs), Some(entry)) = (&programs, passage.nothing(repository))
-                    && !dry_run
-                {
-                    let entry = programs.ask(entry, &passage).await?;
-                    Arc::clone(programs).tell(entry, passage).await;
+            let all = members.iter().map(Member::shared).collect();
+            let rehearsed = through_the_door(all, true, answer.clone()).await;
+            let rehearsed = rehearsed.map_err(told)?;
+            let is_staged = |done: &Published| done.entry.as_ref().is_none_or(|it| it.step != 0);
+            if rehearsed.iter().all(is_staged) {
+                // What is only staged nobody is asked about.
+                if dry_run {
+                    return Ok(rehearsed);
+                }
+                if rehearsed.iter().any(|done| done.entry.is_some()) {
+                    let all = members.iter().map(Member::shared).collect();
+                    return through_the_door(all, false, answer).await.map_err(told);
+                }
+                for member in &members {
+                    member.say_nothing().await?;
                 }
                 return Ok(rehearsed);
-            };
-            if entry.step != 0 {
-                // What is only staged nobody is asked about.
-                return match dry_run {
-                    true => Ok(rehearsed),
-                    false => repository.publish(shared).await.map_err(told),
-                };
             }
-            self.ask_policies(repository, &entry).await?;
+            for (member, done) in members.iter().zip(&rehearsed) {
+                if let Some(entry) = &done.entry {
+                    self.ask_policies(&member.repository, entry).await?;
+                }
+            }
             if dry_run {
                 return Ok(rehearsed);
             }
-            let entry = match &programs {
-                Some(programs) => programs.ask(entry, &passage).await?,
-                None => entry,
-            };
-            let published = repository.publish(Exactly(Arc::clone(&entry))).await;
-            if let (Err(_), Some(programs)) = (&published, &programs) {
-                programs.take_back(entry, &passage).await;
-            }
-            let published = match published {
-                Err(PublishError::Refused(refusal)) if refusal.is::<Moved>() => continue,
-                published => published.map_err(told)?,
-            };
-            if let Some(programs) = programs {
-                let made = published.entry.clone();
-                if let Some(entry) = made.or_else(|| passage.nothing(repository)) {
-                    programs.tell(entry, passage).await;
+            let passed = ask_programs(&members, &rehearsed).await?;
+            let all = members.iter().zip(&passed).map(Member::exactly).collect();
+            let published = match through_the_door(all, false, answer.clone()).await {
+                Ok(published) => published,
+                Err(refused) => {
+                    take_back(&members, &passed).await;
+                    match &refused.error {
+                        PublishError::Refused(refusal) if refusal.is::<Moved>() => continue,
+                        _ => return Err(told(refused)),
+                    }
                 }
+            };
+            for (member, done) in members.into_iter().zip(&published) {
+                member.tell(done).await;
             }
             return Ok(published);
         }
@@ -93,16 +100,104 @@ impl App {
     }
 }
 
-/// A proposal that is decided more than once.
-struct Shared<P>(Arc<Mutex<P>>);
+/// A change that somebody is asked about, of one repository.
+pub(super) struct Asked {
+    pub(super) repository: Arc<Repository>,
+    pub(super) proposal: Box<dyn Proposal>,
+    pub(super) passage: Passage,
+}
 
-impl<P> Clone for Shared<P> {
-    fn clone(&self) -> Shared<P> {
-        Shared(Arc::clone(&self.0))
+/// One repository of a change, and its programs.
+struct Member {
+    repository: Arc<Repository>,
+    proposal: Shared,
+    programs: Option<Arc<Programs>>,
+    passage: Passage,
+}
+
+impl Member {
+    fn shared(&self) -> (Arc<Repository>, Box<dyn Proposal>) {
+        let proposal = Box::new(self.proposal.clone());
+        (Arc::clone(&self.repository), proposal)
+    }
+
+    fn exactly(
+        (member, passed): (&Member, &Option<Arc<Entry>>),
+    ) -> (Arc<Repository>, Box<dyn Proposal>) {
+        let proposal: Box<dyn Proposal> = match passed {
+            Some(entry) => Box::new(Exactly(Arc::clone(entry))),
+            None => Box::new(|_: &Pending<'_>| Ok(None)),
+        };
+        (Arc::clone(&member.repository), proposal)
+    }
+
+    /// Its programs hear of a push that changes nothing.
+    async fn say_nothing(&self) -> Result<(), AppError> {
+        if let Some(programs) = &self.programs
+            && let Some(entry) = self.passage.nothing(&self.repository)
+        {
+            let entry = programs.ask(entry, &self.passage).await?;
+            Arc::clone(programs).tell(entry, self.passage.clone()).await;
+        }
+        Ok(())
+    }
+
+    async fn tell(self, done: &Published) {
+        if let Some(programs) = self.programs {
+            let made = done.entry.clone();
+            if let Some(entry) = made.or_else(|| self.passage.nothing(&self.repository)) {
+                programs.tell(entry, self.passage).await;
+            }
+        }
     }
 }
 
-impl<P: Proposal> Proposal for Shared<P> {
+/// What is left of what was decided once the programs of each repository were asked.
+async fn ask_programs(
+    members: &[Member],
+    rehearsed: &[Published],
+) -> Result<Vec<Option<Arc<Entry>>>, AppError> {
+    let mut passed = Vec::with_capacity(members.len());
+    for (member, done) in members.iter().zip(rehearsed) {
+        let entry = match (&done.entry, &member.programs) {
+            (Some(entry), Some(programs)) => {
+                match programs.ask(Arc::clone(entry), &member.passage).await {
+                    Ok(entry) => Some(entry),
+                    Err(error) => {
+                        take_back(members, &passed).await;
+                        return Err(error);
+                    }
+                }
+            }
+            (entry, _) => entry.clone(),
+        };
+        passed.push(entry);
+    }
+    Ok(passed)
+}
+
+/// Programs that let something pass hear that it was not made.
+async fn take_back(members: &[Member], passed: &[Option<Arc<Entry>>]) {
+    for (member, entry) in members.iter().zip(passed) {
+        if let (Some(programs), Some(entry)) = (&member.programs, entry) {
+            programs.take_back(Arc::clone(entry), &member.passage).await;
+        }
+    }
+}
+
+fn refused_of(members: &[Member], refusal: TogetherError) -> AppError {
+    let TogetherError { at, error } = refusal;
+    match members.get(at) {
+        Some(member) => refused(&member.repository, error),
+        None => refused_by(error, ""),
+    }
+}
+
+/// A proposal that is decided more than once.
+#[derive(Clone)]
+struct Shared(Arc<Mutex<Box<dyn Proposal>>>);
+
+impl Proposal for Shared {
     fn decide(&mut self, now: &Pending<'_>) -> Result<Option<Change>, Refusal> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         inner.decide(now)

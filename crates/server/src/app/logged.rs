@@ -21,6 +21,9 @@ pub struct Logged {
     /// The body, as it was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
+    /// It is of several repositories: their numbers are in the body alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_several: bool,
     /// The body was the repository after the change: what of it is not in the entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<LoggedRepository>,
@@ -72,6 +75,13 @@ impl Logged {
         self
     }
 
+    /// The answer to what changes several repositories.
+    #[must_use]
+    pub fn in_several(mut self) -> Logged {
+        self.in_several = true;
+        self
+    }
+
     /// As an entry keeps it.
     pub fn to_bytes(&self) -> Bytes {
         serde_json::to_vec(self).unwrap_or_default().into()
@@ -89,7 +99,9 @@ impl Logged {
     pub(crate) fn again(&self, seq: Seq, state: Option<Vec<u8>>) -> Result<Answer, AppError> {
         let status = StatusCode::from_u16(self.status).map_err(AppError::internal)?;
         let mut headers = HeaderMap::new();
-        headers.insert(GOVC_SEQ, HeaderValue::from(seq));
+        if !self.in_several {
+            headers.insert(GOVC_SEQ, HeaderValue::from(seq));
+        }
         if let Some(location) = &self.location
             && let Ok(value) = HeaderValue::from_str(location)
         {

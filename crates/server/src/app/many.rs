@@ -5,12 +5,14 @@ use std::sync::Arc;
 use govc_api::history::ref_updates;
 use govc_api::transactions::{ManyOrder, ManyResult, ManyResults};
 use govc_engine::{
-    Cause, CauseKind, Change, NewObjects, Pending, Proposal, Refusal, RepoId, Repository, Via,
+    Cause, CauseKind, Change, Entry, NewObjects, Pending, Proposal, Refusal, RepoId, Repository,
+    Via,
 };
 
+use super::answers::Logged;
 use super::commits::PendingCommit;
 use super::error::AppError;
-use super::publish::cause;
+use super::publish::{Member, cause};
 use super::{Action, App};
 use crate::http::ask::Terms;
 use crate::http::caller::Caller;
@@ -46,7 +48,7 @@ impl Proposal for Combined {
 }
 
 /// One repository of a transaction.
-struct Member {
+struct Part {
     repository: Arc<Repository>,
     parts: Vec<Box<dyn Proposal>>,
 }
@@ -74,7 +76,7 @@ impl App {
             return Err(AppError::body("operations", "`operations` is empty"));
         }
         let limit = self.config().limits.transaction_repositories;
-        let mut members: Vec<Member> = Vec::new();
+        let mut members: Vec<Part> = Vec::new();
         let mut tellings = Vec::with_capacity(operations.len());
         for (repo, order) in operations {
             let not_found = || AppError::RepoNotFound { repo: repo.clone() };
@@ -86,7 +88,7 @@ impl App {
             let member = match place {
                 Some(place) => place,
                 None => {
-                    members.push(Member {
+                    members.push(Part {
                         repository: Arc::clone(&repository),
                         parts: Vec::new(),
                     });
@@ -118,34 +120,72 @@ impl App {
             });
         }
         let cause = cause(caller, CauseKind::Transaction, Via::Rest);
-        let before: Vec<u64> = members
-            .iter()
-            .map(|member| member.repository.snapshot().seq)
-            .collect();
-        let members = members.into_iter().map(|Member { repository, parts }| {
-            let cause = cause.clone();
-            let proposal: Box<dyn Proposal> = Box::new(Combined { parts, cause });
-            (repository, proposal)
+        let before = members.iter().map(|part| part.repository.snapshot().seq);
+        let tellings = Arc::new(Tellings {
+            all: tellings,
+            before: before.collect(),
         });
+        let members = members.into_iter().map(|Part { repository, parts }| {
+            let cause = cause.clone();
+            Member {
+                repository,
+                proposal: Box::new(Combined { parts, cause }),
+                about: Vec::new(),
+            }
+        });
+        let answering = Arc::clone(&tellings);
+        let answer = move |entries: &[Option<Arc<Entry>>]| {
+            Logged::body(200, answering.results(entries).ok()).in_several()
+        };
         let published = self
-            .publish_together(members.collect(), terms.dry_run)
+            .publish_together(members.collect(), terms, answer)
             .await?;
-        let mut results = Vec::with_capacity(tellings.len());
-        for telling in tellings {
-            let done = published.get(telling.member);
-            let seq = match (done, terms.dry_run) {
-                (Some(done), false) => done.seq,
-                _ => before.get(telling.member).copied().unwrap_or_default(),
-            };
-            let entry = done.and_then(|done| done.entry.as_ref());
-            let updates = entry.map(|entry| ref_updates(entry)).unwrap_or_default();
-            results.push(ManyResult {
-                repo: telling.repo,
-                seq,
-                ref_updates: telling.commit.is_none().then_some(updates),
-                commit: telling.commit.map(|commit| commit.body()).transpose()?,
-            });
+        let entries: Vec<_> = published.into_iter().map(|done| done.entry).collect();
+        let mut done = tellings.results(&entries)?;
+        if terms.dry_run {
+            tellings.as_before(&mut done);
         }
-        Ok(ManyResults { results })
+        Ok(done)
+    }
+}
+
+/// What will be told of all operations.
+struct Tellings {
+    all: Vec<Telling>,
+    /// The numbers of the members before.
+    before: Vec<u64>,
+}
+
+impl Tellings {
+    /// What is told, from what was decided of each member.
+    fn results(&self, entries: &[Option<Arc<Entry>>]) -> Result<ManyResults, AppError> {
+        let tell = |telling: &Telling| {
+            let entry = entries.get(telling.member).and_then(Option::as_deref);
+            let seq = match entry {
+                Some(entry) => entry.seq,
+                None => self.seq_before(telling),
+            };
+            let updates = || entry.map(ref_updates).unwrap_or_default();
+            let commit = telling.commit.as_ref();
+            Ok(ManyResult {
+                repo: telling.repo.clone(),
+                seq,
+                ref_updates: commit.is_none().then(updates),
+                commit: commit.map(PendingCommit::body).transpose()?,
+            })
+        };
+        let results: Result<_, AppError> = self.all.iter().map(tell).collect();
+        Ok(ManyResults { results: results? })
+    }
+
+    /// Nothing of it was done.
+    fn as_before(&self, done: &mut ManyResults) {
+        for (telling, result) in self.all.iter().zip(&mut done.results) {
+            result.seq = self.seq_before(telling);
+        }
+    }
+
+    fn seq_before(&self, telling: &Telling) -> u64 {
+        self.before.get(telling.member).copied().unwrap_or_default()
     }
 }

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use govc_engine::{
-    Cause, CauseKind, Change, Edit, Idempotency, NewObjects, Pending, Proposal, PublishError,
-    Published, RefName, Refusal, Repository, Snapshot, Target, TogetherError, Usage, Via,
+    AnswerTogether, Cause, CauseKind, Change, Edit, Entry, Idempotency, NewObjects, Pending,
+    Proposal, PublishError, Published, RefName, Refusal, Repository, Snapshot, Target,
+    TogetherError, Usage, Via,
 };
 
 use super::App;
 use super::answers::Logged;
+use super::asked::Asked;
 use super::error::{AppError, SaidIn};
 use super::programs::Passage;
 use crate::http::ask::Terms;
@@ -103,9 +105,13 @@ impl App {
             answer,
         };
         if self.asks_somebody(repository) {
-            let published = self
-                .publish_asked(repository, terms.dry_run, guarded, passage)
-                .await?;
+            let asked = Asked {
+                repository: Arc::clone(repository),
+                proposal: Box::new(guarded),
+                passage: passage.unwrap_or_default(),
+            };
+            let published = self.publish_asked(vec![asked], terms.dry_run, None).await?;
+            let published = published.into_iter().next().ok_or(AppError::Unknown)?;
             return Ok(match terms.dry_run {
                 true => Published {
                     seq: repository.snapshot().seq,
@@ -129,36 +135,81 @@ impl App {
     }
 }
 
+/// What is to happen in one of several repositories.
+pub struct Member {
+    /// The repository.
+    pub repository: Arc<Repository>,
+    /// What to change in it.
+    pub proposal: Box<dyn Proposal>,
+    /// The refs that `If-Match` speaks of.
+    pub about: Vec<RefName>,
+}
+
 impl App {
-    /// Publishes what several proposals say, each for another repository, all or none.
+    /// Publishes what several proposals say, each for another repository, all or none. `answer`
+    /// gives the same answer again, from what was decided of each.
     ///
     /// # Errors
     /// As [`App::publish`], for the one that refused.
     pub async fn publish_together(
         &self,
-        members: Vec<(Arc<Repository>, Box<dyn Proposal>)>,
-        dry_run: bool,
+        members: Vec<Member>,
+        terms: &Terms,
+        answer: impl Fn(&[Option<Arc<Entry>>]) -> Logged + Send + Sync + 'static,
     ) -> Result<Vec<Published>, AppError> {
-        let mut repositories = Vec::with_capacity(members.len());
-        let mut guarded: Vec<(Arc<Repository>, Box<dyn Proposal>)> = Vec::new();
-        for (repository, inner) in members {
-            let proposal = Guarded {
-                inner: Boxed(inner),
-                if_match: None,
+        let answer = terms.idempotency.clone().map(|key| -> AnswerTogether {
+            Arc::new(move |entries| kept_answer(&key, &answer(entries)))
+        });
+        let is_asked = |member: &Member| self.asks_somebody(&member.repository);
+        let asks = members.iter().any(is_asked);
+        let guarded = members.into_iter().map(|member| Asked {
+            proposal: Box::new(Guarded {
+                inner: Boxed(member.proposal),
+                if_match: terms.if_match.clone().map(|belief| (belief, member.about)),
                 app: self.clone(),
-                limits: Quotas::of(self, &repository),
+                limits: Quotas::of(self, &member.repository),
                 key: None,
                 answer: |_: &Change, _: &Pending<'_>| Logged::default(),
-            };
-            repositories.push(Arc::clone(&repository));
-            guarded.push((repository, Box::new(proposal)));
+            }),
+            repository: member.repository,
+            passage: Passage::default(),
+        });
+        if asks {
+            let guarded = guarded.collect();
+            return self.publish_asked(guarded, terms.dry_run, answer).await;
         }
-        let published = govc_engine::publish_together(guarded, dry_run).await;
+        let guarded: Vec<_> = guarded.map(|it| (it.repository, it.proposal)).collect();
+        let repositories: Vec<_> = guarded.iter().map(|(it, _)| Arc::clone(it)).collect();
+        let published = through_the_door(guarded, terms.dry_run, answer).await;
         published.map_err(|TogetherError { at, error }| match repositories.get(at) {
             Some(repository) => refused(repository, error),
             None => refused_by(error, ""),
         })
     }
+}
+
+/// Publishes what the proposals say, or rehearses it: of one repository as it is, of several all
+/// or none.
+///
+/// # Errors
+/// [`TogetherError`].
+pub(super) async fn through_the_door(
+    mut members: Vec<(Arc<Repository>, Box<dyn Proposal>)>,
+    rehearsal: bool,
+    answer: Option<AnswerTogether>,
+) -> Result<Vec<Published>, TogetherError> {
+    if answer.is_some() || members.len() != 1 {
+        return govc_engine::publish_together(members, rehearsal, answer).await;
+    }
+    let Some((repository, proposal)) = members.pop() else {
+        return Ok(Vec::new());
+    };
+    let published = match rehearsal {
+        true => repository.rehearse(Boxed(proposal)).await,
+        false => repository.publish(Boxed(proposal)).await,
+    };
+    let published = published.map_err(|error| TogetherError { at: 0, error });
+    Ok(vec![published?])
 }
 
 /// A proposal of a type that is not known here.
@@ -185,13 +236,17 @@ pub fn cause(caller: &Caller, kind: CauseKind, via: Via) -> Cause {
 /// The cause of a change whose request may come again, with what gives the same answer.
 pub fn keyed(mut cause: Cause, terms: &Terms, answer: &Logged) -> Cause {
     if let Some(key) = &terms.idempotency {
-        cause.idempotency = Some(Box::new(Idempotency {
-            key: key.key,
-            request: key.request,
-            answer: answer.to_bytes(),
-        }));
+        cause.idempotency = Some(Box::new(kept_answer(key, answer)));
     }
     cause
+}
+
+fn kept_answer(key: &Key, answer: &Logged) -> Idempotency {
+    Idempotency {
+        key: key.key,
+        request: key.request,
+        answer: answer.to_bytes(),
+    }
 }
 
 /// A proposal that is asked, in its turn, whether it may pass.
@@ -218,11 +273,8 @@ impl<P: Proposal, F: FnMut(&Change, &Pending<'_>) -> Logged + Send> Proposal for
         check_settings(&change, now)?;
         self.limits.check(&change, now)?;
         if let Some(key) = &self.key {
-            change.cause.idempotency = Some(Box::new(Idempotency {
-                key: key.key,
-                request: key.request,
-                answer: (self.answer)(&change, now).to_bytes(),
-            }));
+            let answer = (self.answer)(&change, now);
+            change.cause.idempotency = Some(Box::new(kept_answer(key, &answer)));
         }
         Ok(Some(change))
     }

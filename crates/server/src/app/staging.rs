@@ -10,6 +10,8 @@ use govc_engine::work::workspace::{Changed, FileToWrite, StagedCommit};
 use govc_engine::work::{View, tree};
 use govc_engine::{CauseKind, Expected, RefEdit, Seq, Target};
 
+use super::answers::Logged;
+use super::commits;
 use super::error::AppError;
 use super::in_workspace::{At, Done, check_belief, moved};
 use super::scope::Place;
@@ -156,7 +158,11 @@ impl App {
             let refs = refs.collect();
             Ok(Done::moved(made.changed, refs, CauseKind::Commit, answer))
         };
-        self.in_workspace(caller, &repository, &at.name, terms, 201, commit)
+        let repo = at.repo.clone();
+        let logged = move |commit: &Commit| {
+            Logged::body(201, Some(commit)).at(commits::place(&repo, commit))
+        };
+        self.in_workspace_answering(caller, &repository, &at.name, terms, logged, commit)
             .await
     }
 }

@@ -15,6 +15,7 @@ use govc_engine::{
 };
 use govc_git::{ObjectFormat, ObjectId};
 
+use super::answers::Logged;
 use super::error::AppError;
 use super::in_workspace::{At, Done};
 use super::operations::Came;
@@ -167,7 +168,9 @@ impl App {
             let done = Done::moved(made.changed, refs, CauseKind::Stash, answer);
             Ok(done)
         };
-        self.in_workspace(caller, &repository, &at.name, terms, 201, put_away)
+        let repo = at.repo.clone();
+        let logged = move |made: &Stash| Logged::body(201, Some(made)).at(place(&repo, &made.id));
+        self.in_workspace_answering(caller, &repository, &at.name, terms, logged, put_away)
             .await
     }
 

@@ -24,6 +24,7 @@ use serde::Serialize;
 use super::ahead::{Ahead, Said};
 use super::answers::Logged;
 use super::aside::Aside;
+use super::commits;
 use super::diff::DiffQuery;
 use super::error::{AppError, SaidIn};
 use super::merges::conflicts;
@@ -161,6 +162,25 @@ impl App {
         F: FnMut(&At<'_>) -> Result<Done<T>, AppError> + Send + 'static,
         T: Clone + Serialize + Send + 'static,
     {
+        let logged = move |answer: &T| Logged::body(status, Some(answer));
+        self.in_transaction_answering(caller, repository, id, terms, logged, work)
+            .await
+    }
+
+    /// Does `work` in a transaction; `logged` is what gives its answer again.
+    async fn in_transaction_answering<T, F>(
+        &self,
+        caller: &Caller,
+        repository: &Arc<Repository>,
+        id: &Arc<str>,
+        terms: &Terms,
+        logged: impl Fn(&T) -> Logged + Send + 'static,
+        work: F,
+    ) -> Result<(T, Seq), AppError>
+    where
+        F: FnMut(&At<'_>) -> Result<Done<T>, AppError> + Send + 'static,
+        T: Clone + Send + 'static,
+    {
         let proposal = InTransaction {
             id: Arc::clone(id),
             work,
@@ -168,10 +188,6 @@ impl App {
             aside: Aside::default(),
             cause: cause(caller, CauseKind::Transaction, Via::Rest),
             answer: Said::default(),
-        };
-        let logged = move |answer: &T| match status {
-            204 => Logged::empty(status),
-            _ => Logged::body(status, Some(answer)),
         };
         self.publish_ahead(repository, terms, proposal, logged)
             .await
@@ -481,7 +497,11 @@ impl App {
             committer,
         };
         let commit = move |at: &At<'_>| commit_now(at, &new);
-        self.in_transaction(caller, &repository, &at.name, terms, 201, commit)
+        let repo = at.repo.clone();
+        let logged = move |commit: &Commit| {
+            Logged::body(201, Some(commit)).at(commits::place(&repo, commit))
+        };
+        self.in_transaction_answering(caller, &repository, &at.name, terms, logged, commit)
             .await
     }
 

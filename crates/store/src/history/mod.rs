@@ -1,5 +1,6 @@
 //! Every entry that a checkpoint has taken out of the log, without the bytes of its objects, and
-//! every [`ENTRIES_PER_TABLE`] of them all refs as they were.
+//! every [`ENTRIES_PER_TABLE`] of them all refs as they were. Of steps of staging, which have no
+//! number, it has those that answer their requests again ([`is_kept`]).
 //!
 //! The files `govc/history-*` are only ever appended to; the checkpoint says how far they count,
 //! and where the tables are. What is older than anybody keeps goes by writing what is left into new
@@ -7,6 +8,7 @@
 
 pub(crate) mod realities;
 
+use std::cmp::Ordering;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use govc_engine::journal::{Floor, Moment, PastRefs};
 use govc_engine::repository::history::ENTRIES_PER_TABLE;
-use govc_engine::{Entry, EntryEdit, Refs, Seq, Time};
+use govc_engine::{Entry, EntryEdit, NewObjects, Place, Refs, Seq, Time};
 use govc_git::ObjectFormat;
 
 use crate::directory;
@@ -37,8 +39,6 @@ const TABLE: u8 = 2;
 /// The state that a history which was cut begins with: the number and the time of the change that
 /// led to it, and a table. Frames of kind 3 are in the history of realities.
 const BASE: u8 = 4;
-/// What is cut is read in pieces of so many entries.
-const CUT_ENTRIES: usize = 4096;
 
 /// What of the history counts, and where its tables are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -95,8 +95,32 @@ fn unreadable(path: &Path, error: impl std::fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
-/// Appends those of `entries` that have a number: steps of staging are no history. They follow a state with the refs `refs`; `refs` is what they lead to
-/// afterwards. What is returned counts once a checkpoint says so.
+/// Whether a history has `entry`: a change, or a step of staging that answers its request again.
+pub(crate) fn is_kept(entry: &Entry) -> bool {
+    entry.step == 0 || entry.cause.idempotency.is_some()
+}
+
+/// The entry as a history has it: without bytes of objects, and of a step of staging nothing but
+/// where it is and its answer.
+fn as_kept(entry: &Arc<Entry>) -> Arc<Entry> {
+    if entry.step == 0 {
+        return format::without_objects(entry);
+    }
+    Arc::new(Entry {
+        repo: entry.repo,
+        host: entry.host,
+        seq: entry.seq,
+        step: entry.step,
+        time: entry.time,
+        cause: entry.cause.clone(),
+        edits: Vec::new(),
+        objects: NewObjects::default(),
+    })
+}
+
+/// Appends those of `entries` that are the repository's own and [kept](is_kept). They follow a
+/// state with the refs `refs`; `refs` is what they lead to afterwards. What is returned counts once
+/// a checkpoint says so.
 ///
 /// With `anew` the file of that number is begun: the last one may not be written any more.
 ///
@@ -112,7 +136,7 @@ pub(crate) fn append(
     entries: &[Arc<Entry>],
 ) -> io::Result<HistoryIndex> {
     let mut index = index.clone();
-    let is_of_history = |entry: &&Arc<Entry>| entry.step == 0 && entry.host.is_none();
+    let is_of_history = |entry: &&Arc<Entry>| entry.host.is_none() && is_kept(entry);
     if !entries.iter().any(|entry| is_of_history(&entry)) {
         return Ok(index);
     }
@@ -135,11 +159,14 @@ pub(crate) fn append(
     };
     let bad = |error: FormatError| io::Error::new(io::ErrorKind::InvalidData, error);
     for entry in entries.iter().filter(is_of_history) {
-        if index.points.is_empty() || index.since_table >= ENTRIES_PER_TABLE as u64 {
+        let is_step = entry.step > 0;
+        let is_due = index.since_table >= ENTRIES_PER_TABLE as u64 && !is_step;
+        if index.points.is_empty() || is_due {
             let mut table = Encoder::default();
             format::encode_refs(&mut table, refs, format).map_err(bad)?;
             index.points.push(Point {
-                seq: entry.seq,
+                // The change that may follow a step.
+                seq: entry.seq + u64::from(is_step),
                 time: entry.time,
                 file,
                 offset: start + out.len() as u64,
@@ -148,9 +175,9 @@ pub(crate) fn append(
             frame(&mut out, TABLE, &table.bytes);
         }
         let mut bytes = Encoder::default();
-        format::encode_entry(&mut bytes, &format::without_objects(entry)).map_err(bad)?;
+        format::encode_entry(&mut bytes, &as_kept(entry)).map_err(bad)?;
         frame(&mut out, ENTRY, &bytes.bytes);
-        index.since_table += 1;
+        index.since_table += u64::from(!is_step);
         apply(refs, entry);
     }
     let path = path_of(dir, file);
@@ -242,28 +269,27 @@ pub(crate) fn cut(
     table.time(base.time);
     format::encode_refs(&mut table, &refs, format).map_err(bad)?;
     frame(&mut new.out, BASE, &table.bytes);
-    let mut after = base.seq;
-    loop {
-        let found = entries(disk, dir, index, Some(after), CUT_ENTRIES)?;
-        let Some(last) = found.last() else { break };
-        after = last.seq;
-        for entry in &found {
-            if new.out.len() as u64 >= FILE_BYTES_MAX {
-                new.end_file()?;
-                new.begin_file();
-            }
-            if new.index.since_table >= ENTRIES_PER_TABLE as u64 {
-                new.point(entry.seq, entry.time);
-                let mut table = Encoder::default();
-                format::encode_refs(&mut table, &refs, format).map_err(bad)?;
-                frame(&mut new.out, TABLE, &table.bytes);
-            }
-            let mut bytes = Encoder::default();
-            format::encode_entry(&mut bytes, entry).map_err(bad)?;
-            frame(&mut new.out, ENTRY, &bytes.bytes);
-            new.index.since_table += 1;
-            apply(&mut refs, entry);
+    let mut reader = Reader::after(disk, dir, index, Some(base.seq));
+    while let Some(entry) = reader.entry()? {
+        if (entry.seq, entry.step) <= (base.seq, 0) {
+            continue;
         }
+        if new.out.len() as u64 >= FILE_BYTES_MAX {
+            new.end_file()?;
+            new.begin_file();
+        }
+        let is_step = entry.step > 0;
+        if new.index.since_table >= ENTRIES_PER_TABLE as u64 && !is_step {
+            new.point(entry.seq, entry.time);
+            let mut table = Encoder::default();
+            format::encode_refs(&mut table, &refs, format).map_err(bad)?;
+            frame(&mut new.out, TABLE, &table.bytes);
+        }
+        let mut bytes = Encoder::default();
+        format::encode_entry(&mut bytes, &entry).map_err(bad)?;
+        frame(&mut new.out, ENTRY, &bytes.bytes);
+        new.index.since_table += u64::from(!is_step);
+        apply(&mut refs, &entry);
     }
     new.end_file()?;
     disk.sync_dir(&dir.join(directory::OURS))?;
@@ -334,6 +360,49 @@ impl<'a> Reader<'a> {
             open: None,
             at: from.offset,
             buffer: Bytes::new(),
+        }
+    }
+
+    /// From where the entries with numbers greater than `after` are found; `None`: from the first.
+    fn after(
+        disk: &'a dyn Disk,
+        dir: &'a Path,
+        index: &'a HistoryIndex,
+        after: Option<Seq>,
+    ) -> Reader<'a> {
+        let is_before = |point: &Point| after.is_some_and(|after| point.seq <= after);
+        Reader::at_last(disk, dir, index, is_before)
+    }
+
+    /// From the last of the points that `is_before` holds for, or the first.
+    fn at_last(
+        disk: &'a dyn Disk,
+        dir: &'a Path,
+        index: &'a HistoryIndex,
+        is_before: impl FnMut(&Point) -> bool,
+    ) -> Reader<'a> {
+        let place = index.points.partition_point(is_before).saturating_sub(1);
+        match index.points.get(place) {
+            Some(point) => Reader::new(disk, dir, index, *point),
+            None => Reader {
+                disk,
+                dir,
+                files: &[],
+                open: None,
+                at: 0,
+                buffer: Bytes::new(),
+            },
+        }
+    }
+
+    /// The next entry, whatever is between.
+    fn entry(&mut self) -> io::Result<Option<Arc<Entry>>> {
+        loop {
+            match self.next()? {
+                Some(Frame::Entry(entry)) => return Ok(Some(entry)),
+                Some(Frame::Table(_) | Frame::Base(..)) => {}
+                None => return Ok(None),
+            }
         }
     }
 
@@ -451,22 +520,55 @@ pub(crate) fn entries(
     limit: usize,
 ) -> io::Result<Vec<Arc<Entry>>> {
     let mut found = Vec::new();
-    let before = |point: &Point| after.is_some_and(|after| point.seq <= after);
-    let place = index.points.partition_point(before).saturating_sub(1);
-    let Some(point) = index.points.get(place) else {
-        return Ok(found);
-    };
-    let mut reader = Reader::new(disk, dir, index, *point);
+    let mut reader = Reader::after(disk, dir, index, after);
     while found.len() < limit {
-        match reader.next()? {
-            None => break,
-            Some(Frame::Entry(entry)) if after.is_none_or(|after| entry.seq > after) => {
-                found.push(entry);
-            }
-            Some(_) => {}
+        let Some(entry) = reader.entry()? else { break };
+        if entry.step == 0 && after.is_none_or(|after| entry.seq > after) {
+            found.push(entry);
         }
     }
     Ok(found)
+}
+
+/// The entry at `place`, if it is here.
+///
+/// # Errors
+/// Whatever reading met.
+pub(crate) fn entry(
+    disk: &dyn Disk,
+    dir: &Path,
+    index: &HistoryIndex,
+    place: Place,
+) -> io::Result<Option<Arc<Entry>>> {
+    let mut reader = Reader::after(disk, dir, index, Some(place.0));
+    while let Some(entry) = reader.entry()? {
+        match (entry.seq, entry.step).cmp(&place) {
+            Ordering::Less => {}
+            Ordering::Equal => return Ok(Some(entry)),
+            Ordering::Greater => break,
+        }
+    }
+    Ok(None)
+}
+
+/// The entries from `since` on that answer their requests again.
+///
+/// # Errors
+/// Whatever reading met.
+pub(crate) fn answered(
+    disk: &dyn Disk,
+    dir: &Path,
+    index: &HistoryIndex,
+    since: Time,
+    take: &mut dyn FnMut(&Arc<Entry>),
+) -> io::Result<()> {
+    let mut reader = Reader::at_last(disk, dir, index, |point| point.time <= since);
+    while let Some(entry) = reader.entry()? {
+        if entry.time >= since && entry.cause.idempotency.is_some() {
+            take(&entry);
+        }
+    }
+    Ok(())
 }
 
 /// The refs after the last entry that `moment` includes.
@@ -502,8 +604,10 @@ pub(crate) fn refs_at(
         if !includes(entry.seq, entry.time) {
             break;
         }
-        apply(&mut refs, &entry);
-        found = Some((entry.seq, entry.time));
+        if entry.step == 0 {
+            apply(&mut refs, &entry);
+            found = Some((entry.seq, entry.time));
+        }
     }
     Ok(found.map(|(seq, time)| PastRefs { seq, time, refs }))
 }

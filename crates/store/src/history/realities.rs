@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use govc_engine::{Entry, RepoKey, Seq};
+use govc_engine::{Entry, Place, RepoKey, Seq, Time};
 
 use super::{
-    FILE_BYTES_MAX, FRAME_BYTES_MAX, FRAME_HEAD_BYTES, HEADER_BYTES, MAGIC, VERSION, frame,
-    unreadable,
+    FILE_BYTES_MAX, FRAME_BYTES_MAX, FRAME_HEAD_BYTES, HEADER_BYTES, MAGIC, VERSION, as_kept,
+    frame, is_kept, unreadable,
 };
 use crate::directory;
 use crate::disk::{Disk, DiskFile, Open};
@@ -49,7 +49,7 @@ fn path_of(dir: &Path, file: u64) -> PathBuf {
         .join(format!("{PREFIX}{file:010}"))
 }
 
-/// Appends those of `entries` that are of realities and have a number. What is returned counts
+/// Appends those of `entries` that are of realities and [kept](is_kept). What is returned counts
 /// once a checkpoint says so. With `anew` a file of at least that number is begun: the last one may
 /// not be written any more.
 ///
@@ -63,7 +63,7 @@ pub(crate) fn append(
     entries: &[Arc<Entry>],
 ) -> io::Result<RealityHistory> {
     let mut history = history.clone();
-    let is_one = |entry: &&Arc<Entry>| entry.host.is_some() && entry.step == 0;
+    let is_one = |entry: &&Arc<Entry>| entry.host.is_some() && is_kept(entry);
     if !entries.iter().any(|entry| is_one(&entry)) {
         return Ok(history);
     }
@@ -88,7 +88,7 @@ pub(crate) fn append(
         let mut content = Encoder::default();
         content.number(before.file);
         content.number(before.offset);
-        format::encode_entry(&mut content, &format::without_objects(entry)).map_err(bad)?;
+        format::encode_entry(&mut content, &as_kept(entry)).map_err(bad)?;
         frame(&mut out, REALITY, &content.bytes);
     }
     let how = if fresh { Open::Replace } else { Open::Write };
@@ -119,7 +119,12 @@ pub(crate) fn sweep(
     let mut next = Some(first.max(after_last.unwrap_or(1)));
     let mut new = RealityHistory::default();
     for key in history.last.keys() {
-        let of_one = entries(disk, dir, history, *key, None, usize::MAX)?;
+        let mut of_one = Vec::new();
+        backwards(disk, dir, history, *key, |entry| {
+            of_one.push(entry);
+            true
+        })?;
+        of_one.reverse();
         new = append(disk, dir, &new, next, &of_one)?;
         if !of_one.is_empty() {
             // From here on it begins files by itself.
@@ -142,6 +147,69 @@ pub(crate) fn entries(
     limit: usize,
 ) -> io::Result<Vec<Arc<Entry>>> {
     let mut found = Vec::new();
+    backwards(disk, dir, history, key, |entry| {
+        let is_after = after.is_none_or(|after| entry.seq > after);
+        if is_after && entry.step == 0 {
+            found.push(entry);
+        }
+        is_after
+    })?;
+    found.reverse();
+    found.truncate(limit);
+    Ok(found)
+}
+
+/// The entry of the reality `key` at `place`, if it is here.
+///
+/// # Errors
+/// Whatever reading met.
+pub(crate) fn entry(
+    disk: &dyn Disk,
+    dir: &Path,
+    history: &RealityHistory,
+    key: RepoKey,
+    place: Place,
+) -> io::Result<Option<Arc<Entry>>> {
+    let mut found = None;
+    backwards(disk, dir, history, key, |entry| {
+        let order = (entry.seq, entry.step).cmp(&place);
+        found = order.is_eq().then_some(entry);
+        order.is_gt()
+    })?;
+    Ok(found)
+}
+
+/// The entries from `since` on that answer their requests again, of all realities.
+///
+/// # Errors
+/// Whatever reading met.
+pub(crate) fn answered(
+    disk: &dyn Disk,
+    dir: &Path,
+    history: &RealityHistory,
+    since: Time,
+    take: &mut dyn FnMut(&Arc<Entry>),
+) -> io::Result<()> {
+    for key in history.last.keys() {
+        backwards(disk, dir, history, *key, |entry| {
+            let is_wanted = entry.time >= since;
+            if is_wanted && entry.cause.idempotency.is_some() {
+                take(&entry);
+            }
+            is_wanted
+        })?;
+    }
+    Ok(())
+}
+
+/// Gives `take` the entries of the reality `key`, newest first, until it says false.
+fn backwards(
+    disk: &dyn Disk,
+    dir: &Path,
+    history: &RealityHistory,
+    key: RepoKey,
+    mut take: impl FnMut(Arc<Entry>) -> bool,
+) -> io::Result<()> {
     let mut next = history.last.get(&key).copied().unwrap_or_default();
     let mut open: Option<(u64, Box<dyn DiskFile>)> = None;
     while next.file != 0 {
@@ -156,15 +224,12 @@ pub(crate) fn entries(
             return Err(unreadable(&path, "its entries are not in order"));
         }
         open = Some((next.file, file));
-        if after.is_some_and(|after| entry.seq <= after) {
+        if !take(Arc::new(entry)) {
             break;
         }
-        found.push(Arc::new(entry));
         next = before;
     }
-    found.reverse();
-    found.truncate(limit);
-    Ok(found)
+    Ok(())
 }
 
 fn read(file: &dyn DiskFile, path: &Path, offset: u64) -> io::Result<(Entry, Frame)> {

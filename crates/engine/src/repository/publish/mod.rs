@@ -29,7 +29,7 @@ use crate::{Change, Entry, Expected, RefName, Repository, Seq, Snapshot, Time};
 use answers::{Answers, Reply};
 pub(crate) use committer::Committer;
 pub(crate) use decide::Door;
-pub use together::{TogetherError, publish_together};
+pub use together::{AnswerTogether, TogetherError, publish_together};
 pub(crate) use turns::{Turn, Turns};
 
 /// Something that wants to change a repository, and says how when its turn comes.

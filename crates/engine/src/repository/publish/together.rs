@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::committer::{Decided, Submission};
 use super::turns::{Taken, Turns, decide};
 use super::{Proposal, PublishError, Published, Reply, Waiting};
-use crate::{Entry, Repository, Snapshot};
+use crate::{Entry, Idempotency, Repository, Snapshot};
 
 /// Why several repositories were not changed. None of them was then, unless it is
 /// [`PublishError::Unknown`].
@@ -28,6 +28,10 @@ pub struct TogetherError {
     pub error: PublishError,
 }
 
+/// What answers the request of a group when it comes again, from what was decided of each of its
+/// members, in the order in which they were given.
+pub type AnswerTogether = Arc<dyn Fn(&[Option<Arc<Entry>>]) -> Idempotency + Send + Sync>;
+
 /// The turn of a repository, held by whoever has this. Dropped, it is the next one's.
 pub(super) struct Held {
     repository: Arc<Repository>,
@@ -38,6 +42,9 @@ pub(super) struct Held {
 /// A group that is to be decided.
 pub(super) struct Together {
     members: Vec<(Held, Waiting)>,
+    /// Where among the members, as they were given, each of these is.
+    order: Vec<usize>,
+    answer: Option<AnswerTogether>,
     rehearsal: bool,
     /// Told which one refused and why; `None` once all are decided.
     decided: oneshot::Sender<Option<(usize, PublishError)>>,
@@ -78,13 +85,15 @@ impl Drop for Held {
 }
 
 /// Changes several repositories of one engine as their proposals say, all or none: when one
-/// refuses nothing happened to any, and readers who see one's new state see that of all.
+/// refuses nothing happened to any, and readers who see one's new state see that of all. What
+/// `answer` says is kept in the entry of the first one that is changed.
 ///
 /// # Errors
 /// [`TogetherError`].
 pub async fn publish_together(
     members: Vec<(Arc<Repository>, Box<dyn Proposal>)>,
     rehearsal: bool,
+    answer: Option<AnswerTogether>,
 ) -> Result<Vec<Published>, TogetherError> {
     let mut order: Vec<usize> = (0..members.len()).collect();
     order.sort_by_key(|at| members[*at].0.key());
@@ -131,6 +140,8 @@ pub async fn publish_together(
     let (decided, outcome) = oneshot::channel();
     turns.enqueue_together(Together {
         members: held,
+        order: order.clone(),
+        answer,
         rehearsal,
         decided,
     });
@@ -162,6 +173,8 @@ impl Turns {
     pub(super) fn take_turns(&self, group: Together) {
         let Together {
             mut members,
+            order,
+            answer,
             rehearsal,
             decided,
         } = group;
@@ -193,6 +206,9 @@ impl Turns {
             }
         }
         let _ = decided.send(None);
+        if let Some(answer) = answer {
+            keep_answer(&answer, &order, &mut outcomes);
+        }
         let changes_nothing = outcomes.iter().all(|(_, entry)| entry.is_none());
         if rehearsal || changes_nothing {
             for ((held, waiting), (before, entry)) in members.into_iter().zip(outcomes) {
@@ -222,6 +238,27 @@ impl Turns {
             }
         });
         self.submit_together(submissions.collect());
+    }
+}
+
+/// Keeps what answers the request again in the entry of the first member that is changed.
+fn keep_answer(
+    answer: &AnswerTogether,
+    order: &[usize],
+    outcomes: &mut [(Snapshot, Option<Arc<Entry>>)],
+) {
+    let mut entries = vec![None; order.len()];
+    for (at, (_, entry)) in order.iter().zip(&*outcomes) {
+        entries[*at].clone_from(entry);
+    }
+    let Some(first) = entries.iter().position(Option::is_some) else {
+        return;
+    };
+    let kept = answer(&entries);
+    drop(entries);
+    let mut outcomes = order.iter().zip(outcomes);
+    if let Some((_, (_, Some(entry)))) = outcomes.find(|(at, _)| **at == first) {
+        Arc::make_mut(entry).cause.idempotency = Some(Box::new(kept));
     }
 }
 

@@ -6,7 +6,7 @@ pub mod conflicts;
 pub mod promote;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -108,15 +108,14 @@ impl App {
             limit: self.config().limits.realities,
             cause: cause(caller, CauseKind::RealityCreated, Via::Rest),
         });
-        let said = LoggedRealities {
-            origin: origin.to_owned(),
-            elapsed_us: 0,
-        };
+        // What an answer said that may come again is what it says.
+        let said = Arc::new(OnceLock::new());
+        let (noted, origin_said) = (Arc::clone(&said), origin.to_owned());
         let answer = move |_: &Change, _: &Pending<'_>| Logged {
             status: 201,
             realities: Some(LoggedRealities {
-                elapsed_us: elapsed_us(begun),
-                ..said.clone()
+                elapsed_us: *noted.get_or_init(|| elapsed_us(begun)),
+                origin: origin_said.clone(),
             }),
             ..Logged::default()
         };
@@ -135,7 +134,8 @@ impl App {
         let body = entry.edits.iter().find_map(|edit| match edit {
             EntryEdit::Reality(RealityEdit::Made(batch)) => {
                 let made = (entry.seq, entry.time, batch);
-                Some(bodies.made(&snapshot.realities, made, || elapsed_us(begun)))
+                let elapsed = || *said.get_or_init(|| elapsed_us(begun));
+                Some(bodies.made(&snapshot.realities, made, elapsed))
             }
             _ => None,
         });

@@ -7,19 +7,21 @@ use govc_api::merges::MergeStrategy;
 use govc_api::realities::PromoteOrder;
 use govc_engine::pool::Pool;
 use govc_engine::work::merge::{self, People, integrate};
-use govc_engine::work::realities::{DiscardRealities, PromoteReality, Siblings, brought, siblings};
+use govc_engine::work::realities::{
+    DiscardRealities, PromoteReality, RealityError, Siblings, brought, siblings,
+};
 use govc_engine::{
-    CauseKind, Change, Edit, Entry, Expected, Fate, NewObjects, ObjectBody, Pending, Proposal,
-    Quarantined, Reality, RefEdit, RefName, Refusal, RepoId, Repository, Seq, Snapshot, Target,
-    Via,
+    Cause, CauseKind, Change, Edit, Entry, Expected, Fate, NewObjects, ObjectBody, Pending,
+    Proposal, Quarantined, Reality, RefEdit, RefName, Refusal, RepoId, Repository, Seq, Snapshot,
+    Target, Via,
 };
 use govc_git::ObjectId;
 
 use super::{Action, App, Doing, Told};
 use crate::app::answers::Logged;
-use crate::app::commits::read;
+use crate::app::commits::{place, read};
 use crate::app::error::{AppError, SaidIn};
-use crate::app::publish::{Answering, cause};
+use crate::app::publish::{Answering, Member, cause};
 use crate::http::ask::Terms;
 use crate::http::caller::Caller;
 
@@ -34,8 +36,8 @@ pub struct Promoted {
     pub is_new: bool,
     /// The parent's number.
     pub seq: Seq,
-    /// What was recorded there.
-    entry: Option<Arc<Entry>>,
+    /// What was recorded.
+    entries: Vec<Arc<Entry>>,
 }
 
 /// What moves the branch, worked out for the branch as it was a moment ago.
@@ -103,7 +105,10 @@ impl App {
                 // discarded by the same change.
                 Err(error) => return Err(self.end_of(&host, &reality)?.unwrap_or(error)),
             };
-            match self.publish_promotion(caller, &work, plan, terms).await {
+            match self
+                .publish_promotion(caller, &host, &work, plan, terms)
+                .await
+            {
                 // Somebody else moved it; whoever said what they believe is told.
                 Err(AppError::RefMoved { .. })
                     if again < TRIES_MAX
@@ -111,8 +116,12 @@ impl App {
                         && terms.if_match.is_none() => {}
                 Err(error) => return Err(error),
                 Ok(promoted) => {
-                    self.after_promotion(caller, &host, &work, &promoted, terms)
-                        .await?;
+                    if !terms.dry_run {
+                        let engine = self.engine()?;
+                        for entry in &promoted.entries {
+                            engine.realities_changed(&host, entry);
+                        }
+                    }
                     return Ok(promoted);
                 }
             }
@@ -153,7 +162,8 @@ impl App {
     async fn publish_promotion(
         &self,
         caller: &Caller,
-        work: &Work,
+        host: &Arc<Repository>,
+        work: &Arc<Work>,
         plan: Plan,
         terms: &Terms,
     ) -> Result<Promoted, AppError> {
@@ -163,64 +173,88 @@ impl App {
         };
         let is_new = plan.is_new;
         let status = if is_new { 201 } else { 200 };
-        let logged = Logged::body(status, Some(&commit));
+        let mut logged = Logged::body(status, Some(&commit));
+        if is_new {
+            let there = host.snapshot();
+            logged = logged.at(place(&there.record.id, &commit));
+        }
         let batch = &work.reality.made.batch;
         let in_host = batch.parent.is_none();
+        let moving = Moving {
+            plan,
+            into: work.into.clone(),
+            expected: work.order.expected,
+        };
+        let siblings = Siblings {
+            parent: batch.parent,
+        };
         let proposal = Told(PromoteReality {
-            inner: Moving {
-                plan,
-                into: work.into.clone(),
-                expected: work.order.expected,
-            },
+            inner: moving,
             reality: work.reality.id,
             into: work.into.clone(),
-            siblings: work.order.discard_siblings.then_some(Siblings {
-                parent: batch.parent,
-            }),
+            siblings: work.order.discard_siblings.then_some(siblings),
             in_host,
             cause: cause(caller, CauseKind::RealityPromoted, Via::Rest),
         });
-        let answering = Answering::about(vec![work.into.clone()], move |_, _| logged.clone());
-        let published = self
-            .publish_answering(&work.parent, terms, answering, proposal)
-            .await?;
+        let about = vec![work.into.clone()];
+        let published = if in_host {
+            let answering = Answering::about(about, move |_, _| logged.clone());
+            let published = self.publish_answering(&work.parent, terms, answering, proposal);
+            vec![published.await?]
+        } else {
+            // It is recorded in its parent, and that others are discarded in the repository.
+            let promoted = Member {
+                repository: Arc::clone(&work.parent),
+                proposal: Box::new(proposal),
+                about,
+            };
+            let others = Member {
+                repository: Arc::clone(host),
+                proposal: Box::new(Told(Others {
+                    work: Arc::clone(work),
+                    cause: cause(caller, CauseKind::RealityDiscarded, Via::Rest),
+                })),
+                about: Vec::new(),
+            };
+            self.publish_together(vec![promoted, others], terms, move |_| logged.clone())
+                .await?
+        };
+        let seq = published.first().map(|published| published.seq);
+        let entries = published.into_iter().filter_map(|done| done.entry);
         Ok(Promoted {
             commit,
             is_new,
-            seq: published.seq,
-            entry: published.entry,
+            seq: seq.ok_or(AppError::Unknown)?,
+            entries: entries.collect(),
         })
     }
+}
 
-    async fn after_promotion(
-        &self,
-        caller: &Caller,
-        host: &Arc<Repository>,
-        work: &Work,
-        promoted: &Promoted,
-        terms: &Terms,
-    ) -> Result<(), AppError> {
-        if terms.dry_run {
-            return Ok(());
+/// What becomes of the others in the repository, when one is promoted into a reality.
+struct Others {
+    work: Arc<Work>,
+    cause: Cause,
+}
+
+impl Proposal for Others {
+    fn decide(&mut self, now: &Pending<'_>) -> Result<Option<Change>, Refusal> {
+        let there = &now.snapshot.realities;
+        let reality = &self.work.reality;
+        if there.fate(reality.id) == Fate::Discarded {
+            return Err(RealityError::Discarded.into());
         }
-        let engine = self.engine()?;
-        if let Some(entry) = &promoted.entry {
-            engine.realities_changed(host, entry);
+        if !self.work.order.discard_siblings {
+            return Ok(None);
         }
-        let parent = work.reality.made.batch.parent;
-        if parent.is_some() && work.order.discard_siblings {
-            // They are recorded in the repository, and the promotion in their parent.
-            let there = host.snapshot().realities.clone();
-            let ids = siblings(&there, parent, work.reality.id);
-            if !ids.is_empty() {
-                let cause = cause(caller, CauseKind::RealityDiscarded, Via::Rest);
-                let discarded = self.publish(host, Told(DiscardRealities { ids, cause }));
-                if let Some(entry) = discarded.await?.entry {
-                    engine.realities_changed(host, &entry);
-                }
-            }
+        let mut ids = siblings(there, reality.made.batch.parent, reality.id);
+        // Which of them were promoted is known where they were promoted to.
+        let parent = self.work.parent.snapshot();
+        ids.retain(|id| parent.realities.fate(*id) == Fate::Open);
+        if ids.is_empty() {
+            return Ok(None);
         }
-        Ok(())
+        let cause = self.cause.clone();
+        DiscardRealities { ids, cause }.decide(now)
     }
 }
 
