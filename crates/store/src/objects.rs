@@ -1,7 +1,7 @@
 //! Objects as a checkpoint needs them: those that are in no pack yet, and those in packs.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,15 +13,14 @@ use govc_git::{Object, ObjectId, ObjectKind, oid};
 use crate::directory;
 use crate::disk::{Disk, Open};
 
-/// Deltas may follow each other this far; ours follow at most 32.
-const CHAIN_MAX: usize = 4096;
 const OBJECT_BYTES_MAX: u64 = 2 << 30;
 
 /// The objects of one repository.
 pub(crate) struct Objects<'a> {
     disk: &'a dyn Disk,
     dir: PathBuf,
-    pending: HashMap<ObjectId, NewObject>,
+    /// Each with its place in `order`.
+    pending: HashMap<ObjectId, (usize, NewObject)>,
     /// The ids of `pending`, in the order in which they came.
     order: Vec<ObjectId>,
     /// Oldest first; opened from the newest on, as far as was needed.
@@ -41,19 +40,29 @@ impl<'a> Objects<'a> {
         }
     }
 
-    /// Takes an object that is in no pack. What is elsewhere is not taken.
+    /// Takes an object that is in no pack. What is elsewhere is not taken. Of one that comes more
+    /// than once the first is kept: a later one may be a delta of what was made of the first.
     pub(crate) fn add(&mut self, object: &NewObject) {
         if object.body == ObjectBody::Elsewhere {
             return;
         }
-        if self.pending.insert(object.id, object.clone()).is_none() {
-            self.order.push(object.id);
+        match self.pending.entry(object.id) {
+            hash_map::Entry::Vacant(vacant) => {
+                vacant.insert((self.order.len(), object.clone()));
+                self.order.push(object.id);
+            }
+            hash_map::Entry::Occupied(mut occupied) => {
+                let (_, there) = occupied.get_mut();
+                if matches!(object.body, ObjectBody::Whole(_)) {
+                    there.body = object.body.clone();
+                }
+            }
         }
     }
 
     /// Those that are in no pack, in the order in which they came.
     pub(crate) fn pending(&self) -> impl ExactSizeIterator<Item = &NewObject> {
-        self.order.iter().map(|id| &self.pending[id])
+        self.order.iter().map(|id| &self.pending[id].1)
     }
 
     /// Runs `look` on the packs, newest first, until it finds something.
@@ -73,34 +82,35 @@ impl<'a> Objects<'a> {
 
     /// The object `id`, whole.
     ///
+    /// A delta's base came before it, or is in a pack: one that comes again after what was made of
+    /// its older self, as a delta of that, is not what that was made of. So chains end.
+    ///
     /// # Errors
     /// [`io::ErrorKind::InvalidData`] where it is damaged; whatever reading met.
     pub(crate) fn find(&self, id: &oid) -> io::Result<Option<Object>> {
         let mut deltas = Vec::new();
         let mut at = id.to_owned();
+        let mut before = usize::MAX;
         let mut object = loop {
             match self.pending.get(&at) {
-                Some(NewObject { kind, body, .. }) => match body {
-                    ObjectBody::Whole(data) => {
-                        break Object {
-                            kind: *kind,
-                            data: data.clone(),
-                        };
-                    }
-                    ObjectBody::Delta { base, delta } => {
-                        deltas.push(delta.clone());
-                        at = *base;
-                    }
-                    ObjectBody::Elsewhere => return Ok(None),
-                },
-                None => match self.find_packed(&at)? {
+                Some((_, object)) if let ObjectBody::Whole(data) = &object.body => {
+                    break Object {
+                        kind: object.kind,
+                        data: data.clone(),
+                    };
+                }
+                Some((place, object))
+                    if *place < before
+                        && let ObjectBody::Delta { base, delta } = &object.body =>
+                {
+                    deltas.push(delta.clone());
+                    (at, before) = (*base, *place);
+                }
+                _ => match self.find_packed(&at)? {
                     Some(object) => break object,
                     None if deltas.is_empty() => return Ok(None),
                     None => return Err(damaged(format!("the base {at} of {id} is missing"))),
                 },
-            }
-            if deltas.len() > CHAIN_MAX {
-                return Err(damaged(format!("{id} is a delta of deltas without end")));
             }
         };
         for delta in deltas.iter().rev() {
@@ -123,7 +133,7 @@ impl<'a> Objects<'a> {
     /// # Errors
     /// As [`Objects::find`].
     pub(crate) fn kind(&self, id: &oid) -> io::Result<Option<ObjectKind>> {
-        if let Some(object) = self.pending.get(id) {
+        if let Some((_, object)) = self.pending.get(id) {
             return Ok(Some(object.kind));
         }
         self.in_packs(|pack| {

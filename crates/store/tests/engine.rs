@@ -8,12 +8,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 
+use bytes::Bytes;
 use futures_executor::block_on;
 use govc_engine::journal::PackId;
 use govc_engine::pool::{ListBuilder, PoolLimits, SavedLists};
 use govc_engine::{
-    CauseKind, Change, Clock, Edit, Engine, EngineParts, NewObjects, NewRepository, PublishError,
-    RefEdit, RefName, RepoId, RepoKey, Repository, Storage, Time, Workspace,
+    CauseKind, Change, Clock, Edit, Engine, EngineParts, NewObject, NewObjects, NewRepository,
+    ObjectBody, PublishError, RefEdit, RefName, RepoId, RepoKey, Repository, Storage, Time,
+    Workspace,
 };
 use govc_git::object_id::hash_object;
 use govc_git::pack::commit_graph::CommitGraph;
@@ -110,6 +112,88 @@ fn try_commit(repo: &Arc<Repository>, content: &str) -> Result<ObjectId, Publish
         cause: cause(CauseKind::Commit),
     };
     block_on(repo.publish(change)).map(|_| id)
+}
+
+/// What of `base` makes `base` and `more`; with `more` empty, what of a longer one makes its first
+/// `keep` bytes. No longer than a byte can say.
+fn delta(base: &str, keep: usize, more: &str) -> Bytes {
+    let (from, to) = (base.len() as u8, (keep + more.len()) as u8);
+    let mut delta = vec![from, to, 0b1001_0000, keep as u8];
+    if !more.is_empty() {
+        delta.push(more.len() as u8);
+        delta.extend_from_slice(more.as_bytes());
+    }
+    delta.into()
+}
+
+fn insert(repo: &Arc<Repository>, objects: Vec<NewObject>) {
+    let last = objects.last().unwrap().id;
+    let bytes = [b"100644 file\0", last.as_slice()].concat();
+    let tree = object(ObjectFormat::Sha1, ObjectKind::Tree, bytes);
+    let text = format!(
+        "tree {}\nauthor A <a@x> 1700000000 +0000\ncommitter A <a@x> 1700000000 +0000\n\n{}\n",
+        tree.id,
+        repo.snapshot().seq
+    );
+    let commit = object(ObjectFormat::Sha1, ObjectKind::Commit, text);
+    let name = format!("at-{}", repo.snapshot().seq);
+    let edit = RefEdit::create(RefName::branch(&name), commit.id);
+    let inline = objects.into_iter().chain([tree, commit]).collect();
+    let packs = Vec::new();
+    let change = Change {
+        objects: NewObjects { inline, packs },
+        edits: vec![Edit::Ref(edit)],
+        cause: cause(CauseKind::Commit),
+    };
+    block_on(repo.publish(change)).unwrap();
+}
+
+#[test]
+fn what_comes_again_as_a_delta_of_what_was_made_of_it_is_saved() {
+    for saved_between in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = Arc::new(AtomicU8::new(1));
+        let (short, long) = ("what there was", "what there was, and more");
+        let blob = |content: &str| object(ObjectFormat::Sha1, ObjectKind::Blob, content);
+        let of = |content: &str, base: &str, delta: Bytes| NewObject {
+            body: ObjectBody::Delta {
+                base: blob(base).id,
+                delta,
+            },
+            ..blob(content)
+        };
+        let longer = || of(long, short, delta(short, short.len(), ", and more"));
+        let shorter = || of(short, long, delta(long, short.len(), ""));
+        let has_both = |repo: &Repository| {
+            let has = |content: &str| repo.pool().get(&blob(content).id).unwrap().data == content;
+            has(short) && has(long)
+        };
+        {
+            let (store, engine) = start(folder.path(), &keys);
+            let repo = create(&engine, "a");
+            insert(&repo, vec![blob(short)]);
+            if saved_between {
+                assert!(store.checkpoint(repo.key()).unwrap());
+            }
+            insert(&repo, vec![longer()]);
+            insert(&repo, vec![shorter()]);
+            insert(&repo, vec![longer()]);
+            assert!(store.checkpoint(repo.key()).unwrap());
+            // And once more, on what is in packs.
+            insert(&repo, vec![longer(), shorter()]);
+            assert!(has_both(&repo));
+            engine.shut_down();
+        }
+        {
+            let (store, engine) = start(folder.path(), &keys);
+            let repo = engine.get("a").unwrap();
+            assert!(has_both(&repo));
+            assert!(store.checkpoint(repo.key()).unwrap());
+            engine.shut_down();
+        }
+        let (_store, engine) = start(folder.path(), &keys);
+        assert!(has_both(&engine.get("a").unwrap()));
+    }
 }
 
 /// Stages a file in a workspace. The blob's id.

@@ -362,6 +362,14 @@ impl HotMap {
         })
     }
 
+    /// What `id` is a delta of; `None` where it is whole, or not here.
+    pub(super) fn base(&self, id: &oid) -> Option<ObjectId> {
+        self.with(id, |record, _| {
+            let is_delta = record.flags() & DELTA != 0;
+            is_delta.then(|| ObjectId::from_bytes_or_panic(record.base()))
+        })?
+    }
+
     /// Whether `id` is kept as a delta of `base`.
     pub(super) fn is_delta_of(&self, id: &oid, base: &oid) -> bool {
         let found = self.with(id, |record, _| {

@@ -471,12 +471,19 @@ impl Pool {
                 .insert(id, *kind, Some((base, 1)), step, introducer, grown);
             return Ok(());
         };
-        if delta_chain::span(version) == 1 {
+        // What comes again after something was made of it stays what that was made of: it is in a
+        // pack, and here it is kept whole.
+        let comes_again = version > 1 && self.is_made_of(base, id);
+        if delta_chain::span(version) == 1 && !comes_again {
             self.hot
                 .insert(id, *kind, Some((base, version)), step, introducer, grown);
             return Ok(());
         }
-        match self.compose(id, *base, step, version)? {
+        let composed = match comes_again {
+            true => None,
+            false => self.compose(id, *base, step, version)?,
+        };
+        match composed {
             Some((base, version, composed)) => {
                 self.hot.insert(
                     id,
@@ -495,6 +502,20 @@ impl Pool {
             }
         }
         Ok(())
+    }
+
+    /// Whether the hot object `from` is a delta of `id`, or of what is a delta of it.
+    fn is_made_of(&self, from: &oid, id: &oid) -> bool {
+        let mut base = self.hot.base(from);
+        for _ in 0..delta_chain::CHAIN_MAX {
+            match base {
+                Some(base) if *base == *id => return true,
+                Some(next) => base = self.hot.base(&next),
+                None => return false,
+            }
+        }
+        // Nothing is made of so many: it is kept whole all the same.
+        true
     }
 
     /// The delta from the base that a version is to have; `None` when it is better kept whole.
