@@ -8,6 +8,13 @@ BOB = {"name": "Bob", "email": "bob@example.org", "time": "2024-05-02T10:00:00+0
 # Repositories with the same in them. Nothing that destroys one is sent to them, except `rewound`.
 HELLO = ("hello", "rewound", "group/hello")
 BRANCHES = ("undone", "gone", "gone-too", "gone-three", "picked", "reverted", "rebased")
+# How a workspace at `ours` comes to be stopped at a conflict with `theirs`.
+STOPPERS = (
+    ("merge", lambda theirs: {"from": theirs}),
+    ("cherry-pick", lambda theirs: {"commits": [f"{theirs}~1..{theirs}"]}),
+    ("revert", lambda theirs: {"commit": f"{theirs}~1"}),
+    ("rebase", lambda theirs: {"onto": theirs}),
+)
 
 
 def commit(branch, message, path, content, person=ADA, **more):
@@ -23,6 +30,8 @@ class Server:
         self.url = url + "/api/v1"
         self.session = requests.Session()
         self.session.headers.update(headers or {})
+        # Commits that are in each of `HELLO`: the same, as people and dates are.
+        self.commits = []
 
     def call(self, method, path, body=None, fails=False):
         answer = self.session.request(method, self.url + path, json=body)
@@ -59,23 +68,42 @@ class Server:
             {"op": "put", "path": "src/lib.rs", "content": "//! hello\n"},
             {"op": "put", "path": "logo", "content": "AAECAwQ=", "encoding": "base64"},
         ]
-        self.post(at + "/commits", first)
-        self.post(at + "/commits", commit("main", "second", "README.md", "hello\nworld\n", BOB))
+        second = commit("main", "second", "README.md", "hello\nworld\n", BOB)
+        self.commits = [self.post(at + "/commits", new)["oid"] for new in (first, second)]
         for name in BRANCHES:
             self.post(at + "/branches", {"name": name})
         self.post(at + "/commits", commit("dev", "dev", "dev.txt", "dev\n", create_from="main~1"))
         more = commit("rebased", "more", "more.txt", "more\n")
         self.post(at + "/commits", more)
+        for name in ("ours", "theirs"):
+            self.post(at + "/commits", commit(name, name, "README.md", name, create_from="main"))
         self.post(at + "/tags", {"name": "v1", "message": "one", "tagger": ADA})
         self.post(at + "/tags", {"name": "gone"})
         for name in ("old", "dirty"):
             self.post(at + "/workspaces", {"name": name})
+        self.stop(at, "", 0, is_solved=False)
         self.post(at + "/add?workspace=dirty", {"path": "README.md", "content": "dirty\n"})
         names = ["open", "other", "promoted", "discarded"]
         self.post(at + "/parallel-realities", {"branches": names})
         for name in names:
             apply = {"message": name, "actions": [{"op": "put", "path": "try", "content": name}]}
             self.post(f"{at}/parallel-realities/{name}/apply", apply)
+
+    def stop(self, at, within, turn, is_solved):
+        """Has the workspace `stopped` of the repository at `at` stop at a conflict, once more and
+        each time in another way; `within` goes on with a query."""
+        self.call("DELETE", f"{at}/workspaces/stopped?{within}", fails=True)
+        ours = self.call("GET", f"{at}/refs/heads/ours?{within}", fails=True).json().get("oid")
+        update = {"oid": ours}
+        self.call("PUT", f"{at}/refs/heads/stopped?{within}", update, fails=True)
+        new = {"name": "stopped", "ref": "stopped"}
+        self.call("POST", f"{at}/workspaces?{within}", new, fails=True)
+        route, body = STOPPERS[turn % len(STOPPERS)]
+        body = {**body("theirs"), "keep_conflicts": True}
+        self.call("POST", f"{at}/{route}?workspace=stopped{within}", body, fails=True)
+        if is_solved:
+            file = {"path": "README.md", "content": "solved\n"}
+            self.call("POST", f"{at}/add?workspace=stopped{within}", file, fails=True)
 
     def fresh(self, kind, repo, reality=None):
         """The ids of a new stash, hook, transaction or delivery of `repo`: of the thing, and of
@@ -90,8 +118,10 @@ class Server:
             made = self.call("POST", f"{at}/stash?workspace={name}{within}", {}, fails=True)
             return made.json().get("id"), None
         if kind == "transaction":
-            made = self.call("POST", f"{at}/transaction?{within}", {}, fails=True)
-            return made.json().get("id"), None
+            made = self.call("POST", f"{at}/transaction?{within}", {}, fails=True).json().get("id")
+            file = {"path": "in-transaction", "content": f"{made}\n"}
+            self.call("POST", f"{at}/transaction/{made}/add?{within}", file, fails=True)
+            return made, None
         hooks = self.call("GET", at + "/hooks?limit=1", fails=True).json().get("items")
         if not hooks:
             new = {"url": "https://192.0.2.1/hook", "events": ["push"], "active": False}
