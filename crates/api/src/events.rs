@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::history::{Cause, Change};
+use crate::hooks::is_type;
 use crate::realities::ConflictingPair;
 use crate::rfc3339::server_time;
 
@@ -69,9 +70,16 @@ impl Types {
     }
 
     /// Those that `text` lists, with commas between them.
-    pub fn parse(text: &str) -> Types {
+    ///
+    /// # Errors
+    /// The first that is no type of event.
+    pub fn parse(text: &str) -> Result<Types, &str> {
         let names = text.split(',').map(str::trim);
-        Types::new(names.filter(|name| !name.is_empty()))
+        let names: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
+        match names.iter().find(|name| !is_type(name)) {
+            Some(other) => Err(other),
+            None => Ok(Types::new(names)),
+        }
     }
 
     /// Whether events of `kind` are wanted.
@@ -88,7 +96,8 @@ mod tests {
 
     #[test]
     fn a_family_is_all_of_its_types() {
-        let types = Types::parse("push, branch,tag.created,");
+        assert_eq!(Types::parse("push,pushes"), Err("pushes"));
+        let types = Types::parse("push, branch,tag.created,").unwrap();
         for (kind, wanted) in [
             ("push", true),
             ("branch.created", true),
@@ -99,6 +108,6 @@ mod tests {
         ] {
             assert_eq!(types.include(kind), wanted, "{kind}");
         }
-        assert!(Types::parse("").include("anything"));
+        assert!(Types::parse("").unwrap().include("anything"));
     }
 }

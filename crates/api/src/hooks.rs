@@ -161,6 +161,11 @@ pub fn events(names: &[String]) -> Result<Arc<[Arc<str>]>, Invalid> {
     Ok(names.iter().map(|name| Arc::from(name.as_str())).collect())
 }
 
+/// Whether `name` is a type of event, or of several: `*`, or a part before a dot.
+pub fn is_type(name: &str) -> bool {
+    TYPES.contains(&name)
+}
+
 /// Checks a secret.
 ///
 /// # Errors

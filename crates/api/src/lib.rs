@@ -70,6 +70,14 @@ impl Invalid {
             why: why.into(),
         }
     }
+
+    /// As it is told of what is inside of `outer`.
+    fn inside(self, outer: &str) -> Invalid {
+        match self {
+            Invalid::Field { field, why } => Invalid::field(format!("{outer}.{field}"), why),
+            other => other,
+        }
+    }
 }
 
 /// Reads a field that may be there and `null`, which is not the same as not being there.

@@ -165,6 +165,7 @@ pub struct ManyOperations {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
 struct ManyOperation {
     repo: String,
     #[serde(flatten)]
@@ -216,13 +217,14 @@ impl ManyOperations {
         let read = |(number, operation): (usize, ManyOperation)| {
             let at = format!("operations[{number}]");
             let invalid = |error: serde_json::Error| Invalid::field(&at, error.to_string());
+            let within = |invalid: Invalid| invalid.inside(&at);
             let rest = Value::Object(operation.rest.0);
             let order = if rest.get("updates").is_some() {
                 let batch: RefBatch = crate::objects::from_value(rest).map_err(invalid)?;
-                ManyOrder::Refs(batch.try_into()?)
+                ManyOrder::Refs(batch.try_into().map_err(within)?)
             } else {
                 let commit: NewCommit = crate::objects::from_value(rest).map_err(invalid)?;
-                ManyOrder::Commit(Box::new(commit.try_into()?))
+                ManyOrder::Commit(Box::new(commit.try_into().map_err(within)?))
             };
             Ok((operation.repo, order))
         };

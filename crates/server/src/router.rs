@@ -6,6 +6,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::Predicate;
 
 use crate::app::App;
 use crate::git_http;
@@ -25,7 +26,7 @@ pub fn router(app: App) -> Router {
         // These answer anybody.
         .route("/", get(pages::welcome))
         .merge(open)
-        .merge(docs::routes(document))
+        .merge(docs::routes(document).layer(compression()))
         .merge(api(&app, described))
         .method_not_allowed_fallback(pages::other_method)
         .merge(git(&app))
@@ -70,6 +71,11 @@ pub fn table() -> Table {
         .fold(Table::new(), |table, noun| noun(table))
 }
 
+/// Answers are compressed when asked.
+fn compression() -> CompressionLayer<impl Predicate> {
+    CompressionLayer::new().compress_when(layers::worth_compressing())
+}
+
 /// The API: JSON, compressed when asked, each write done once.
 fn api(app: &App, described: Router<App>) -> Router<App> {
     described
@@ -78,7 +84,7 @@ fn api(app: &App, described: Router<App>) -> Router<App> {
         .route("/api/{*rest}", any(pages::nothing_here))
         .layer(from_fn_with_state(app.clone(), idempotency::once))
         .layer(from_fn_with_state(app.clone(), caller::authenticate))
-        .layer(CompressionLayer::new().compress_when(layers::worth_compressing()))
+        .layer(compression())
         // Bodies have a limit of their own.
         .layer(DefaultBodyLimit::disable())
 }

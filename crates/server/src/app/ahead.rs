@@ -26,8 +26,8 @@ pub(super) trait Ahead: Proposal + Send + 'static {
     /// Puts what is too large for an entry into a pack.
     fn put_aside(&mut self, repository: &Arc<Repository>) -> Result<(), AppError>;
 
-    /// The refs that `If-Match` is about.
-    fn about(&self, terms: &Terms) -> Vec<RefName>;
+    /// The refs that `If-Match` is about, where working it out does not ask that itself.
+    fn about(&self) -> Vec<RefName>;
 
     /// Where its last turn leaves the answer.
     fn said(&self) -> &Said<Self::Answer>;
@@ -55,7 +55,7 @@ impl App {
             .await??;
         let said = Arc::clone(proposal.said());
         let answer = Arc::clone(&said);
-        let about = proposal.about(terms);
+        let about = proposal.about();
         let answering = Answering::about(about, move |_: &Change, _: &Pending<'_>| {
             let answer = answer.lock().unwrap_or_else(PoisonError::into_inner);
             answer.as_ref().map_or_else(Logged::default, &logged)

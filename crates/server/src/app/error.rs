@@ -115,6 +115,14 @@ pub enum AppError {
         /// The path.
         path: String,
     },
+    /// The tree has something else at the path.
+    #[error("{path:?} is {found}")]
+    PathOfOtherKind {
+        /// The path.
+        path: String,
+        /// What it has.
+        found: &'static str,
+    },
     /// The repository was not yet there at that moment.
     #[error("the repository has no state at {at}")]
     SeqNotFound {
@@ -217,7 +225,7 @@ pub enum AppError {
     #[error("the actions change nothing")]
     NothingToCommit,
     /// A file is where a folder is needed, or the reverse.
-    #[error("{with:?} is in the way of {path:?}")]
+    #[error("{}", in_the_way(path, with))]
     PathConflict {
         /// What was to be put there.
         path: String,
@@ -440,5 +448,12 @@ impl AppError {
     /// Our own fault.
     pub fn internal(error: impl std::error::Error + Send + Sync + 'static) -> AppError {
         AppError::Internal(Box::new(error))
+    }
+}
+
+fn in_the_way(path: &str, with: &str) -> String {
+    match path == with {
+        true => format!("{path:?} is a folder, or is taken: move or delete what is there first"),
+        false => format!("{with:?} is in the way of {path:?}: move or delete it first"),
     }
 }

@@ -53,7 +53,10 @@ impl State {
         let (commit, root) = self.root(reference)?.ok_or_else(not_found)?;
         let found = tree::lookup(&self.view.pool, &root, path)?.ok_or_else(not_found)?;
         if canonical_mode(found.mode) == MODE_TREE {
-            return Err(not_found());
+            return Err(AppError::PathOfOtherKind {
+                path: text(path).0,
+                found: "a folder: `/tree` lists it",
+            });
         }
         Ok(FileFound {
             commit,
@@ -154,7 +157,11 @@ impl State {
             },
         );
         let (entries, more) = listed.map_err(|error| match error {
-            ListError::NotFound { .. } | ListError::NotAFolder { .. } => not_found(),
+            ListError::NotFound { .. } => not_found(),
+            ListError::NotAFolder { .. } => AppError::PathOfOtherKind {
+                path: text(path).0,
+                found: "no folder: `/read` gives it",
+            },
             ListError::Pool(error) => error.into(),
         })?;
         let next = entries.last().filter(|_| more).map(|last| Cursor {

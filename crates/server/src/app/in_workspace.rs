@@ -17,9 +17,10 @@ use super::ahead::{Ahead, Said};
 use super::answers::Logged;
 use super::aside::Aside;
 use super::error::{AppError, SaidIn};
-use super::publish::cause;
+use super::publish::{belief_fails, cause};
 use crate::http::ask::Terms;
 use crate::http::caller::Caller;
+use crate::http::etag::IfMatch;
 
 /// What was done in a workspace.
 pub(super) struct Done<T> {
@@ -74,6 +75,7 @@ pub(super) struct At<'a> {
 /// before that; it is found out again only where the workspace or its branch moved meanwhile.
 struct InWorkspace<F, T> {
     name: Arc<str>,
+    if_match: Option<IfMatch>,
     work: F,
     ahead: Option<(OpenWorkspace, Done<T>)>,
     /// Large objects.
@@ -87,6 +89,24 @@ where
     F: FnMut(&At<'_>) -> Result<Done<T>, AppError> + Send,
     T: Send,
 {
+    /// What `If-Match` says is so of the workspace's branch, or of its HEAD where it has none.
+    fn check_if_match(&self, open: &OpenWorkspace, snapshot: &Snapshot) -> Result<(), AppError> {
+        let Some(belief) = &self.if_match else {
+            return Ok(());
+        };
+        // A rebase has its branch aside until it is done.
+        let operation = open.now.operation.as_ref();
+        let aside = operation.and_then(|operation| operation.branch.as_ref());
+        let (name, current) = match open.now.branch.as_ref().or(aside) {
+            Some(branch) => (branch.to_text(), snapshot.refs.resolve(branch.as_bytes())),
+            None => ("HEAD".to_owned(), open.head),
+        };
+        match belief.holds(current) {
+            true => Ok(()),
+            false => Err(belief_fails(belief, name, current)),
+        }
+    }
+
     /// Does it where that was not done for this state. The workspace as it is now.
     fn run(&mut self, snapshot: &Snapshot, pool: &Pool) -> Result<OpenWorkspace, AppError> {
         let open = workspace::open(snapshot, pool, &self.name, snapshot.time)?;
@@ -94,6 +114,7 @@ where
             what: "workspace",
             name: self.name.to_string(),
         })?;
+        self.check_if_match(&open, snapshot)?;
         let known = self.ahead.as_ref().is_some_and(|(then, _)| {
             then.stored == open.stored
                 && then.head == open.head
@@ -129,17 +150,8 @@ where
         }
     }
 
-    fn about(&self, terms: &Terms) -> Vec<RefName> {
-        match &self.ahead {
-            Some((open, done)) if !done.refs.is_empty() || terms.if_match.is_some() => {
-                // A rebase has its branch aside until it is done.
-                let operation = open.now.operation.as_ref();
-                let aside = operation.and_then(|operation| operation.branch.as_ref());
-                let branch = open.now.branch.as_ref().or(aside);
-                branch.into_iter().cloned().collect()
-            }
-            _ => Vec::new(),
-        }
+    fn about(&self) -> Vec<RefName> {
+        Vec::new()
     }
 
     fn said(&self) -> &Said<T> {
@@ -254,6 +266,7 @@ impl App {
     {
         let proposal = InWorkspace {
             name: Arc::clone(name),
+            if_match: terms.if_match.clone(),
             work,
             ahead: None,
             aside: Aside::default(),

@@ -18,18 +18,19 @@ use govc_engine::work::merge::{
 };
 use govc_engine::{
     Cause, CauseKind, Change, Edit, Expected, NewObjects, ObjectBody, Pending, Proposal,
-    Quarantined, RefEdit, RefName, Refusal, RepoId, Repository, Seq, Target, Via,
+    Quarantined, RefEdit, RefName, Refusal, RepoId, Repository, Seq, Snapshot, Target, Via,
 };
 use govc_git::{ObjectId, ObjectKind, message};
 
 use super::answers::Logged;
 use super::commits::place;
 use super::error::{AppError, SaidIn};
-use super::publish::{Answering, cause};
+use super::publish::{Answering, cause, check_beliefs};
 use super::state::{State, commit};
 use super::{Action, App};
 use crate::http::ask::Terms;
 use crate::http::caller::Caller;
+use crate::http::etag::IfMatch;
 
 /// How often a lost race is run again before the turn.
 const AGAIN_MAX: u32 = 2;
@@ -63,6 +64,16 @@ pub struct Bringing {
     pub keeps_all: bool,
     /// Who asks, how and why.
     pub cause: Cause,
+}
+
+impl Bringing {
+    fn check_beliefs(
+        &self,
+        if_match: Option<&IfMatch>,
+        snapshot: &Snapshot,
+    ) -> Result<(), AppError> {
+        check_beliefs(&self.branch, self.expected, if_match, snapshot)
+    }
 }
 
 /// Objects that are in the pool while something is made of them. Nothing refers to them.
@@ -284,10 +295,9 @@ impl App {
         let _held = Held::new(repository, &bringing.pushed)?;
         let mut again = 0;
         loop {
-            let head = repository
-                .snapshot()
-                .refs
-                .resolve(bringing.branch.as_bytes());
+            let snapshot = repository.snapshot();
+            bringing.check_beliefs(terms.if_match.as_ref(), &snapshot)?;
+            let head = snapshot.refs.resolve(bringing.branch.as_bytes());
             let prepared = {
                 let (repository, bringing) = (Arc::clone(repository), Arc::clone(&bringing));
                 let dry_run = terms.dry_run;
@@ -406,18 +416,8 @@ impl Proposal for Brought {
         let branch = &self.bringing.branch;
         let head = now.snapshot.refs.resolve(branch.as_bytes());
         let believed = head.map_or(Expected::Absent, Expected::At);
-        if self.bringing.expected != Expected::Anything && self.bringing.expected != believed {
-            return Err(AppError::RefMoved {
-                name: branch.to_text(),
-                expected: match self.bringing.expected {
-                    Expected::At(id) => Some(id),
-                    _ => None,
-                },
-                current: head,
-                said_in: SaidIn::Request,
-            }
-            .into());
-        }
+        // `If-Match` was asked at the door.
+        self.bringing.check_beliefs(None, now.snapshot)?;
         let (integrated, objects) = if head == self.prepared.head {
             (
                 Arc::clone(&self.prepared.integrated),

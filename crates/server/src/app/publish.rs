@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use govc_engine::{
-    AnswerTogether, Cause, CauseKind, Change, Edit, Entry, Idempotency, NewObjects, Pending,
-    Proposal, PublishError, Published, RefName, Refusal, Repository, Snapshot, Target,
+    AnswerTogether, Cause, CauseKind, Change, Edit, Entry, Expected, Idempotency, NewObjects,
+    Pending, Proposal, PublishError, Published, RefName, Refusal, Repository, Snapshot, Target,
     TogetherError, Usage, Via,
 };
+use govc_git::ObjectId;
 
 use super::App;
 use super::answers::Logged;
@@ -262,7 +263,7 @@ struct Guarded<P, F> {
 impl<P: Proposal, F: FnMut(&Change, &Pending<'_>) -> Logged + Send> Proposal for Guarded<P, F> {
     fn decide(&mut self, now: &Pending<'_>) -> Result<Option<Change>, Refusal> {
         if let Some((belief, refs)) = &self.if_match {
-            check_if_match(belief, refs, now)?;
+            check_if_match(belief, refs, now.snapshot)?;
         }
         let Some(mut change) = self.inner.decide(now)? else {
             return Ok(None);
@@ -287,23 +288,60 @@ impl<P: Proposal, F: FnMut(&Change, &Pending<'_>) -> Logged + Send> Proposal for
 pub fn check_if_match(
     belief: &IfMatch,
     refs: &[RefName],
-    now: &Pending<'_>,
+    snapshot: &Snapshot,
 ) -> Result<(), AppError> {
     for name in refs {
-        let current = now.snapshot.refs.resolve(name.as_bytes());
+        let current = snapshot.refs.resolve(name.as_bytes());
         if !belief.holds(current) {
-            return Err(AppError::RefMoved {
-                name: name.to_text(),
-                expected: match belief {
-                    IfMatch::Any => None,
-                    IfMatch::OneOf(ids) => ids.first().copied(),
-                },
-                current,
-                said_in: SaidIn::IfMatch,
-            });
+            return Err(belief_fails(belief, name.to_text(), current));
         }
     }
     Ok(())
+}
+
+/// What `If-Match` says of `name` is not so.
+pub(super) fn belief_fails(belief: &IfMatch, name: String, current: Option<ObjectId>) -> AppError {
+    AppError::RefMoved {
+        name,
+        expected: match belief {
+            IfMatch::Any | IfMatch::Absent => None,
+            IfMatch::OneOf(ids) => ids.first().copied(),
+        },
+        current,
+        said_in: SaidIn::IfMatch,
+    }
+}
+
+/// What a request believes of `branch` is so. This is asked before anything is made of it: whoever
+/// is told of a conflict shall know the branch that it is a conflict with. In its turn it is asked
+/// again.
+///
+/// # Errors
+/// [`AppError::RefMoved`].
+pub(super) fn check_beliefs(
+    branch: &RefName,
+    expected: Expected,
+    if_match: Option<&IfMatch>,
+    snapshot: &Snapshot,
+) -> Result<(), AppError> {
+    if let Some(belief) = if_match {
+        check_if_match(belief, std::slice::from_ref(branch), snapshot)?;
+    }
+    let current = snapshot.refs.resolve(branch.as_bytes());
+    let (holds, expected) = match expected {
+        Expected::Anything => (true, None),
+        Expected::Absent => (current.is_none(), None),
+        Expected::At(id) => (current == Some(id), Some(id)),
+    };
+    match holds {
+        true => Ok(()),
+        false => Err(AppError::RefMoved {
+            name: branch.to_text(),
+            expected,
+            current,
+            said_in: SaidIn::Request,
+        }),
+    }
 }
 
 /// What the repository's owner does not want to happen to refs.

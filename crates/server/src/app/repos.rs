@@ -550,7 +550,7 @@ fn head_holds(
 ) -> impl Fn(&Pending<'_>) -> Result<(), Refusal> + Send + use<> + 'static {
     let belief = terms.if_match.clone();
     move |now| match &belief {
-        Some(belief) => Ok(check_if_match(belief, &[RefName::head()], now)?),
+        Some(belief) => Ok(check_if_match(belief, &[RefName::head()], now.snapshot)?),
         None => Ok(()),
     }
 }

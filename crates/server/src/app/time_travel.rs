@@ -7,7 +7,8 @@ use govc_api::refs::{RefUpdate, RefUpdates};
 use govc_engine::journal::Moment;
 use govc_engine::work::undo::{Rewind, Undo, UndoError};
 use govc_engine::{
-    CauseKind, Change, Edit, Pending, Proposal, Refusal, RepoId, Repository, Seq, Target, Via,
+    CauseKind, Change, Edit, Pending, Proposal, RefName, Refusal, RepoId, Repository, Seq, Target,
+    Via,
 };
 
 use super::answers::Logged;
@@ -80,13 +81,15 @@ impl App {
             .map_err(AppError::internal)?
             .ok_or_else(not_found)?;
         let rewind = Rewind::new(past, cause(caller, CauseKind::Undo, Via::Rest));
-        self.go_back(&repository, Vec::new(), rewind, terms).await
+        // It is about all refs; whoever has seen one has seen HEAD's.
+        let about = vec![RefName::head()];
+        self.go_back(&repository, about, rewind, terms).await
     }
 
     async fn go_back(
         &self,
         repository: &Arc<Repository>,
-        about: Vec<govc_engine::RefName>,
+        about: Vec<RefName>,
         proposal: impl Proposal + 'static,
         terms: &Terms,
     ) -> Result<(Vec<RefUpdate>, Seq), AppError> {

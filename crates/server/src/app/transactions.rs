@@ -28,13 +28,14 @@ use super::commits;
 use super::diff::DiffQuery;
 use super::error::{AppError, SaidIn};
 use super::merges::conflicts;
-use super::publish::{Answering, cause};
+use super::publish::{Answering, cause, check_beliefs};
 use super::repos::location;
 use super::scope::{Place, any_transaction, open_transaction};
 use super::state::State;
 use super::{Action, App};
 use crate::http::ask::{Reading, Terms};
 use crate::http::caller::Caller;
+use crate::http::etag::IfMatch;
 
 /// What was done in a transaction.
 struct Done<T> {
@@ -57,6 +58,7 @@ struct At<'a> {
 /// where it or its branch moved meanwhile.
 struct InTransaction<F, T> {
     id: Arc<str>,
+    if_match: Option<IfMatch>,
     work: F,
     ahead: Option<(Arc<Transaction>, Option<ObjectId>, Done<T>)>,
     aside: Aside,
@@ -71,7 +73,9 @@ where
 {
     fn run(&mut self, snapshot: &Snapshot, pool: &Pool, now: Time) -> Result<(), AppError> {
         let transaction = open_transaction(snapshot, &self.id, now)?;
-        let head = snapshot.refs.resolve(transaction.branch.as_bytes());
+        let branch = &transaction.branch;
+        check_beliefs(branch, Expected::Anything, self.if_match.as_ref(), snapshot)?;
+        let head = snapshot.refs.resolve(branch.as_bytes());
         let known = self
             .ahead
             .as_ref()
@@ -108,11 +112,8 @@ where
         }
     }
 
-    fn about(&self, _: &Terms) -> Vec<RefName> {
-        let transaction = self.ahead.iter().map(|(transaction, ..)| transaction);
-        transaction
-            .map(|transaction| transaction.branch.clone())
-            .collect()
+    fn about(&self) -> Vec<RefName> {
+        Vec::new()
     }
 
     fn said(&self) -> &Said<T> {
@@ -183,6 +184,7 @@ impl App {
     {
         let proposal = InTransaction {
             id: Arc::clone(id),
+            if_match: terms.if_match.clone(),
             work,
             ahead: None,
             aside: Aside::default(),

@@ -10,7 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Uri, header};
 
 use super::caller::Caller;
-use super::etag::{IfMatch, if_match};
+use super::etag::{IfMatch, belief};
 use super::idempotency::Key;
 use super::page::{List, PageQuery};
 use super::path::ApiPath;
@@ -68,7 +68,7 @@ pub struct At {
 pub struct Terms {
     /// Answer as if, and change nothing.
     pub dry_run: bool,
-    /// What `If-Match` says about the ref.
+    /// What `If-Match` or `If-None-Match` says about the ref.
     pub if_match: Option<IfMatch>,
     /// What makes the same request get the same answer.
     pub idempotency: Option<Key>,
@@ -188,7 +188,7 @@ impl Ask {
             .transpose()
     }
 
-    /// Takes `dry_run`, `If-Match`, the idempotency key and `reality`.
+    /// Takes `dry_run`, `If-Match` or `If-None-Match`, the idempotency key and `reality`.
     ///
     /// # Errors
     /// [`AppError::Query`] when one of them cannot be read.
@@ -270,7 +270,7 @@ impl Ask {
         Ok(Terms {
             scope,
             dry_run: self.query.flag("dry_run")?,
-            if_match: if_match(&self.headers)?,
+            if_match: belief(&self.headers)?,
             idempotency: self.idempotency.clone(),
         })
     }

@@ -134,13 +134,15 @@ pub fn answer(request: &HeaderMap, body: &impl Serialize, head: Option<ObjectId>
     finish(request, response, &tag, head)
 }
 
-/// What `If-Match` says about a ref.
+/// What `If-Match` or `If-None-Match` of a write says about a ref.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IfMatch {
     /// It exists.
     Any,
     /// It is one of these.
     OneOf(Vec<ObjectId>),
+    /// It does not exist: `If-None-Match: *`.
+    Absent,
 }
 
 impl IfMatch {
@@ -149,15 +151,31 @@ impl IfMatch {
         match self {
             IfMatch::Any => current.is_some(),
             IfMatch::OneOf(ids) => current.is_some_and(|current| ids.contains(&current)),
+            IfMatch::Absent => current.is_none(),
         }
     }
 }
 
-/// Reads `If-Match`: `*`, or ids in quotes. Weak tags never match (RFC 9110, 13.1.1).
+/// What a write believes: `If-Match`, which is `*` or ids in quotes, or `If-None-Match: *`. Weak
+/// tags never match (RFC 9110, 13.1.1).
 ///
 /// # Errors
-/// [`AppError::Query`] when it is neither.
-pub fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, AppError> {
+/// [`AppError::Query`] when one cannot be read, or both are there.
+pub fn belief(headers: &HeaderMap) -> Result<Option<IfMatch>, AppError> {
+    let Some(value) = headers.get(header::IF_NONE_MATCH) else {
+        return if_match(headers);
+    };
+    let wrong = |detail: &str| Err(AppError::query("If-None-Match", detail));
+    match value.as_bytes().trim_ascii() {
+        b"*" if headers.contains_key(header::IF_MATCH) => {
+            wrong("either `If-Match` or `If-None-Match`, not both")
+        }
+        b"*" => Ok(Some(IfMatch::Absent)),
+        _ => wrong("`If-None-Match` of a write is *: the ref must not exist"),
+    }
+}
+
+fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, AppError> {
     let wrong = |detail: &str| AppError::query("If-Match", detail);
     let mut found = None;
     for value in headers.get_all(header::IF_MATCH) {
@@ -217,5 +235,8 @@ mod tests {
         assert_eq!(read("*"), Some(IfMatch::Any));
         assert_eq!(read(id), None);
         assert_eq!(if_match(&HeaderMap::new()).unwrap(), None);
+        let none = |value: &str| belief(&headers(header::IF_NONE_MATCH, value));
+        assert_eq!(none("*").unwrap(), Some(IfMatch::Absent));
+        assert!(none("\"x\"").is_err());
     }
 }

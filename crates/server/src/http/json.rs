@@ -51,6 +51,23 @@ impl<T: DeserializeOwned + Default> FromRequest<App> for OptionalJson<T> {
     }
 }
 
+/// That a request has no body, or one that says nothing: whatever it said would be done without.
+#[derive(Debug, Clone, Copy)]
+pub struct NoBody;
+
+impl FromRequest<App> for NoBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<NoBody, ApiError> {
+        let body = whole(request, app).await?;
+        let says = body.iter().filter(|byte| !byte.is_ascii_whitespace());
+        match says.copied().eq(*b"{}") || body.trim_ascii().is_empty() {
+            true => Ok(NoBody),
+            false => Err(AppError::body("", "this takes no body: say it in the query").into()),
+        }
+    }
+}
+
 /// The whole body, below the limit for JSON.
 ///
 /// # Errors

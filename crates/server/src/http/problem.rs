@@ -130,7 +130,7 @@ pub fn problem(error: &AppError) -> Problem {
                 .with("ref", name.as_str())
                 .with("candidates", candidates)
         }
-        AppError::PathNotFound { path } => {
+        AppError::PathNotFound { path } | AppError::PathOfOtherKind { path, .. } => {
             new(404, "PATH_NOT_FOUND", "No such path").with("path", path.as_str())
         }
         AppError::SeqNotFound { at } => {

@@ -223,6 +223,10 @@ fn parameter(parameter: &Parameter) -> Value {
         "description": parameter.says,
         "schema": parameter.schema,
     });
+    if parameter.place == In::Query && parameter.schema["type"] == "boolean" {
+        // Its name alone is true.
+        written["allowEmptyValue"] = json!(true);
+    }
     if let Some(example) = &parameter.example {
         written["example"] = example.clone();
     }

@@ -146,6 +146,7 @@ pub fn streams(summary: &'static str) -> Operation {
 
 const SEQ_TO_WAIT_FOR: &str = "Wait until the repository has this number, for at most 10 s.";
 const IF_MATCH: &str = "What the ref that is moved points at, as an ETag.";
+const IF_NONE_MATCH: &str = "`*`: the ref that is moved must not exist yet.";
 const IDEMPOTENCY: &str = "The same key, for the same request, gives the same answer for 24 hours.";
 const REVISION: &str = "A revision, as gitrevisions(7) has it; HEAD without it.";
 
@@ -307,7 +308,9 @@ impl Operation {
     /// A write that moves a ref: what that is believed to point at can be said.
     #[must_use]
     pub fn moves_ref(self) -> Operation {
+        let absent = json!({ "type": "string", "const": "*" });
         self.parameter(In::Header, "If-Match", IF_MATCH, text_as("entity-tags"))
+            .parameter(In::Header, "If-None-Match", IF_NONE_MATCH, absent)
             .may_miss_ref()
     }
 

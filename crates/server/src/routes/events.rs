@@ -77,7 +77,14 @@ pub async fn everywhere(State(app): State<App>, mut ask: Ask) -> Result<Response
 
 fn types(ask: &mut Ask) -> Result<Types, AppError> {
     let given = ask.query().text("types")?;
-    Ok(given.map_or_else(Types::default, |text| Types::parse(&text)))
+    match given.as_deref().map(Types::parse) {
+        None => Ok(Types::default()),
+        Some(Ok(types)) => Ok(types),
+        Some(Err(other)) => {
+            let detail = format!("`types`: {other:?} is no type of event");
+            Err(AppError::query("types", detail))
+        }
+    }
 }
 
 /// Where to resume. A browser that connects again says it in a header, which then is newer than

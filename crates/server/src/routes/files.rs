@@ -92,8 +92,9 @@ pub async fn read(
             let response = etag::finish(&headers, body, &tag, file.commit);
             return Ok(as_of(response, seq));
         }
-        let no_content = || AppError::PathNotFound {
+        let no_content = || AppError::PathOfOtherKind {
             path: String::from_utf8_lossy(&file.path).into_owned(),
+            found: "a submodule: it has no bytes here",
         };
         let size = state.size(&file)?.ok_or_else(no_content)?;
         let content = |range: Range<u64>| -> Result<Body, AppError> {

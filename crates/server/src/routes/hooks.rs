@@ -10,7 +10,7 @@ use crate::app::error::AppError;
 use crate::app::repos::location;
 use crate::http::ask::Ask;
 use crate::http::etag;
-use crate::http::json::{self, Json};
+use crate::http::json::{self, Json, NoBody};
 use crate::http::page::{self, PageQuery};
 use crate::http::problem::ApiError;
 use crate::http::reply::{as_of, done, located, written};
@@ -18,6 +18,9 @@ use crate::openapi::{Table, asks, reads, writes};
 use govc_api::hooks::{Delivery, Hook};
 use govc_api::page::PageOf;
 use serde_json::json;
+
+/// What can be wrong with a body where there is to be none.
+const NO_BODY: &[&str] = &["BODY_INVALID", "TOO_LARGE", "TIMED_OUT"];
 
 /// Webhooks, and hooks that are asked.
 pub fn routes(table: Table) -> Table {
@@ -71,6 +74,7 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/hooks/{id}/deliveries/{delivery}/redeliver",
             redeliver,
             asks("Send something once more")
+                .fails(NO_BODY)
                 .of_hook()
                 .path(
                     "delivery",
@@ -84,6 +88,7 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/hooks/{id}/ping",
             ping,
             asks("Send something to see whether it arrives")
+                .fails(NO_BODY)
                 .of_hook()
                 .gives::<Delivery>(StatusCode::OK, "What became of it."),
         )
@@ -143,7 +148,7 @@ pub async fn patch(
 }
 
 /// `DELETE /api/v1/repos/{repo}/hooks/{id}`
-pub async fn remove(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
+pub async fn remove(State(app): State<App>, mut ask: Ask, _: NoBody) -> Result<Response, ApiError> {
     let terms = ask.terms_of_all()?;
     ask.finish()?;
     let (repo, id) = (ask.repo()?, hook(&ask)?);
@@ -161,7 +166,7 @@ pub async fn deliveries(State(app): State<App>, mut ask: Ask) -> Result<Response
 }
 
 /// `POST /api/v1/repos/{repo}/hooks/{id}/deliveries/{delivery}/redeliver`
-pub async fn redeliver(State(app): State<App>, ask: Ask) -> Result<Response, ApiError> {
+pub async fn redeliver(State(app): State<App>, ask: Ask, _: NoBody) -> Result<Response, ApiError> {
     ask.finish()?;
     let (repo, id) = (ask.repo()?, hook(&ask)?);
     let delivery = part(&ask, 2).unwrap_or_default();
@@ -170,7 +175,7 @@ pub async fn redeliver(State(app): State<App>, ask: Ask) -> Result<Response, Api
 }
 
 /// `POST /api/v1/repos/{repo}/hooks/{id}/ping`
-pub async fn ping(State(app): State<App>, ask: Ask) -> Result<Response, ApiError> {
+pub async fn ping(State(app): State<App>, ask: Ask, _: NoBody) -> Result<Response, ApiError> {
     ask.finish()?;
     let (repo, id) = (ask.repo()?, hook(&ask)?);
     let sent = app.ping_hook(&ask.caller, &repo, &id).await?;

@@ -12,7 +12,7 @@ use crate::app::realities::Listed;
 use crate::app::realities::body::Bodies;
 use crate::http::ask::Ask;
 use crate::http::etag;
-use crate::http::json::{self, Json, OptionalJson};
+use crate::http::json::{self, Json, NoBody, OptionalJson};
 use crate::http::page;
 use crate::http::problem::ApiError;
 use crate::http::reply::{as_of, done, located, written, written_json};
@@ -59,6 +59,7 @@ pub fn routes(table: Table) -> Table {
             "/api/v1/repos/{repo}/parallel-realities/compare",
             compare,
             asks("Compare realities, all with all")
+                .waits()
                 .fails(&[
                     "REALITY_NOT_FOUND",
                     "REALITY_DISCARDED",
@@ -190,7 +191,7 @@ pub async fn show(State(app): State<App>, ask: Ask) -> Result<Response, ApiError
 }
 
 /// `DELETE /api/v1/repos/{repo}/parallel-realities/{reality}`
-pub async fn remove(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
+pub async fn remove(State(app): State<App>, mut ask: Ask, _: NoBody) -> Result<Response, ApiError> {
     let terms = ask.terms_of_all()?;
     ask.finish()?;
     let repo = ask.repo()?;
@@ -252,10 +253,11 @@ pub async fn compare(
     ask: Ask,
     Json(body): Json<CompareRealities>,
 ) -> Result<Response, ApiError> {
+    let reading = ask.reading_of_all()?;
     ask.finish()?;
     let repo = ask.repo()?;
     let comparison = app
-        .compare_realities(&ask.caller, &repo, body.realities, body.metric)
+        .compare_realities(&ask.caller, &repo, &reading, body.realities, body.metric)
         .await?;
     Ok(json::answer(StatusCode::OK, &comparison))
 }

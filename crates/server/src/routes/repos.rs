@@ -8,7 +8,7 @@ use http::StatusCode;
 use crate::app::App;
 use crate::app::repos::{RepositoryState, location};
 use crate::http::ask::Ask;
-use crate::http::json::{self, Json, OptionalJson};
+use crate::http::json::{self, Json, NoBody, OptionalJson};
 use crate::http::problem::ApiError;
 use crate::http::reply::{as_of, done, located, written};
 use crate::http::{etag, page};
@@ -149,7 +149,7 @@ pub async fn patch(
 }
 
 /// `DELETE /api/v1/repos/{repo}`
-pub async fn remove(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
+pub async fn remove(State(app): State<App>, mut ask: Ask, _: NoBody) -> Result<Response, ApiError> {
     let terms = ask.terms_of_all()?;
     ask.finish()?;
     let seq = app

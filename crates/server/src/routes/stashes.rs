@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::app::stashes::place;
 use crate::http::ask::Ask;
 use crate::http::etag;
-use crate::http::json::OptionalJson;
+use crate::http::json::{NoBody, OptionalJson};
 use crate::http::page;
 use crate::http::problem::ApiError;
 use crate::http::reply::{as_of, done, located, written};
@@ -121,7 +121,7 @@ pub async fn show(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiE
 }
 
 /// `DELETE /api/v1/repos/{repo}/stash/{id}`
-pub async fn remove(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
+pub async fn remove(State(app): State<App>, mut ask: Ask, _: NoBody) -> Result<Response, ApiError> {
     let (terms, _) = ask.terms_in_workspace()?;
     ask.finish()?;
     let id = ask.rest_as_revision()?;

@@ -14,7 +14,7 @@ use crate::app::error::AppError;
 use crate::app::transactions::place;
 use crate::http::ask::Ask;
 use crate::http::etag;
-use crate::http::json::{self, Json, OptionalJson};
+use crate::http::json::{self, Json, NoBody, OptionalJson};
 use crate::http::problem::ApiError;
 use crate::http::reply::{GOVC_DRY_RUN, as_of, located, written};
 use crate::openapi::{Table, reads, writes};
@@ -213,7 +213,11 @@ pub async fn rename(
 }
 
 /// `POST /api/v1/repos/{repo}/transaction/{tx}/validate`
-pub async fn validate(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
+pub async fn validate(
+    State(app): State<App>,
+    mut ask: Ask,
+    _: NoBody,
+) -> Result<Response, ApiError> {
     let terms = ask.terms()?;
     ask.finish()?;
     let at = ask.place(id(&ask)?)?;
@@ -240,7 +244,11 @@ pub async fn commit(
 }
 
 /// `POST /api/v1/repos/{repo}/transaction/{tx}/rollback`
-pub async fn roll_back(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
+pub async fn roll_back(
+    State(app): State<App>,
+    mut ask: Ask,
+    _: NoBody,
+) -> Result<Response, ApiError> {
     let terms = ask.terms()?;
     ask.finish()?;
     let at = ask.place(id(&ask)?)?;

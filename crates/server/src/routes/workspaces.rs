@@ -10,7 +10,7 @@ use crate::app::commits::place;
 use crate::app::repos::location;
 use crate::http::ask::Ask;
 use crate::http::etag;
-use crate::http::json::Json;
+use crate::http::json::{Json, NoBody};
 use crate::http::page;
 use crate::http::path::encode;
 use crate::http::problem::ApiError;
@@ -161,7 +161,7 @@ pub async fn create(
 }
 
 /// `DELETE /api/v1/repos/{repo}/workspaces/{name}`
-pub async fn remove(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
+pub async fn remove(State(app): State<App>, mut ask: Ask, _: NoBody) -> Result<Response, ApiError> {
     let terms = ask.terms()?;
     ask.finish()?;
     let repo = ask.repo()?;
@@ -208,7 +208,11 @@ async fn write_files(
 }
 
 /// `DELETE /api/v1/repos/{repo}/remove/{path}`
-pub async fn remove_file(State(app): State<App>, mut ask: Ask) -> Result<Response, ApiError> {
+pub async fn remove_file(
+    State(app): State<App>,
+    mut ask: Ask,
+    _: NoBody,
+) -> Result<Response, ApiError> {
     let (terms, at) = ask.terms_at()?;
     let force = ask.query().flag("force")?;
     ask.finish()?;

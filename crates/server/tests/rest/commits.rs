@@ -78,7 +78,7 @@ async fn what_cannot_be_committed_is_refused_by_name() {
     "#);
     assert_snapshot!(said(json!([put("README/x", "")])).await, @r#"
     422 Unprocessable Entity
-    {"detail":"\"README\" is in the way of \"README/x\"","code":"PATH_CONFLICT","path":"README/x","with":"README"}
+    {"detail":"\"README\" is in the way of \"README/x\": move or delete it first","code":"PATH_CONFLICT","path":"README/x","with":"README"}
     "#);
     assert_snapshot!(said(json!([put("README", "hello\n")])).await, @r#"
     422 Unprocessable Entity

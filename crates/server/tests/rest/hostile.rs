@@ -68,3 +68,74 @@ async fn a_slash_alone_is_no_folder() {
         assert_eq!(answer.code(), "PATH_INVALID", "{path}");
     }
 }
+
+#[tokio::test]
+async fn a_file_and_what_is_below_it_are_not_written_together() {
+    let server = Server::with_commit().await;
+    let begun = server.post("/api/v1/repos/hello/transaction", json!({}));
+    let begun = begun.await.json()["id"].as_str().unwrap().to_owned();
+    let file = |path: &str| json!({ "path": path, "content": path });
+    for route in ["write", "add", &format!("transaction/{begun}/add")] {
+        let path = format!("/api/v1/repos/hello/{route}");
+        for files in [["z", "z/y"], ["z/y", "z"], ["a/b/c", "a/b"]] {
+            let files = files.map(|path| format!("{}/{path}", route.len()));
+            let both = json!({ "files": [file(&files[0]), file("z!"), file(&files[1])] });
+            let answer = server.post(&path, both).await;
+            assert_eq!(answer.status, 422, "{route} {files:?}: {answer}");
+            assert_eq!(answer.json()["with"], files[0]);
+        }
+        // Names that only begin alike are not in each other's way, nor is one that comes twice.
+        let apart = json!({ "files": [file("x"), file("x.y/x"), file("xx"), file("x")] });
+        assert_eq!(server.post(&path, apart).await.status, 200, "{route}");
+    }
+}
+
+#[tokio::test]
+async fn what_takes_no_body_does_not_pass_one_over() {
+    let server = Server::with_commit().await;
+    let begun = server.post("/api/v1/repos/hello/transaction", json!({}));
+    let begun = begun.await.json()["id"].as_str().unwrap().to_owned();
+    let hook = json!({ "url": "https://example.org/", "events": ["push"], "active": false });
+    let hook = server.post("/api/v1/repos/hello/hooks", hook).await.json();
+    let hook = hook["id"].as_str().unwrap();
+    for (method, path) in [
+        ("POST", format!("/transaction/{begun}/validate")),
+        ("POST", format!("/transaction/{begun}/rollback")),
+        ("POST", format!("/hooks/{hook}/ping")),
+        ("POST", format!("/hooks/{hook}/deliveries/1/redeliver")),
+        ("DELETE", format!("/hooks/{hook}")),
+        ("DELETE", "/workspaces/nobodys".to_owned()),
+        ("DELETE", "/remove/README".to_owned()),
+        ("DELETE", "/parallel-realities/nobodys".to_owned()),
+        ("DELETE", format!("/stash/{}", "1".repeat(40))),
+        ("DELETE", String::new()),
+    ] {
+        let path = format!("/api/v1/repos/hello{path}");
+        let answer = server.send(method, &path, json!({ "dry_run": true })).await;
+        assert_eq!(answer.code(), "BODY_INVALID", "{method} {path}");
+    }
+    let path = format!("/api/v1/repos/hello/transaction/{begun}/validate");
+    assert_eq!(server.post(&path, json!({})).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_mistake_says_where_it_is() {
+    let server = Server::with_commit().await;
+    let none = json!({ "operations": [{ "repo": "hello", "updates": [] }] });
+    let field = refused(&server, "/api/v1/transactions", none).await;
+    assert_eq!(field, "operations[0].updates");
+    let events = server.get("/api/v1/repos/hello/events?types=pushes").await;
+    assert_eq!(events.code(), "QUERY_INVALID", "{events}");
+    server.commit("main", "m", "folder/file", "in it\n").await;
+    for (path, says) in [
+        ("tree/README", "\"README\" is no folder: `/read` gives it"),
+        ("read/folder", "\"folder\" is a folder: `/tree` lists it"),
+    ] {
+        let answer = server.get(&format!("/api/v1/repos/hello/{path}")).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.code()),
+            (404, "PATH_NOT_FOUND".to_owned())
+        );
+        assert_eq!(answer.json()["detail"], says);
+    }
+}

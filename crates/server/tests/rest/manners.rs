@@ -418,3 +418,114 @@ async fn a_server_over_its_memory_budget_takes_no_objects() {
     assert_eq!(server.get("/api/v1/repos/hello/log").await.status, 200);
     assert_eq!(server.delete("/api/v1/repos/hello").await.status, 204);
 }
+
+/// `main` and `other`, which do not go together; `first` is what `main` was.
+async fn torn() -> (Server, String) {
+    let server = Server::with_repo().await;
+    let first = server.commit("main", "first", "f", "one\n").await;
+    let other = json!({ "name": "other" });
+    server.post("/api/v1/repos/hello/branches", other).await;
+    server.commit("main", "mine", "f", "two\n").await;
+    server.commit("other", "theirs", "f", "three\n").await;
+    (server, first)
+}
+
+#[tokio::test]
+async fn what_is_believed_is_held_against_the_branch_before_anything_is_made_of_it() {
+    let (server, first) = torn().await;
+    let reality = json!({ "branches": ["there"], "from": "other" });
+    let reality = server.post("/api/v1/repos/hello/parallel-realities", reality);
+    assert_eq!(reality.await.status, 201);
+    let begun = json!({ "branch": "main" });
+    let begun = server.post("/api/v1/repos/hello/transaction", begun).await;
+    let commit_begun = format!(
+        "transaction/{}/commit",
+        begun.json()["id"].as_str().unwrap()
+    );
+    let writes = [
+        ("merge", json!({ "from": "other", "to": "main" })),
+        (
+            "merge",
+            json!({ "from": "other", "to": "main", "strategy": "ff_only" }),
+        ),
+        (
+            "cherry-pick",
+            json!({ "commit": "other", "branch": "main" }),
+        ),
+        ("revert", json!({ "commit": "other", "branch": "main" })),
+        ("rebase", json!({ "onto": "other", "branch": "main" })),
+        (
+            "parallel-realities/there/promote",
+            json!({ "strategy": "merge", "into": "main" }),
+        ),
+        ("merge?workspace=default", json!({ "from": "other" })),
+        (
+            "cherry-pick?workspace=default",
+            json!({ "commit": "other" }),
+        ),
+        ("rebase?workspace=default", json!({ "onto": "other" })),
+        ("continue", json!({})),
+        ("abort", json!({})),
+        ("commit", json!({ "message": "nothing" })),
+        (
+            "commits",
+            commit("main", "m", json!([{ "op": "delete", "path": "nothing" }])),
+        ),
+        (&commit_begun, json!({ "message": "nothing" })),
+        ("rewind", json!({ "to": 0 })),
+    ];
+    for (route, body) in writes {
+        let path = format!("/api/v1/repos/hello/{route}");
+        let belief = format!("\"{first}\"");
+        let by_header = server
+            .send_with("POST", &path, &[("if-match", &belief)], body.clone())
+            .await;
+        assert_eq!(by_header.status, 412, "{route} {body}: {by_header}");
+        assert_eq!(by_header.code(), "REF_MOVED");
+        if matches!(route, "rewind") || route == commit_begun {
+            continue;
+        }
+        let mut believing = body.clone();
+        believing["expected_head"] = json!(first);
+        let answer = server.post(&path, believing).await;
+        let told = (answer.status.as_u16(), answer.code());
+        assert_eq!(told, (409, "REF_MOVED".to_owned()), "{route} {body}");
+    }
+}
+
+#[tokio::test]
+async fn if_none_match_says_that_a_ref_must_not_exist() {
+    let (server, first) = torn().await;
+    let put = |name: &str| format!("/api/v1/repos/hello/refs/heads/{name}");
+    let none = [("if-none-match", "*")];
+    let body = json!({ "oid": first });
+    let over = server
+        .send_with("PUT", &put("other"), &none, body.clone())
+        .await;
+    assert_eq!(
+        (over.status.as_u16(), over.code()),
+        (412, "REF_MOVED".to_owned())
+    );
+    let new = server
+        .send_with("PUT", &put("new"), &none, body.clone())
+        .await;
+    assert_eq!(new.status, 201, "{new}");
+    for headers in [
+        [("if-none-match", "\"x\""), ("x-nothing", "")],
+        [("if-none-match", "*"), ("if-match", "*")],
+    ] {
+        let unclear = server
+            .send_with("PUT", &put("new"), &headers, body.clone())
+            .await;
+        assert_eq!(unclear.code(), "QUERY_INVALID", "{unclear}");
+    }
+}
+
+#[tokio::test]
+async fn the_document_is_compressed_too() {
+    let server = Server::new();
+    let asked = [("accept-encoding", "gzip")];
+    let document = server.get_with("/openapi.json", &asked).await;
+    assert_eq!(document.header("content-encoding"), "gzip");
+    assert!(document.body.len() < 200_000, "{}", document.body.len());
+}

@@ -1,5 +1,8 @@
 //! Files of a workspace: written, staged, removed, moved.
 
+use std::collections::BTreeSet;
+use std::ops::Bound;
+
 use bytes::Bytes;
 use govc_git::object::tree::{MODE_SUBMODULE, MODE_SYMLINK, canonical_mode};
 use govc_git::object_id::hash_object;
@@ -28,6 +31,26 @@ pub struct FileToWrite {
     pub force: bool,
 }
 
+/// Refuses to write a file where the same request has written below it, or the reverse.
+fn check_way_among(written: &BTreeSet<&[u8]>, file: &FileToWrite) -> Result<(), WorkspaceError> {
+    let path = &file.path[..];
+    let folders = memchr::memchr_iter(b'/', path).map(|end| &path[..end]);
+    let mut above = folders.filter(|folder| written.contains(folder));
+    let below = || {
+        let inside = [path, b"/"].concat();
+        let from = (Bound::Included(&inside[..]), Bound::Unbounded);
+        let next = written.range::<[u8], _>(from).next();
+        next.copied().filter(|next| next.starts_with(&inside))
+    };
+    match above.next().or_else(below) {
+        None => Ok(()),
+        Some(with) => Err(WorkspaceError::PathConflict {
+            path: path.to_vec(),
+            with: with.to_vec(),
+        }),
+    }
+}
+
 impl OpenWorkspace {
     /// Writes files, and stages them where `stage` says so: `git add` of what was written.
     ///
@@ -46,6 +69,7 @@ impl OpenWorkspace {
         let mut rules = Rules::of(pool, self.now.files);
         let (mut in_index, mut in_files) = (Vec::new(), Vec::new());
         let mut objects = Vec::new();
+        let mut written: BTreeSet<&[u8]> = BTreeSet::new();
         for file in files {
             path::check(&file.path).map_err(|source| WorkspaceError::PathInvalid {
                 path: file.path.clone(),
@@ -57,6 +81,8 @@ impl OpenWorkspace {
             };
             let there = self.in_files(pool, &file.path)?;
             self.check_way(pool, file, there)?;
+            check_way_among(&written, file)?;
+            written.insert(&file.path);
             let tracked = self.in_index(pool, &file.path)?;
             let is_tracked = tracked.is_some_and(|found| !found.is_folder());
             if stage && !file.force && !is_tracked && rules.is_ignored(&file.path)? {

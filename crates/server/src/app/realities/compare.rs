@@ -13,6 +13,7 @@ use govc_git::ObjectId;
 use super::conflicts::{Compared, matrix};
 use super::{Action, App, Doing};
 use crate::app::error::AppError;
+use crate::http::ask::Reading;
 use crate::http::caller::Caller;
 
 impl App {
@@ -24,10 +25,12 @@ impl App {
         &self,
         caller: &Caller,
         id: &RepoId,
+        reading: &Reading,
         names: Vec<String>,
         metric: Option<String>,
     ) -> Result<Comparison, AppError> {
         let host = self.repository(caller, id, Action::Read).await?;
+        self.reached(&host, reading).await?;
         if names.is_empty() {
             return Err(AppError::body(
                 "realities",

@@ -21,7 +21,7 @@ use super::{Action, App, Doing, Told};
 use crate::app::answers::Logged;
 use crate::app::commits::{place, read};
 use crate::app::error::{AppError, SaidIn};
-use crate::app::publish::{Answering, Member, cause};
+use crate::app::publish::{Answering, Member, cause, check_beliefs};
 use crate::http::ask::Terms;
 use crate::http::caller::Caller;
 
@@ -96,8 +96,8 @@ impl App {
         });
         for again in 1.. {
             let plan = {
-                let (work, dry_run) = (Arc::clone(&work), terms.dry_run);
-                self.offload(move || work.plan(dry_run)).await?
+                let (work, terms) = (Arc::clone(&work), terms.clone());
+                self.offload(move || work.plan(&terms)).await?
             };
             let plan = match plan {
                 Ok(plan) => plan,
@@ -270,8 +270,10 @@ struct Work {
 
 impl Work {
     /// What moves the branch as it is now.
-    fn plan(&self, dry_run: bool) -> Result<Plan, AppError> {
+    fn plan(&self, terms: &Terms) -> Result<Plan, AppError> {
         let snapshot = self.parent.snapshot();
+        let if_match = terms.if_match.as_ref();
+        check_beliefs(&self.into, self.order.expected, if_match, &snapshot)?;
         let pool = self.parent.pool();
         let current = snapshot.refs.resolve(self.into.as_bytes());
         let is_unborn = current.is_none() && snapshot.refs.head_branch() == Some(&self.into);
@@ -288,7 +290,7 @@ impl Work {
             plan.objects.inline = brought.inline;
             plan.objects.inline.extend(own);
         }
-        if !dry_run {
+        if !terms.dry_run {
             plan._aside = self
                 .parent
                 .put_aside(&mut plan.objects)
@@ -335,7 +337,7 @@ impl Work {
             (Some(message), _) => {
                 let cleaned = govc_git::message::clean(message.as_bytes());
                 match cleaned.is_empty() {
-                    true => Err(AppError::body("message", "is empty")),
+                    true => Err(AppError::body("message", "`message`: is empty")),
                     false => Ok(Some(cleaned)),
                 }
             }
