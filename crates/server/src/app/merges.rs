@@ -1,7 +1,7 @@
 //! Bringing commits onto a branch: merges, picks, reverts, rebases.
 //!
 //! What is long is done before the turn, against the head as it is then. A head that moved since is
-//! a lost race: it is done again, at most twice, and then in the turn, if that was quick.
+//! a lost race: it is done again, and after the second time in the turn, if that was quick.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,9 +32,11 @@ use crate::http::ask::Terms;
 use crate::http::caller::Caller;
 use crate::http::etag::IfMatch;
 
-/// How often a lost race is run again before the turn.
-const AGAIN_MAX: u32 = 2;
-/// What took no longer than this is done in the turn once the races are lost.
+/// How often a lost race is run again before it is run in the turn.
+const AGAIN_BEFORE_TURN: u32 = 2;
+/// How often at most, where it takes too long for the turn.
+const AGAIN_MAX: u32 = 10;
+/// What took no longer than this is done in the turn once so many races are lost.
 const QUICK: Duration = Duration::from_millis(20);
 /// Content of conflicts is not shown beyond these bytes, in all.
 const SHOWN_BYTES_MAX: usize = 1 << 20;
@@ -307,7 +309,7 @@ impl App {
             let result = Arc::new(Mutex::new(Arc::clone(&prepared.integrated)));
             let proposal = Brought {
                 bringing: Arc::clone(&bringing),
-                may_do_again: again >= AGAIN_MAX && prepared.took <= QUICK,
+                may_do_again: again >= AGAIN_BEFORE_TURN && prepared.took <= QUICK,
                 prepared,
                 result: Arc::clone(&result),
             };

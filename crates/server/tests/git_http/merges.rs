@@ -315,6 +315,53 @@ fn messages_are_taken_over_as_git_takes_them() {
 }
 
 #[test]
+fn an_author_is_taken_over_by_hand_as_git_does() {
+    let server = Server::start();
+    let git = two_lines(&server);
+    git.run(&["checkout", "-q", "-B", "odd", "start"]);
+    git.write("dir/other", "odd\n");
+    let mended = [("GIT_AUTHOR_NAME", "Carl O")];
+    git.run(&["add", "-A"]);
+    assert!(git.try_run_with(&["commit", "-qm", "odd"], &mended).0);
+    let data = git.run(&["cat-file", "commit", "HEAD"]);
+    let data = data.replacen("author Carl O", "author Carl O.", 1);
+    let id = git.feed(
+        &["hash-object", "-t", "commit", "-w", "--stdin"],
+        data.as_bytes(),
+    );
+    git.run(&["update-ref", "refs/heads/odd", id.trim()]);
+    git.run(&["checkout", "-q", "main"]);
+    git.write("dir/other", "main\n");
+    git.commit("main: other");
+    git.run(&["push", "-q", &server.url(), "main", "odd"]);
+    git.fails(&["cherry-pick", "odd"]);
+    git.write("dir/other", "solved\n");
+    git.run(&["add", "-A"]);
+    let no_editor = [("GIT_EDITOR", ":")];
+    assert!(
+        git.try_run_with(&["cherry-pick", "--continue"], &no_editor)
+            .0
+    );
+    let body = json!({"commit": "odd", "keep_conflicts": true});
+    let (status, said) = post(&server, "cherry-pick?workspace=default", body);
+    assert_eq!(status, 202, "{said}");
+    let url = format!("http://{}/api/v1/repos/hello/add", server.address);
+    let body = json!({"path": "dir/other", "content": "solved\n"});
+    let added = reqwest::blocking::Client::new()
+        .post(url)
+        .json(&body)
+        .send();
+    assert_eq!(added.unwrap().status(), 200);
+    let body = json!({"author": null});
+    let (status, done) = post(&server, "continue", body);
+    assert_eq!(
+        (status, &done["head"]),
+        (201, &json!(git.id("HEAD"))),
+        "{done}"
+    );
+}
+
+#[test]
 fn messages_of_several_are_put_together_as_git_does() {
     let server = Server::start();
     let git = two_lines(&server);

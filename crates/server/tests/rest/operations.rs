@@ -321,3 +321,47 @@ async fn what_is_not_to_be_committed_is_staged() {
     let status = server.get(&at("status")).await.json();
     assert_eq!(status["head"], done.json()["head"]);
 }
+
+#[tokio::test]
+async fn what_is_not_tracked_makes_way_for_nothing() {
+    let server = divided().await;
+    // A folder where a file comes.
+    let write = |path: &'static str| json!({ "path": path, "content": "mine\n" });
+    assert_eq!(server.post(&at("write"), write("g/x")).await.status, 200);
+    for (route, body) in [
+        ("cherry-pick", json!({ "commit": "dev", "no_commit": true })),
+        ("cherry-pick", json!({ "commit": "dev" })),
+        ("merge", json!({ "from": "dev", "keep_conflicts": true })),
+    ] {
+        let refused = server
+            .post(&at(&format!("{route}?workspace=default")), body)
+            .await;
+        assert_eq!(told(&refused), (409, "WORKSPACE_DIRTY".to_owned()));
+        assert_eq!(refused.json()["paths"], json!(["g/x"]), "{route}");
+    }
+    assert_eq!(server.delete(&at("remove/g?force=true")).await.status, 204);
+    // And what was put away, by those that came meanwhile.
+    for (away, now) in [("u", "u/x"), ("v/x", "v")] {
+        assert_eq!(server.post(&at("write"), write(away)).await.status, 200);
+        let body = json!({ "include_untracked": true });
+        let stash = server.post(&at("stash"), body).await;
+        assert_eq!(stash.status, 201, "{stash}");
+        assert_eq!(server.post(&at("write"), write(now)).await.status, 200);
+        let apply = at(&format!(
+            "stash/{}/apply",
+            stash.json()["id"].as_str().unwrap()
+        ));
+        let refused = server.post(&apply, json!({})).await;
+        assert_eq!(told(&refused), (409, "WORKSPACE_DIRTY".to_owned()));
+        assert_eq!(refused.json()["paths"], json!([now]));
+        let status = server.get(&at("status")).await.json();
+        assert_eq!(status["untracked"], json!([now]));
+        let gone = at(&format!("remove/{now}?force=true"));
+        assert_eq!(server.delete(&gone).await.status, 204);
+        assert_eq!(server.post(&apply, json!({})).await.status, 200);
+        let status = server.get(&at("status")).await.json();
+        assert_eq!(status["untracked"], json!([away]));
+        let gone = at(&format!("remove/{away}?force=true"));
+        assert_eq!(server.delete(&gone).await.status, 204);
+    }
+}

@@ -275,21 +275,37 @@ fn is_in_the_way(
     path: &[u8],
     gone: &[&[u8]],
 ) -> Result<bool, WorkspaceError> {
+    Ok(!in_the_way(pool, root, path, gone)?.is_empty())
+}
+
+/// The files of the tree `root` that are below `path`, or where it needs a folder; without those at
+/// `gone`.
+///
+/// # Errors
+/// When a tree cannot be read.
+pub(super) fn in_the_way(
+    pool: &Pool,
+    root: &ObjectId,
+    path: &[u8],
+    gone: &[&[u8]],
+) -> Result<Vec<Vec<u8>>, WorkspaceError> {
+    let stays = |path: &Vec<u8>| !gone.contains(&&path[..]);
     for end in memchr::memchr_iter(b'/', path) {
         let folder = &path[..end];
         match tree::lookup(pool, root, folder)? {
-            None => return Ok(false),
-            Some(found) if !found.is_folder() => return Ok(!gone.contains(&folder)),
+            None => return Ok(Vec::new()),
+            Some(found) if !found.is_folder() => {
+                return Ok(Some(folder.to_vec()).into_iter().filter(stays).collect());
+            }
             Some(_) => {}
         }
     }
     let Some(there) = tree::lookup(pool, root, path)?.filter(Found::is_folder) else {
-        return Ok(false);
+        return Ok(Vec::new());
     };
     let below = changed_files(pool, None, Some(&there.id), &TreeFilter::default())?;
-    let stays = |inner: &[u8]| {
-        let whole = [path, b"/", inner].concat();
-        !gone.contains(&&whole[..])
-    };
-    Ok(below.iter().any(|change| stays(&change.path)))
+    let whole = below
+        .iter()
+        .map(|change| [path, b"/", &change.path].concat());
+    Ok(whole.filter(stays).collect())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use govc_git::encoding::commit_in_utf8;
 use govc_git::object::commit::NewCommit;
-use govc_git::object::{CommitRef, Signature};
+use govc_git::object::{CommitRef, Signature, SignatureRef, signature};
 use govc_git::object_id::hash_object;
 use govc_git::{ObjectId, ObjectKind, message};
 
@@ -107,7 +107,7 @@ impl OpenWorkspace {
             return Err(WorkspaceError::NothingToCommit);
         }
         let kept = match (&amended, operation) {
-            (Some(commit), _) => Some(commit.author.to_owned()),
+            (Some(commit), _) => Some(made_again(&commit.author)),
             // As in git, a commit by hand in a rebase is by who makes it.
             (None, Some(operation)) if operation.kind == OperationKind::CherryPick => {
                 self.author_kept(pool, operation)?
@@ -148,7 +148,7 @@ impl OpenWorkspace {
         let data = commit_in_utf8(&data);
         let commit = CommitRef::parse(&data, pool.format());
         let commit = commit.map_err(|error| tree::damaged(operation.commit, &error))?;
-        Ok(Some(commit.author.to_owned()))
+        Ok(Some(made_again(&commit.author)))
     }
 
     /// What is staged, put onto the newest head of the branch as one commit. What is not staged
@@ -337,4 +337,14 @@ pub(in crate::work) fn introduced(
         }
     }
     Ok(objects)
+}
+
+/// A person as Git writes one that it takes from a commit to make it by hand: without what does not
+/// belong at the ends of a name, unless nothing is left.
+fn made_again(person: &SignatureRef<'_>) -> Signature {
+    let mut person = person.to_owned();
+    let cleaned = |text: &[u8]| Some(signature::clean(text)).filter(|text| !text.is_empty());
+    person.name = cleaned(&person.name).unwrap_or(person.name);
+    person.email = cleaned(&person.email).unwrap_or(person.email);
+    person
 }

@@ -141,7 +141,7 @@ impl OpenWorkspace {
             };
         }
         let is_clean = merged.is_clean;
-        let with = self.with_merged(pool, merged, Vec::new())?;
+        let with = self.with_merged(pool, merged)?;
         let changed = Changed {
             objects: once(with.objects),
             ..Changed::to(with.after)
@@ -411,7 +411,7 @@ impl OpenWorkspace {
             if let Some(merge) = stop.merge {
                 hold(&mut scratch, &merge.objects)?;
                 let at = self.as_if(after, progress.tree);
-                let with = at.with_merged(pool, *merge, Vec::new())?;
+                let with = at.with_merged(pool, *merge)?;
                 hold(&mut scratch, &with.objects)?;
                 objects.extend(with.objects);
                 after = with.after;
@@ -508,7 +508,7 @@ impl OpenWorkspace {
 }
 
 /// Has the pool know trees and blobs while something is made of them.
-fn hold(scratch: &mut Scratch<'_>, objects: &[NewObject]) -> Result<(), PoolError> {
+pub(super) fn hold(scratch: &mut Scratch<'_>, objects: &[NewObject]) -> Result<(), PoolError> {
     let content = objects
         .iter()
         .filter(|object| object.kind != ObjectKind::Commit);

@@ -9,13 +9,15 @@ use govc_git::object_id::hash_object;
 use govc_git::{ObjectId, ObjectKind};
 use hashbrown::HashSet;
 
+use super::checkout::{file_at, in_the_way};
 use super::draft::{Changed, TreeEdit, edit_tree, once};
+use super::operation::hold;
 use super::rules::Rules;
 use super::state::tree_or_empty;
 use super::{OpenWorkspace, WorkspaceError, WorkspaceStatus};
 use crate::pool::{Pool, PoolError};
 use crate::work::diff::{TreeFilter, changed_files};
-use crate::work::merge::{Labels, MergeOptions, TreeMerge, merge_trees};
+use crate::work::merge::{Labels, MergeOptions, Scratch, TreeMerge, merge_trees};
 use crate::work::tree::{self, Found};
 use crate::{NewObject, ObjectBody, Unmerged, Workspace};
 
@@ -247,25 +249,30 @@ impl OpenWorkspace {
             objects.extend(merged.objects);
             new_index = Some(merged.tree);
         }
-        let mut in_files = Vec::new();
-        if let Some(untracked) = stash.untracked {
-            let untracked = tree(untracked)?;
-            let mut there = Vec::new();
-            for change in changed_files(pool, None, Some(&untracked), &all())? {
-                match self.in_files(pool, &change.path)? {
-                    None => in_files.push(TreeEdit::to(&change.path, change.new)),
-                    Some(_) => there.push(change.path),
-                }
-            }
-            if !there.is_empty() {
-                return Err(WorkspaceError::Dirty { paths: there });
-            }
-        }
         let merged = merge_trees(pool, &base, &ours, &working, &labels, &how)?;
         if !merged.is_clean && !options.keep_conflicts {
             return Err(conflict(&merged));
         }
-        let mut changed = self.with_merged(pool, merged, in_files)?;
+        let mut changed = self.with_merged(pool, merged)?;
+        let mut scratch = Scratch::new(pool);
+        if let Some(untracked) = stash.untracked {
+            hold(&mut scratch, &changed.objects)?;
+            let files = changed.after.files;
+            let (mut edits, mut there) = (Vec::new(), Vec::new());
+            for change in changed_files(pool, None, Some(&tree(untracked)?), &all())? {
+                there.extend(in_the_way(pool, &files, &change.path, &[])?);
+                match file_at(pool, &files, &change.path)? {
+                    None => edits.push(TreeEdit::to(&change.path, change.new)),
+                    Some(_) => there.push(change.path),
+                }
+            }
+            if !there.is_empty() {
+                there.sort();
+                there.dedup();
+                return Err(WorkspaceError::Dirty { paths: there });
+            }
+            changed.after.files = edit_tree(pool, &files, &edits, &mut changed.objects)?;
+        }
         if changed.after.unmerged.is_empty() {
             changed.after.index = match new_index {
                 Some(index) => index,
@@ -294,7 +301,7 @@ impl OpenWorkspace {
     }
 
     /// Index and files after a merge onto the index: what is merged is staged, conflicts are
-    /// unmerged and marked in the files. `in_files` are further edits of the files.
+    /// unmerged and marked in the files.
     ///
     /// # Errors
     /// [`WorkspaceError::Dirty`] where something that is not staged is in the way.
@@ -302,7 +309,6 @@ impl OpenWorkspace {
         &self,
         pool: &Pool,
         merged: TreeMerge,
-        mut in_files: Vec<TreeEdit>,
     ) -> Result<WithMerged, WorkspaceError> {
         let made = MadeTrees::of(pool, &merged.objects);
         let read = |id: &govc_git::oid| made.read(id);
@@ -316,7 +322,7 @@ impl OpenWorkspace {
             &all(),
         )?;
         let mut rules = Rules::of(pool, self.now.files);
-        let mut lost = Vec::new();
+        let (mut in_files, mut lost) = (Vec::new(), Vec::new());
         let mut merged_files = Vec::new();
         for change in changes {
             let there = self.in_files(pool, &change.path)?;
@@ -329,7 +335,21 @@ impl OpenWorkspace {
             in_files.push(TreeEdit::to(&change.path, change.new));
             merged_files.push((change.path, change.old, change.new));
         }
+        // What stands where something is to be, and does not go with it.
+        let (goes, comes): (Vec<_>, Vec<_>) =
+            merged_files.iter().partition(|(_, _, new)| new.is_none());
+        let goes: Vec<&[u8]> = goes.iter().map(|(path, ..)| &path[..]).collect();
+        for (path, ..) in comes {
+            for there in in_the_way(pool, &self.now.files, path, &goes)? {
+                let is_tracked = file_at(pool, &ours, &there)?.is_some();
+                if is_tracked || !rules.is_ignored(&there)? {
+                    lost.push(there);
+                }
+            }
+        }
         if !lost.is_empty() {
+            lost.sort();
+            lost.dedup();
             return Err(WorkspaceError::Dirty { paths: lost });
         }
         let mut objects = merged.objects.clone();
