@@ -35,6 +35,8 @@ use crate::store::Store;
 const CHECKPOINT_BYTES_MAX: u64 = 8 << 30;
 /// A history that is cut is written into fewer files than this.
 const CUT_FILES_MAX: u64 = 1 << 20;
+/// So many deltas of a checkpoint's pack follow each other, as in packs of git's.
+const DEPTH_MAX: u32 = 50;
 /// libdeflate's fastest: nearly as small, and a compaction packs it again.
 pub(crate) const DEFLATE_LEVEL: u8 = 1;
 
@@ -757,8 +759,10 @@ fn peel(
     Ok(peeled)
 }
 
-/// Packs what is in no pack. A delta stays one when its base is in the same pack; else its object
-/// is written whole: packs on the disk are complete by themselves.
+/// Packs what is in no pack. A delta stays one when its base is in the same pack, and no more than
+/// [`DEPTH_MAX`] follow each other; else its object is written whole: packs on the disk are
+/// complete by themselves, and what is in them is read without going through all that was ever
+/// made of a folder.
 pub(crate) fn write_pack(
     disk: &dyn Disk,
     dir: &Path,
@@ -776,18 +780,21 @@ pub(crate) fn write_pack(
     let file = disk.open(&aside, Open::Replace)?;
     let mut writer =
         PackWriter::new(Appender::new(&*file), format, count).map_err(io::Error::other)?;
-    let mut offsets: HashMap<ObjectId, u64> = HashMap::with_capacity(pending.len());
+    // Where each is, and of how many deltas.
+    let mut written: HashMap<ObjectId, (u64, u32)> = HashMap::with_capacity(pending.len());
     for object in pending {
+        let mut depth = 0;
         let offset = match &object.body {
             ObjectBody::Whole(data) => writer.whole(&object.id, object.kind, data, DEFLATE_LEVEL),
             ObjectBody::Elsewhere => continue,
-            ObjectBody::Delta { base, delta } => match offsets.get(base) {
-                Some(base) => {
+            ObjectBody::Delta { base, delta } => match written.get(base) {
+                Some((base, deltas)) if *deltas < DEPTH_MAX => {
+                    depth = deltas + 1;
                     let base_distance = writer.offset() - base;
                     let kind = EntryKind::OfsDelta { base_distance };
                     writer.delta(&object.id, &kind, delta, DEFLATE_LEVEL)
                 }
-                None => {
+                _ => {
                     let whole = objects.find(&object.id)?;
                     let whole =
                         whole.ok_or_else(|| io::Error::other("a pending object is gone"))?;
@@ -795,14 +802,15 @@ pub(crate) fn write_pack(
                 }
             },
         };
-        offsets.insert(object.id, offset.map_err(io::Error::other)?);
+        let offset = offset.map_err(io::Error::other)?;
+        written.insert(object.id, (offset, depth));
     }
-    let mut written = writer.finish().map_err(io::Error::other)?;
-    written.out.flush()?;
-    drop(written.out);
+    let mut finished = writer.finish().map_err(io::Error::other)?;
+    finished.out.flush()?;
+    drop(finished.out);
     file.sync()?;
-    let pack = PackId(written.checksum);
-    let index = written.entries.write_index(&written.checksum);
+    let pack = PackId(finished.checksum);
+    let index = finished.entries.write_index(&finished.checksum);
     let index_file = disk.open(&index_aside, Open::Replace)?;
     index_file.write_at(0, &index)?;
     index_file.sync()?;

@@ -14,6 +14,8 @@ use crate::directory;
 use crate::disk::{Disk, Open};
 
 const OBJECT_BYTES_MAX: u64 = 2 << 30;
+/// So many bytes of objects that were made from deltas are kept: more will be made from them.
+const MADE_BYTES_MAX: usize = 32 << 20;
 
 /// The objects of one repository.
 pub(crate) struct Objects<'a> {
@@ -26,6 +28,28 @@ pub(crate) struct Objects<'a> {
     /// Oldest first; opened from the newest on, as far as was needed.
     packs: Vec<PackId>,
     opened: RefCell<Vec<Pack>>,
+    made: RefCell<Made>,
+}
+
+/// Objects that were made from deltas.
+#[derive(Default)]
+struct Made {
+    objects: HashMap<ObjectId, Object>,
+    bytes: usize,
+}
+
+impl Made {
+    fn keep(&mut self, id: ObjectId, object: &Object) {
+        if object.data.len() > MADE_BYTES_MAX / 8 {
+            return;
+        }
+        if self.bytes + object.data.len() > MADE_BYTES_MAX {
+            *self = Made::default();
+        }
+        if self.objects.insert(id, object.clone()).is_none() {
+            self.bytes += object.data.len();
+        }
+    }
 }
 
 impl<'a> Objects<'a> {
@@ -37,6 +61,7 @@ impl<'a> Objects<'a> {
             order: Vec::new(),
             packs,
             opened: RefCell::default(),
+            made: RefCell::default(),
         }
     }
 
@@ -92,6 +117,9 @@ impl<'a> Objects<'a> {
         let mut at = id.to_owned();
         let mut before = usize::MAX;
         let mut object = loop {
+            if let Some(object) = self.made.borrow().objects.get(&at) {
+                break object.clone();
+            }
             match self.pending.get(&at) {
                 Some((_, object)) if let ObjectBody::Whole(data) = &object.body => {
                     break Object {
@@ -117,6 +145,9 @@ impl<'a> Objects<'a> {
             let data = govc_git::pack::delta::apply(&object.data, delta, OBJECT_BYTES_MAX)
                 .map_err(|error| damaged(format!("{id}: {error}")))?;
             object.data = data.into();
+        }
+        if !deltas.is_empty() {
+            self.made.borrow_mut().keep(id.to_owned(), &object);
         }
         Ok(Some(object))
     }

@@ -196,6 +196,56 @@ fn what_comes_again_as_a_delta_of_what_was_made_of_it_is_saved() {
     }
 }
 
+#[test]
+fn what_was_changed_for_thousands_of_times_between_two_checkpoints_is_read_from_its_pack() {
+    const TIMES: usize = 5000;
+    let root = tempfile::tempdir().unwrap();
+    let keys = Arc::new(AtomicU8::new(1));
+    let content = |n: usize| format!("version {n:05}");
+    let blob = |n: usize| object(ObjectFormat::Sha1, ObjectKind::Blob, content(n));
+    {
+        let (store, engine) = start(root.path(), &keys);
+        let repo = create(&engine, "a");
+        let mut objects = vec![blob(0)];
+        for n in 1..=TIMES {
+            let (before, now) = (content(n - 1), content(n));
+            objects.push(NewObject {
+                body: ObjectBody::Delta {
+                    base: blob(n - 1).id,
+                    delta: delta(&before, 8, &now[8..]),
+                },
+                ..blob(n)
+            });
+        }
+        insert(&repo, objects);
+        assert!(store.checkpoint(repo.key()).unwrap());
+        engine.shut_down();
+    }
+    let (_store, engine) = start(root.path(), &keys);
+    let repo = engine.get("a").unwrap();
+    for n in [0, 1, TIMES / 2, TIMES] {
+        let found = repo.pool().get(&blob(n).id).unwrap();
+        assert_eq!(found.data, content(n).as_bytes());
+    }
+    let directory = root.path().join("a.git");
+    let index = std::fs::read_dir(directory.join("objects/pack")).unwrap();
+    let index = index.map(|entry| entry.unwrap().path());
+    let index = index.filter(|path| path.extension().is_some_and(|end| end == "idx"));
+    let mut git = std::process::Command::new("git");
+    let said = git
+        .args(["verify-pack", "-s"])
+        .args(index)
+        .output()
+        .unwrap();
+    assert!(said.status.success(), "{said:?}");
+    let said = String::from_utf8(said.stdout).unwrap();
+    let longest = said
+        .lines()
+        .filter_map(|line| line.strip_prefix("chain length = "));
+    let longest = longest.filter_map(|line| line.split(':').next()?.parse::<u32>().ok());
+    assert_eq!(longest.max(), Some(50), "{said}");
+}
+
 /// Stages a file in a workspace. The blob's id.
 fn stage(repo: &Arc<Repository>, workspace: &str, content: &str) -> ObjectId {
     let blob = object(ObjectFormat::Sha1, ObjectKind::Blob, content);
