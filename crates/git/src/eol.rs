@@ -1,4 +1,5 @@
-//! Line endings on the way into the repository: what `git add` makes of them.
+//! Line endings on the way into the repository: what `git add` makes of them, and on the way out of
+//! it where `eol` is `crlf`.
 //!
 //! Follows gitattributes(5), "End-of-line conversion", with `core.autocrlf` and `core.eol` unset:
 //! without attributes nothing is changed.
@@ -72,6 +73,27 @@ impl EolAction {
             }
         }
         Ok(Cow::Owned(out))
+    }
+
+    /// The content as it leaves the repository where lines are to end with CR LF.
+    pub fn with_crlf(self, data: &[u8]) -> Cow<'_, [u8]> {
+        if self == EolAction::Nothing || memchr::memchr(b'\n', data).is_none() {
+            return Cow::Borrowed(data);
+        }
+        if self == EolAction::Auto {
+            let stats = Stats::of(data);
+            if stats.lone_cr > 0 || stats.crlf > 0 || stats.is_binary() {
+                return Cow::Borrowed(data);
+            }
+        }
+        let mut out = Vec::with_capacity(data.len() + data.len() / 16);
+        for (at, byte) in data.iter().enumerate() {
+            if *byte == b'\n' && (at == 0 || data[at - 1] != b'\r') {
+                out.push(b'\r');
+            }
+            out.push(*byte);
+        }
+        Cow::Owned(out)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::stories::story;
 
 fn archive(view: &View, repo: &GitRepo, rev: &str, format: ArchiveFormat) -> Vec<u8> {
     let commit = repo.id(&format!("{rev}^{{commit}}"));
-    let mut archive = Archive::new(&view.pool, commit, format).unwrap();
+    let mut archive = Archive::new(&view.pool, &view.refs, commit, format).unwrap();
     let mut out = Vec::new();
     while let Some(piece) = archive.piece(&view.pool).unwrap() {
         out.extend_from_slice(&piece);
@@ -38,7 +38,7 @@ fn of_all_kinds() -> Vec<u8> {
         (
             "100644",
             "version.txt".to_owned(),
-            "$Format:%H %T %P|%an <%ae> %at %ai %aI %aD %ad %as|%cn %ct %ci %cs|%s|%b%n%%%x41%q$ $Id$\n$Format:%s".to_owned(),
+            "$Format:%H %T %P|%an <%ae> %at %ai %aI %aD %ad %as|%cn %ct %ci %cs|%s|%b%n%%%x41%q$ $Id$\n$Format:%d|%D|%f|%e|%m|%G?|%Cred|%aN <%cE>$\n$Format:%s".to_owned(),
         ),
         (
             "100644",
@@ -48,6 +48,14 @@ fn of_all_kinds() -> Vec<u8> {
                 .to_owned(),
         ),
         ("100644", "secret2/x".to_owned(), "s".to_owned()),
+        ("100644", "eol/.gitattributes".to_owned(), "* text eol=crlf ident\n*.bin binary\n*.auto text=auto\n*.lf eol=lf\n*.no -text\n".to_owned()),
+        ("100644", "eol/a.bat".to_owned(), "one\ntwo\r\nthree\r\n\nend".to_owned()),
+        ("100644", "eol/b.bin".to_owned(), "one\n".to_owned()),
+        ("100644", "eol/c.auto".to_owned(), "one\ntwo\n".to_owned()),
+        ("100644", "eol/d.auto".to_owned(), "one\ntwo\r\n".to_owned()),
+        ("100644", "eol/e.auto".to_owned(), "one\0\n".to_owned()),
+        ("100644", "eol/f.lf".to_owned(), "one\n".to_owned()),
+        ("100644", "eol/g.no".to_owned(), "$Id$ $Id: $ $Id:x$ $Id: a b $ $Id: ab $ $Id:\n$ $Idx$ $Id\n".to_owned()),
     ];
     let mut out = "commit refs/heads/main\nauthor A U <a@b> 1700000001 +0530\ncommitter C O <c@d> 1700000002 -0100\n\
         data 24\nsubject\nline\n\nthe body\n\n"
@@ -60,7 +68,24 @@ fn of_all_kinds() -> Vec<u8> {
         );
         out.extend_from_slice(head.as_bytes());
     }
-    out.extend_from_slice(b"M 160000 1111111111111111111111111111111111111111 sub/module\n");
+    out.extend_from_slice(b"M 160000 1111111111111111111111111111111111111111 sub/module\n\n");
+    for (name, tag) in [
+        ("heads/other", ""),
+        ("tags/v1", ""),
+        ("notes/x", ""),
+        ("tags/v2", "two"),
+    ] {
+        if tag.is_empty() {
+            out.extend_from_slice(
+                format!("reset refs/{name}\nfrom refs/heads/main\n\n").as_bytes(),
+            );
+        } else {
+            let text = format!(
+                "tag v2\nfrom refs/heads/main\ntagger A U <a@b> 1700000001 +0530\ndata 3\n{tag}\n"
+            );
+            out.extend_from_slice(text.as_bytes());
+        }
+    }
     out
 }
 

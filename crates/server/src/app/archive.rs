@@ -31,7 +31,7 @@ impl State {
         let commit = super::state::commit(&self.view, reference)?;
         Ok(CommitArchive {
             commit,
-            archive: Archive::new(&self.view.pool, commit, format)?,
+            archive: Archive::new(&self.view.pool, &self.view.refs, commit, format)?,
             state: self,
         })
     }

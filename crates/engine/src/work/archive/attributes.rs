@@ -1,8 +1,10 @@
 //! What `.gitattributes` say of files on their way into an archive (gitattributes(5)):
-//! `export-ignore` and `export-subst`.
+//! `export-ignore` and `export-subst`, line endings and `ident`.
 
 use bytes::Bytes;
 use govc_git::ObjectKind;
+use govc_git::eol::EolAction;
+use govc_git::ignore::attributes::AttributeState;
 use govc_git::ignore::{PatternList, Verdict};
 use govc_git::object::tree::find_entry;
 
@@ -27,16 +29,31 @@ struct AttributeFile {
 
 struct Line {
     pattern: PatternList,
-    /// Set, or not: `None` where the line does not say.
-    ignore: Option<bool>,
-    subst: Option<bool>,
+    said: Said,
 }
 
+/// The attributes that matter, in the order of [`Said`].
+const NAMES: [&[u8]; 6] = [
+    b"export-ignore",
+    b"export-subst",
+    b"text",
+    b"crlf",
+    b"eol",
+    b"ident",
+];
+
+/// What is said of each; `None` where nothing is.
+type Said = [Option<AttributeState>; NAMES.len()];
+
 /// What holds for one path.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Export {
     pub(super) is_ignored: bool,
     pub(super) is_substituted: bool,
+    /// `$Id$` says which blob it is.
+    pub(super) is_identified: bool,
+    /// Lines are to end with CR LF.
+    pub(super) crlf: Option<EolAction>,
 }
 
 impl Attributes {
@@ -75,7 +92,7 @@ impl Attributes {
 
     /// What holds for `path`: the last line of the innermost file that says so.
     pub(super) fn of(&self, path: &[u8], is_folder: bool) -> Export {
-        let (mut ignore, mut subst) = (None, None);
+        let mut found = Said::default();
         let name_at = path
             .iter()
             .rposition(|byte| *byte == b'/')
@@ -88,29 +105,37 @@ impl Attributes {
             };
             let name_at = name_at.saturating_sub(file.folder.len());
             for line in file.lines.iter().rev() {
-                if line.ignore.is_none_or(|_| ignore.is_some())
-                    && line.subst.is_none_or(|_| subst.is_some())
-                {
+                let mut both = line.said.iter().zip(&found);
+                if both.all(|(said, found)| said.is_none() || found.is_some()) {
                     continue;
                 }
                 let verdict = line
                     .pattern
                     .verdict(relative, name_at, is_folder, &mut steps);
                 if verdict == Some(Verdict::Matched) {
-                    ignore = ignore.or(line.ignore);
-                    subst = subst.or(line.subst);
+                    for (found, said) in found.iter_mut().zip(&line.said) {
+                        if found.is_none() {
+                            found.clone_from(said);
+                        }
+                    }
                 }
             }
         }
+        let [ignore, subst, text, crlf, eol, ident] = &found;
+        let is_set = |state: &Option<AttributeState>| *state == Some(AttributeState::Set);
+        let wants_crlf = matches!(eol, Some(AttributeState::Value(value)) if value == b"crlf");
+        let action = EolAction::of(text.as_ref(), crlf.as_ref(), eol.as_ref());
         Export {
-            is_ignored: ignore == Some(true),
-            is_substituted: subst == Some(true),
+            is_ignored: is_set(ignore),
+            is_substituted: is_set(subst),
+            is_identified: is_set(ident),
+            crlf: Some(action).filter(|action| wants_crlf && *action != EolAction::Nothing),
         }
     }
 }
 
 impl Line {
-    /// A line that says something of archives.
+    /// A line that says something that matters to archives.
     fn parse(line: &[u8]) -> Option<Line> {
         let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r');
         let line = line.trim_ascii_start();
@@ -124,24 +149,22 @@ impl Line {
                 (line[..end].to_vec(), &line[end..])
             }
         };
-        let (mut ignore, mut subst) = (None, None);
+        let mut said = Said::default();
         for word in rest.split(is_blank) {
-            let (is_set, name) = match word {
-                [b'-' | b'!', name @ ..] => (false, name),
-                name => (true, name),
+            let (name, state) = match word {
+                [b'-', name @ ..] => (name, AttributeState::Unset),
+                [b'!', name @ ..] => (name, AttributeState::Unspecified),
+                b"binary" => (&b"text"[..], AttributeState::Unset),
+                name => match name.iter().position(|byte| *byte == b'=') {
+                    Some(at) => (&name[..at], AttributeState::Value(name[at + 1..].to_vec())),
+                    None => (name, AttributeState::Set),
+                },
             };
-            // With a value it is neither set nor unset, and no file is left out.
-            let (name, is_set) = match name.iter().position(|byte| *byte == b'=') {
-                Some(at) => (&name[..at], false),
-                None => (name, is_set),
-            };
-            match name {
-                b"export-ignore" => ignore = Some(is_set),
-                b"export-subst" => subst = Some(is_set),
-                _ => {}
+            if let Some(at) = NAMES.iter().position(|known| *known == name) {
+                said[at] = Some(state);
             }
         }
-        if ignore.is_none() && subst.is_none() {
+        if said.iter().all(Option::is_none) {
             return None;
         }
         // A space at its end would not be part of it.
@@ -151,8 +174,7 @@ impl Line {
         };
         Some(Line {
             pattern: PatternList::parse(&pattern).ok()?,
-            ignore,
-            subst,
+            said,
         })
     }
 }

@@ -1,13 +1,14 @@
 //! All files of a commit in one file: `git archive`.
 //!
 //! What `export-ignore` names is left out, and what `export-subst` names is filled in, as the
-//! `.gitattributes` of the commit's own tree say.
+//! `.gitattributes` of the commit's own tree say; `ident` and line endings are what a checkout has.
 
 mod attributes;
 mod subst;
 mod tar;
 mod zip;
 
+use std::borrow::Cow;
 use std::io::Write as _;
 
 use bytes::Bytes;
@@ -21,8 +22,9 @@ use smallvec::SmallVec;
 
 use super::diff::changes::DEPTH_MAX;
 use super::tree::{damaged, read};
+use crate::Refs;
 use crate::pool::{Pool, PoolError};
-use attributes::Attributes;
+use attributes::{Attributes, Export};
 use subst::Substitution;
 
 /// How an archive is written.
@@ -79,11 +81,16 @@ const LEVEL: u32 = 6;
 const PIECE_BYTES: usize = 256 << 10;
 
 impl Archive {
-    /// The archive of a commit.
+    /// The archive of a commit; files may say which of `refs` point at it.
     ///
     /// # Errors
     /// When the commit or its tree cannot be read.
-    pub fn new(pool: &Pool, commit: ObjectId, format: ArchiveFormat) -> Result<Archive, PoolError> {
+    pub fn new(
+        pool: &Pool,
+        refs: &Refs,
+        commit: ObjectId,
+        format: ArchiveFormat,
+    ) -> Result<Archive, PoolError> {
         let data = pool.get_kind(&commit, ObjectKind::Commit)?;
         let data = commit_in_utf8(&data);
         let parsed = CommitRef::parse(&data, pool.format());
@@ -106,7 +113,7 @@ impl Archive {
         let mut attributes = Attributes::default();
         attributes.enter(pool, &root, b"")?;
         Ok(Archive {
-            substitution: Substitution::of(pool, commit, &parsed),
+            substitution: Substitution::of(pool, refs, commit, &parsed),
             levels: vec![Level {
                 id: parsed.tree,
                 data: root,
@@ -199,8 +206,11 @@ impl Archive {
             path.push(b'/');
         } else {
             content = pool.get_kind(&id, ObjectKind::Blob)?;
-            if attributes.is_substituted && mode & 0o170_000 == 0o100_000 {
-                content = self.substitution.fill(content);
+            if mode & 0o170_000 == 0o100_000 {
+                content = converted(content, id, &attributes);
+                if attributes.is_substituted {
+                    content = self.substitution.fill(pool, content);
+                }
             }
         }
         let entry = ArchiveEntry {
@@ -212,6 +222,54 @@ impl Archive {
         self.writer.write(out, &entry);
         Ok(true)
     }
+}
+
+/// A file as a checkout would write it: with its id, where it asks for that, and with its line
+/// endings.
+fn converted(content: Bytes, id: ObjectId, attributes: &Export) -> Bytes {
+    let content = match attributes.is_identified {
+        true => identified(content, id),
+        false => content,
+    };
+    match attributes.crlf.map(|action| action.with_crlf(&content)) {
+        Some(Cow::Owned(converted)) => converted.into(),
+        _ => content,
+    }
+}
+
+/// `$Id$` and `$Id: … $` filled in with the blob's id (gitattributes(5), `ident`).
+fn identified(content: Bytes, id: ObjectId) -> Bytes {
+    const BEGIN: &[u8] = b"$Id";
+    let mut out = Vec::new();
+    let mut done = 0;
+    let mut at = 0;
+    while let Some(found) = memchr::memmem::find(&content[at..], BEGIN) {
+        at += found + BEGIN.len();
+        let rest = &content[at..];
+        let end = match rest.first() {
+            Some(b'$') => 1,
+            Some(b':') => match memchr::memchr2(b'$', b'\n', rest) {
+                Some(end) if rest[end] == b'$' && !is_foreign(&rest[1..end]) => end + 1,
+                _ => continue,
+            },
+            _ => continue,
+        };
+        out.extend_from_slice(&content[done..at]);
+        out.extend_from_slice(format!(": {id} $").as_bytes());
+        at += end;
+        done = at;
+    }
+    if done == 0 {
+        return content;
+    }
+    out.extend_from_slice(&content[done..]);
+    out.into()
+}
+
+/// What is between `$Id:` and `$` was written by another system: it has a space in its middle.
+fn is_foreign(text: &[u8]) -> bool {
+    let behind = text.get(1..).unwrap_or_default();
+    memchr::memchr(b' ', behind).is_some_and(|space| space + 1 < behind.len())
 }
 
 impl Writer {

@@ -2,11 +2,12 @@
 //! git-log(1), "PRETTY FORMATS").
 
 use bytes::Bytes;
-use govc_git::ObjectId;
-use govc_git::object::{CommitRef, GitTime, SignatureRef};
+use govc_git::object::{CommitRef, GitTime, SignatureRef, TagRef};
+use govc_git::{ObjectId, ObjectKind, message};
 use memchr::memmem;
 
 use crate::pool::Pool;
+use crate::{Refs, Target};
 
 const OPEN: &[u8] = b"$Format:";
 /// Formats together may make so many bytes of one file.
@@ -16,10 +17,23 @@ const BYTES_MAX: usize = 64 << 20;
 pub(super) struct Substitution {
     /// By name, longer names first.
     values: Vec<(&'static str, Vec<u8>)>,
+    commit: ObjectId,
+    /// The refs that decorate it, once they were asked for; until then all refs.
+    decoration: Decoration,
+}
+
+enum Decoration {
+    Of(Refs),
+    Is(Vec<u8>),
 }
 
 impl Substitution {
-    pub(super) fn of(pool: &Pool, id: ObjectId, commit: &CommitRef<'_>) -> Substitution {
+    pub(super) fn of(
+        pool: &Pool,
+        refs: &Refs,
+        id: ObjectId,
+        commit: &CommitRef<'_>,
+    ) -> Substitution {
         let short = |id: &ObjectId| abbreviated(pool, id);
         let all = |ids: &[ObjectId], name: &dyn Fn(&ObjectId) -> String| {
             ids.iter()
@@ -51,6 +65,15 @@ impl Substitution {
             ("s", commit.summary()),
             ("b", body),
             ("B", commit.message.to_vec()),
+            ("e", commit.encoding.unwrap_or_default().to_vec()),
+            ("f", sanitized(message::first_line(commit.message))),
+            ("m", b">".to_vec()),
+            ("G?", b"N".to_vec()),
+            // There are no colours in a file.
+            ("Cred", Vec::new()),
+            ("Cgreen", Vec::new()),
+            ("Cblue", Vec::new()),
+            ("Creset", Vec::new()),
         ];
         let names = [
             ["an", "ae", "al", "at", "ai", "aI", "ad", "aD", "as"],
@@ -58,17 +81,34 @@ impl Substitution {
         ];
         for (names, person) in names.iter().zip([&commit.author, &commit.committer]) {
             let parts = person_parts(person);
+            let mapped = match names[0] {
+                "an" => ["aN", "aE", "aL"],
+                _ => ["cN", "cE", "cL"],
+            };
+            // Nobody reads a mailmap.
+            values.extend(mapped.into_iter().zip(parts[..3].iter().cloned()));
             values.extend(names.iter().copied().zip(parts));
         }
         values.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
-        Substitution { values }
+        Substitution {
+            values,
+            commit: id,
+            decoration: Decoration::Of(refs.clone()),
+        }
     }
 
     /// `content` with all of its formats filled in.
-    pub(super) fn fill(&self, content: Bytes) -> Bytes {
+    pub(super) fn fill(&mut self, pool: &Pool, content: Bytes) -> Bytes {
         let Some(first) = memmem::find(&content, OPEN) else {
             return content;
         };
+        let names_refs = |name: &[u8]| memmem::find(&content[first..], name).is_some();
+        if let Decoration::Of(refs) = &self.decoration
+            && (names_refs(b"%d") || names_refs(b"%D"))
+        {
+            let names = decoration(pool, refs, &self.commit);
+            self.decoration = Decoration::Is(names);
+        }
         let mut out = content[..first].to_vec();
         let mut rest = &content[first..];
         while let Some(at) = memmem::find(rest, OPEN) {
@@ -104,6 +144,17 @@ impl Substitution {
                 .values
                 .iter()
                 .find(|(name, _)| rest.starts_with(name.as_bytes()));
+            if let (Decoration::Is(names), [letter @ (b'd' | b'D'), ..]) = (&self.decoration, rest)
+            {
+                let is_wrapped = *letter == b'd' && !names.is_empty();
+                let (open, close): (&[u8], &[u8]) = match is_wrapped {
+                    true => (b" (", b")"),
+                    false => (b"", b""),
+                };
+                out.extend_from_slice(&[open, names, close].concat());
+                rest = &rest[1..];
+                continue;
+            }
             match known {
                 Some((name, value)) => {
                     out.extend_from_slice(value);
@@ -118,6 +169,74 @@ impl Substitution {
         }
         out.extend_from_slice(rest);
     }
+}
+
+/// What points at the commit, as `%D` has it: HEAD with its branch, then the other refs from the last
+/// to the first.
+fn decoration(pool: &Pool, refs: &Refs, commit: &ObjectId) -> Vec<u8> {
+    let is_there = |target: &Target| match target {
+        Target::At(id) => peeled(pool, *id) == Some(*commit),
+        _ => false,
+    };
+    let head = refs.head_branch().map(|branch| branch.as_bytes());
+    let head = head.filter(|branch| refs.resolve(branch) == Some(*commit));
+    let mut names: Vec<Vec<u8>> = Vec::new();
+    for (name, target) in refs.iter() {
+        let name = name.as_bytes();
+        if name.starts_with(b"refs/govc/") || Some(name) == head || !is_there(target) {
+            continue;
+        }
+        let short = |prefix: &[u8]| name.strip_prefix(prefix);
+        names.push(match (short(b"refs/tags/"), short(b"refs/heads/")) {
+            (Some(tag), _) => [b"tag: ", tag].concat(),
+            (None, Some(branch)) => branch.to_vec(),
+            (None, None) => short(b"refs/remotes/").unwrap_or(name).to_vec(),
+        });
+    }
+    if let Some(head) = head.and_then(|head| head.strip_prefix(b"refs/heads/")) {
+        names.push([b"HEAD -> ", head].concat());
+    }
+    names.reverse();
+    names.join(&b", "[..])
+}
+
+/// The commit behind tags.
+fn peeled(pool: &Pool, id: ObjectId) -> Option<ObjectId> {
+    const TAGS_MAX: usize = 10;
+    let mut at = id;
+    for _ in 0..TAGS_MAX {
+        if pool.graph().number(&at).is_some() {
+            return Some(at);
+        }
+        let data = pool.get_kind(&at, ObjectKind::Tag).ok()?;
+        at = TagRef::parse(&data, pool.format()).ok()?.target;
+    }
+    None
+}
+
+/// A subject as the name of a file, as `%f` has it.
+fn sanitized(subject: &[u8]) -> Vec<u8> {
+    let mut out: Vec<u8> = Vec::with_capacity(subject.len());
+    let mut gap = false;
+    for byte in subject {
+        if !byte.is_ascii_alphanumeric() && !matches!(byte, b'.' | b'_') {
+            gap = true;
+            continue;
+        }
+        if gap && !out.is_empty() {
+            out.push(b'-');
+        }
+        gap = false;
+        if *byte != b'.' || out.last() != Some(&b'.') {
+            out.push(*byte);
+        }
+    }
+    let kept = out
+        .iter()
+        .rposition(|byte| !matches!(byte, b'.' | b'-'))
+        .map_or(0, |at| at + 1);
+    out.truncate(kept);
+    out
 }
 
 fn person_parts(person: &SignatureRef<'_>) -> [Vec<u8>; 9] {
