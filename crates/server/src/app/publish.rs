@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use govc_engine::work::hidden::is_internal;
 use govc_engine::{
     AnswerTogether, Cause, CauseKind, Change, Edit, Entry, Expected, Idempotency, NewObjects,
     Pending, Proposal, PublishError, Published, RefName, Refusal, Repository, Snapshot, Target,
@@ -352,6 +353,10 @@ fn check_settings(change: &Change, now: &Pending<'_>) -> Result<(), AppError> {
     }
     for edit in &change.edits {
         let Edit::Ref(edit) = edit else { continue };
+        // A stash that is dropped is no ref that anybody made.
+        if is_internal(edit.name.as_bytes()) || edit.name.as_bytes() == b"refs/stash" {
+            continue;
+        }
         let Some(before) = now.snapshot.refs.resolve(edit.name.as_bytes()) else {
             continue;
         };

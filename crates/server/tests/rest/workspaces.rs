@@ -383,3 +383,34 @@ async fn many_at_once_never_see_each_others_work() {
         task.await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn stashes_are_dropped_where_refs_are_not_deleted() {
+    let server = Server::with_commit().await;
+    let settings = json!({ "settings": { "deny_deletes": true } });
+    let patched = server.send("PATCH", "/api/v1/repos/hello", settings).await;
+    assert_eq!(patched.status, 200, "{patched}");
+    for drops in [true, false] {
+        add(&server, "", "stashed", "s\n").await;
+        let made = server.post("/api/v1/repos/hello/stash", json!({})).await;
+        assert_eq!(made.status, 201, "{made}");
+        let stash = format!(
+            "/api/v1/repos/hello/stash/{}",
+            made.json()["id"].as_str().unwrap()
+        );
+        let dropped = match drops {
+            true => server.delete(&stash).await,
+            false => {
+                server
+                    .post(&format!("{stash}/apply"), json!({ "drop": true }))
+                    .await
+            }
+        };
+        assert!(dropped.status.is_success(), "{dropped}");
+        assert_eq!(server.get(&stash).await.code(), "STASH_NOT_FOUND");
+    }
+    let branch = json!({ "name": "kept" });
+    server.post("/api/v1/repos/hello/branches", branch).await;
+    let kept = server.delete("/api/v1/repos/hello/branches/kept").await;
+    assert_eq!(kept.code(), "DELETE_DENIED");
+}
