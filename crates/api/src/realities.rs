@@ -147,7 +147,7 @@ enum Durability {
 }
 
 /// Realities that were asked for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RealitiesOrder {
     /// What they are called.
     pub names: RealityNames,

@@ -386,3 +386,19 @@ async fn stashes_do_not_go_back() {
         Some(1)
     );
 }
+
+#[tokio::test]
+async fn the_name_of_a_reality_is_free_when_its_time_is_over() {
+    let server = Server::with_commit().await;
+    let realities = "/api/v1/repos/hello/parallel-realities";
+    let brief = json!({ "branches": ["brief"], "ttl_seconds": 10 });
+    let made = server.post(realities, brief.clone()).await;
+    assert_eq!(made.status, 201, "{made}");
+    assert_eq!(server.post(realities, brief.clone()).await.status, 409);
+    server.wait(10).await;
+    let gone = server.get(&format!("{realities}/brief")).await;
+    assert_eq!(gone.status, 404, "{gone}");
+    let again = server.post(realities, brief.clone()).await;
+    assert_eq!(again.status, 201, "{again}");
+    assert_eq!(server.post(realities, brief).await.status, 409);
+}

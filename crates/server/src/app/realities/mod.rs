@@ -16,8 +16,8 @@ use govc_engine::work::View;
 use govc_engine::work::realities::{DiscardRealities, MakeRealities, RealityError};
 use govc_engine::{
     Cause, CauseKind, Change, Edit, EntryEdit, Fate, Metric, NewObjects, Pending, Proposal,
-    Published, Reality, RealityBatch, RealityEdit, RealityId, RealityResults, RefName, Refs,
-    Refusal, RepoId, Repository, Seq, Time, Via,
+    Reality, RealityBatch, RealityEdit, RealityId, RealityResults, RefName, Refs, Refusal, RepoId,
+    Repository, Seq, Time, Via,
 };
 use govc_git::ObjectId;
 
@@ -81,8 +81,28 @@ impl App {
         // How long it took is told, and kept nowhere.
         let begun = Instant::now();
         let host = self.repository(caller, id, Action::Write).await?;
+        let again = order.clone();
+        let to_make = (&host, id, order);
+        match self.make_now(caller, to_make, terms, origin, begun).await {
+            // Nobody finds one whose time is over: its name is free.
+            Err(AppError::RealityExists { .. }) if self.expire_realities_of(&host).await? => {
+                let to_make = (&host, id, again);
+                self.make_now(caller, to_make, terms, origin, begun).await
+            }
+            done => done,
+        }
+    }
+
+    async fn make_now(
+        &self,
+        caller: &Caller,
+        (host, id, order): (&Arc<Repository>, &RepoId, RealitiesOrder),
+        terms: &Terms,
+        origin: &str,
+        begun: Instant,
+    ) -> Result<(Bytes, Seq), AppError> {
         let parent = order.parent.as_ref().or(terms.scope.reality.as_ref());
-        let from = self.origin(&host, parent, &order).await?;
+        let from = self.origin(host, parent, &order).await?;
         let engine = self.engine()?;
         let micros = |ttl: u64| i64::try_from(ttl).unwrap_or(i64::MAX / 1_000_000) * 1_000_000;
         let (base, refs) = match from.past {
@@ -121,7 +141,7 @@ impl App {
         };
         let answering = Answering::about(Vec::new(), answer);
         let published = self
-            .publish_answering(&host, terms, answering, proposal)
+            .publish_answering(host, terms, answering, proposal)
             .await?;
         let entry = published
             .entry
@@ -402,43 +422,45 @@ impl App {
     /// [`AppError::Unavailable`] while the server is starting. What cannot be discarded now is told
     /// to the log, and tried again the next time.
     pub async fn expire_realities(&self) -> Result<(), AppError> {
-        let engine = self.engine()?;
-        let now = engine.clock().now();
-        let job = Caller::job();
-        for found in engine.all() {
+        for found in self.engine()?.all() {
             // Those of one that rests are gone for whoever asks, too: `Engine::reality` looks.
             let Some(host) = found.here() else { continue };
-            let there = host.snapshot().realities.clone();
-            let over = there.batches(0).filter(|made| {
-                let is_over = made.batch.expires_at.is_some_and(|at| at <= now);
-                is_over && !there.all_discarded(made)
-            });
-            let ids: Vec<RealityId> = over
-                .flat_map(|made| {
-                    (0..made.batch.names.len()).map(|index| RealityId {
-                        made: made.seq,
-                        index,
-                    })
-                })
-                .filter(|id| there.fate(*id) != Fate::Discarded)
-                .collect();
-            if ids.is_empty() {
-                continue;
-            }
-            let mut cause = cause(&job, CauseKind::RealityDiscarded, Via::Job);
-            cause.reason = Some("its time to live is over".into());
-            let proposal = Told(DiscardRealities { ids, cause });
-            match self.publish(&host, proposal).await {
-                Ok(Published { entry: None, .. }) => {}
-                Ok(Published {
-                    entry: Some(entry), ..
-                }) => engine.realities_changed(&host, &entry),
-                Err(error) => {
-                    tracing::warn!(repository = %host.key(), %error, "expired realities stay");
-                }
+            if let Err(error) = self.expire_realities_of(&host).await {
+                tracing::warn!(repository = %host.key(), %error, "expired realities stay");
             }
         }
         Ok(())
+    }
+
+    /// Discards those of one repository; whether there were any.
+    async fn expire_realities_of(&self, host: &Arc<Repository>) -> Result<bool, AppError> {
+        let engine = self.engine()?;
+        let now = engine.clock().now();
+        let there = host.snapshot().realities.clone();
+        let over = there.batches(0).filter(|made| {
+            let is_over = made.batch.expires_at.is_some_and(|at| at <= now);
+            is_over && !there.all_discarded(made)
+        });
+        let ids: Vec<RealityId> = over
+            .flat_map(|made| {
+                (0..made.batch.names.len()).map(|index| RealityId {
+                    made: made.seq,
+                    index,
+                })
+            })
+            .filter(|id| there.fate(*id) != Fate::Discarded)
+            .collect();
+        if ids.is_empty() {
+            return Ok(false);
+        }
+        let mut cause = cause(&Caller::job(), CauseKind::RealityDiscarded, Via::Job);
+        cause.reason = Some("its time to live is over".into());
+        let proposal = Told(DiscardRealities { ids, cause });
+        let published = self.publish(host, proposal).await?;
+        if let Some(entry) = published.entry {
+            engine.realities_changed(host, &entry);
+        }
+        Ok(true)
     }
 }
 
