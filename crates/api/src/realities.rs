@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::commits::{CommitOrder, NewAction, NewCommit};
 use crate::merges::MergeStrategy;
 use crate::people::NewPerson;
-use crate::repos::At;
+use crate::repos::{At, TTL_SECONDS_MAX};
 use crate::{Invalid, belief, present, ref_name};
 
 /// A reality.
@@ -89,7 +89,7 @@ pub struct NewRealities {
     /// The moment that is copied; now, where it is absent.
     at: Option<At>,
     /// After how many seconds they are discarded by themselves.
-    #[schemars(extend("minimum" = 1))]
+    #[schemars(extend("minimum" = 1, "maximum" = 3162240000_u64))]
     ttl_seconds: Option<u64>,
     /// `memory`: they are gone after a restart, and faster. `parent`, where it is absent: as safe
     /// as the repository.
@@ -206,8 +206,10 @@ impl TryFrom<NewRealities> for RealitiesOrder {
             },
             None => (None, None),
         };
-        if new.ttl_seconds == Some(0) {
-            return Err(Invalid::field("ttl_seconds", "is at least 1"));
+        if let Some(seconds) = new.ttl_seconds
+            && !(1..=TTL_SECONDS_MAX).contains(&seconds)
+        {
+            return Err(Invalid::field("ttl_seconds", "1 second to 100 years"));
         }
         Ok(RealitiesOrder {
             names,

@@ -259,7 +259,7 @@ pub struct RepositoryOrder {
 /// The longest description, in bytes.
 const DESCRIPTION_BYTES_MAX: usize = 4096;
 /// The longest time to live: a hundred years.
-const TTL_SECONDS_MAX: u64 = 100 * 366 * 24 * 60 * 60;
+pub(crate) const TTL_SECONDS_MAX: u64 = 100 * 366 * 24 * 60 * 60;
 
 impl TryFrom<NewRepository> for RepositoryOrder {
     type Error = Invalid;

@@ -139,3 +139,20 @@ async fn a_mistake_says_where_it_is() {
         assert_eq!(answer.json()["detail"], says);
     }
 }
+
+#[tokio::test]
+async fn what_lives_for_longer_than_a_century_is_refused() {
+    let server = Server::with_commit().await;
+    let realities = "/api/v1/repos/hello/parallel-realities";
+    for seconds in [0, 3_162_240_001, 114_213_205_621_976_736, u64::MAX] {
+        let body = json!({ "branches": ["a"], "ttl_seconds": seconds });
+        assert_eq!(refused(&server, realities, body).await, "ttl_seconds");
+        let body = json!({ "id": "other", "ttl_seconds": seconds });
+        assert_eq!(refused(&server, "/api/v1/repos", body).await, "ttl_seconds");
+    }
+    let body = json!({ "branches": ["a"], "ttl_seconds": 3_162_240_000_u64 });
+    let made = server.post(realities, body).await;
+    assert_eq!(made.status, 201, "{made}");
+    let expires = made.json()["items"][0]["expires_at"].to_string();
+    assert!(expires.starts_with("\"212"), "{expires}");
+}
