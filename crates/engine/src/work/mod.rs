@@ -17,6 +17,7 @@ pub mod receive;
 pub mod refs;
 pub mod revision;
 pub mod search;
+mod short_id;
 mod splice;
 pub mod tip_trees;
 mod trail;

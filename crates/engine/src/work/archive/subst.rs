@@ -7,6 +7,7 @@ use govc_git::{ObjectId, ObjectKind, message};
 use memchr::memmem;
 
 use crate::pool::Pool;
+use crate::work::short_id::short_id;
 use crate::{Refs, Target};
 
 const OPEN: &[u8] = b"$Format:";
@@ -34,7 +35,7 @@ impl Substitution {
         id: ObjectId,
         commit: &CommitRef<'_>,
     ) -> Substitution {
-        let short = |id: &ObjectId| abbreviated(pool, id);
+        let short = |id: &ObjectId| short_id(pool, id);
         let all = |ids: &[ObjectId], name: &dyn Fn(&ObjectId) -> String| {
             ids.iter()
                 .map(name)
@@ -297,17 +298,4 @@ fn shown(time: &GitTime, format: &str) -> Option<String> {
         .checked_add(i64::from(time.offset_minutes) * 60)?;
     let moment = jiff::Timestamp::from_second(seconds).ok()?;
     Some(moment.strftime(format).to_string())
-}
-
-/// The shortest part of an id that no other object begins with, and as many digits as git gives
-/// a pool of this size.
-fn abbreviated(pool: &Pool, id: &ObjectId) -> String {
-    let text = id.to_string();
-    let objects = pool.stats().objects.max(1);
-    let bits = 64 - objects.leading_zeros() as usize;
-    let mut length = bits.div_ceil(2).max(7);
-    while length < text.len() && pool.candidates(&text[..length], 2).len() > 1 {
-        length += 1;
-    }
-    text[..length.min(text.len())].to_owned()
 }

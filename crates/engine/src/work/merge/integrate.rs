@@ -455,7 +455,7 @@ impl<'a> Sequence<'a> {
         parent: Option<ObjectId>,
     ) -> Result<ObjectId, IntegrateError> {
         let base = self.tree_of_parent(parent)?;
-        let name = messages::name(commit, &original.message);
+        let name = messages::name(self.pool, commit, &original.message);
         let ancestor = [&b"parent of "[..], &name].concat();
         let labels = Labels {
             ancestor: &ancestor,
@@ -543,7 +543,7 @@ impl<'a> Sequence<'a> {
         let original = self.original(commit)?;
         let parent = Sequence::parent_of(commit, &original, mainline)?;
         let before = self.tree_of_parent(parent)?;
-        let name = messages::name(commit, &original.message);
+        let name = messages::name(self.pool, commit, &original.message);
         let theirs = match parent {
             Some(_) => [&b"parent of "[..], &name].concat(),
             None => b"(empty tree)".to_vec(),

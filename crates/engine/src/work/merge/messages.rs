@@ -6,10 +6,11 @@ use govc_git::{ObjectId, ObjectKind, message};
 
 use crate::Refs;
 use crate::pool::{DateWalk, Pool, PoolError};
+use crate::work::short_id::short_id;
 
 /// How a commit is called behind conflict markers: `1a2b3c4 (its subject)`.
-pub(super) fn name(commit: ObjectId, text: &[u8]) -> Vec<u8> {
-    let mut name = commit.to_hex_with_len(7).to_string().into_bytes();
+pub(super) fn name(pool: &Pool, commit: ObjectId, text: &[u8]) -> Vec<u8> {
+    let mut name = short_id(pool, &commit).into_bytes();
     name.extend_from_slice(b" (");
     name.extend_from_slice(message::first_line(text));
     name.push(b')');
@@ -146,7 +147,7 @@ pub(super) fn squash(pool: &Pool, head: ObjectId, from: ObjectId) -> Result<Vec<
         if commit.parents.len() > 1 {
             made.extend_from_slice(b"Merge:");
             for parent in &commit.parents {
-                made.extend_from_slice(format!(" {}", parent.to_hex_with_len(7)).as_bytes());
+                made.extend_from_slice(format!(" {}", short_id(pool, parent)).as_bytes());
             }
             made.push(b'\n');
         }

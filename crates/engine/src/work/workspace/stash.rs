@@ -18,6 +18,7 @@ use super::{OpenWorkspace, WorkspaceError, WorkspaceStatus};
 use crate::pool::{Pool, PoolError};
 use crate::work::diff::{TreeFilter, changed_files};
 use crate::work::merge::{Labels, MergeOptions, Scratch, TreeMerge, merge_trees};
+use crate::work::short_id::short_id_among;
 use crate::work::tree::{self, Found};
 use crate::{NewObject, ObjectBody, Unmerged, Workspace};
 
@@ -207,7 +208,7 @@ impl OpenWorkspace {
         let data = commit_in_utf8(&data);
         let commit = CommitRef::parse(&data, pool.format());
         let commit = commit.map_err(|error| tree::damaged(base, &error))?;
-        let short = abbreviated(pool, base, packed_objects);
+        let short = short_id_among(pool, &base, packed_objects);
         Ok([
             &branch[..],
             b": ",
@@ -446,21 +447,4 @@ pub(super) fn conflict(merged: &TreeMerge) -> WorkspaceError {
     WorkspaceError::Conflict {
         paths: paths.collect(),
     }
-}
-
-/// The least number of digits that Git gives an abbreviation.
-const ABBREVIATED_MIN: usize = 7;
-
-/// The id as Git abbreviates it: half as many digits as the number of packed objects has bits, at
-/// least seven, and as many more as make it the only one.
-fn abbreviated(pool: &Pool, id: ObjectId, packed_objects: u64) -> String {
-    let bits = packed_objects
-        .checked_ilog2()
-        .map_or(0, |bits| bits as usize + 1);
-    let hex = id.to_string();
-    let mut length = bits.div_ceil(2).max(ABBREVIATED_MIN);
-    while length < hex.len() && pool.candidates(&hex[..length], 2).len() > 1 {
-        length += 1;
-    }
-    hex[..length.min(hex.len())].to_owned()
 }
