@@ -124,7 +124,7 @@ class Server:
             return made, None
         hooks = self.call("GET", at + "/hooks?limit=1", fails=True).json().get("items")
         if not hooks:
-            new = {"url": "https://192.0.2.1/hook", "events": ["push"], "active": False}
+            new = {"url": "http://127.0.0.1:9/hook", "events": ["push"], "active": False}
             hooks = [self.call("POST", at + "/hooks", new, fails=True).json()]
         hook = hooks[0].get("id")
         if kind == "hook":
