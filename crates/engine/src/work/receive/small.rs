@@ -17,7 +17,11 @@ pub(super) struct Small {
 }
 
 /// A tree that came as a delta is kept as one if its chain is not longer than this.
-const DELTA_DEPTH_MAX: u32 = 32;
+const TREE_DEPTH_MAX: u32 = 32;
+/// The same for a blob, which is read whole more often than it is looked into.
+const BLOB_DEPTH_MAX: u32 = 8;
+/// A blob that is larger is kept whole: it would be made anew for each reader.
+const BLOB_BYTES_MAX: usize = 1 << 20;
 
 impl Small {
     pub(super) fn new(objects: Vec<ParsedObject>) -> Small {
@@ -45,24 +49,28 @@ impl Small {
         outside
     }
 
-    /// The objects as the entry takes them. A tree that came as a small delta stays one: a commit
-    /// in a folder of ten thousand files then costs tens of bytes, not hundreds of kilobytes.
+    /// The objects as the entry takes them. What came as a small delta stays one: a commit in a
+    /// folder of ten thousand files then costs tens of bytes, not hundreds of kilobytes, and
+    /// whoever fetches a small edit of a large file gets what was pushed.
     pub(super) fn into_new_objects(self, pool: &Pool) -> Vec<NewObject> {
         let places = self.places;
         let mut depths = vec![0; self.objects.len()];
         let mut new = Vec::with_capacity(self.objects.len());
         for (at, object) in self.objects.into_iter().enumerate() {
             let mut body = ObjectBody::Whole(object.data);
-            if let (Some((base, delta)), ObjectKind::Tree, ObjectBody::Whole(data)) =
-                (object.delta, object.kind, &body)
-            {
+            if let (Some((base, delta)), ObjectBody::Whole(data)) = (object.delta, &body) {
+                let depth_max = match object.kind {
+                    ObjectKind::Tree => TREE_DEPTH_MAX,
+                    ObjectKind::Blob if data.len() <= BLOB_BYTES_MAX => BLOB_DEPTH_MAX,
+                    _ => 0,
+                };
                 let depth = match places.get(&base) {
                     Some(before) if *before < at => Some(depths[*before]),
                     Some(_) => None,
                     None => Some(pool.delta_depth(&base)),
                 };
                 if let Some(depth) = depth
-                    && depth < DELTA_DEPTH_MAX
+                    && depth < depth_max
                     && delta.len() * 4 < data.len()
                 {
                     depths[at] = depth + 1;
