@@ -4,7 +4,8 @@ use std::io::{Read, Write};
 
 use bytes::Bytes;
 use flate2::Compression;
-use flate2::read::{DeflateDecoder, GzDecoder};
+use flate2::bufread::GzDecoder;
+use flate2::read::DeflateDecoder;
 use flate2::write::GzEncoder;
 use govc_server::fuzzing;
 use http::{HeaderMap, HeaderValue, header};
@@ -87,6 +88,8 @@ pub(crate) fn body(data: &[u8]) {
         let mut decoder = GzDecoder::new(&mut input);
         let mut content = Vec::new();
         decoder.read_to_end(&mut content).expect("gzip");
+        drop(decoder);
+        assert!(input.is_empty(), "there is more behind it");
         assert_eq!((crc32fast::hash(&content), content.len()), (crc, bytes));
     }
     if coding == b"identity" {

@@ -248,5 +248,9 @@ pub(crate) fn message(data: &[u8]) {
     assert!(clean.len() <= data.len() + 1);
     let summary = messages::summary(data);
     assert!(!summary.contains(&b'\n') && summary.len() <= data.len());
+    let begun = messages::begun(data);
+    assert!(data.ends_with(begun) && messages::begun(begun) == begun);
+    let first = messages::first_line(data);
+    assert!(begun.starts_with(first) && !first.contains(&b'\n'));
     let _ = ObjectId::from_hex(data);
 }

@@ -6,9 +6,10 @@ use govc_api::merges::{
     RebaseOrder,
 };
 use govc_api::realities::{Apply, NewRealities, NewResults, Promote, PromoteOrder, RealitiesOrder};
-use govc_api::transactions::{ManyOperations, NewTransaction, RemovePaths};
+use govc_api::transactions::{CommitTransaction, ManyOperations, NewTransaction, RemovePaths};
 use govc_api::{hooks, workspaces};
 use govc_engine::RealityNames;
+use govc_engine::work::merge::Strategy;
 use govc_git::refname;
 use govc_server::http::json;
 
@@ -19,6 +20,7 @@ pub(crate) fn merge_json(data: &[u8]) {
     };
     if let Ok(Ok(order)) = json::read::<NewMerge>(data).map(MergeOrder::try_from) {
         assert!(order.message.is_none_or(|text| !text.trim().is_empty()));
+        let _ = Strategy::from(order.strategy);
         assert!(
             order
                 .to
@@ -101,5 +103,19 @@ pub(crate) fn transaction_json(data: &[u8]) {
         && let (Ok(events), Ok(())) = (hooks::events(&body.events), hooks::url_length(&body.url))
     {
         assert!((1..=64).contains(&events.len()) && body.url.len() <= 2048);
+        assert!(events.iter().all(|event| hooks::is_type(event)));
+    }
+    if let Ok(text) = std::str::from_utf8(data) {
+        assert!(
+            hooks::secret(text).is_ok_and(|kept| *kept == *text)
+                || !(1..=512).contains(&text.len())
+        );
+        assert!(
+            hooks::kind(text).is_ok_and(|kind| kind.name() == text)
+                || !["notify", "policy"].contains(&text)
+        );
+    }
+    if let Ok(body) = json::read::<CommitTransaction>(data) {
+        let _ = body.merges();
     }
 }

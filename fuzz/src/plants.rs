@@ -498,9 +498,9 @@ pub const PLANTS: &[Plant] = &[
     Plant {
         target: "xdiff",
         file: "git/src/xdiff/diff.rs",
-        bug: "a common end is cut in the middle of a line",
-        right: "map_or(trimmed, |at| at + 1)",
-        wrong: "map_or(if PLANTED { 0 } else { trimmed }, |at| if PLANTED { at / 2 } else { at + 1 })",
+        bug: "a common end may differ in its last byte",
+        right: "take_while(|(a, b)| a == b)",
+        wrong: "take_while(|(a, b)| if PLANTED { a[..BLOCK - 1] == b[..BLOCK - 1] } else { a == b })",
     },
     Plant {
         target: "pathspec",

@@ -120,6 +120,14 @@ pub fn history(bytes: &[u8], format: ObjectFormat) -> (Vec<Option<usize>>, bool)
         [None, Some(0), Some(1), Some(2)].map(|seq| after(seq).ok().map(|entries| entries.len()));
     let moment = govc_engine::journal::Moment::Seq(u64::MAX);
     let refs = history::refs_at(&disk, dir, &index, moment);
+    let mut answered = Vec::new();
+    let told = history::answered(&disk, dir, &index, Time(i64::MIN), &mut |entry| {
+        answered.push((entry.seq, entry.step));
+    });
+    assert_eq!(told.is_ok(), counts.iter().all(Option::is_some));
+    for place in answered {
+        let _ = history::entry(&disk, dir, &index, place);
+    }
     if let Ok(entries) = after(None) {
         write_history(&disk, &entries, format);
     }
@@ -148,6 +156,20 @@ fn write_history(disk: &SimDisk, entries: &[Arc<Entry>], format: ObjectFormat) {
         .filter(|entry| entry.step == 0 && entry.host.is_none());
     let kept: Vec<_> = kept.map(format::without_objects).collect();
     assert!(made.is_ok() && again.is_ok_and(|again| again == kept));
+    let Some(first) = kept.first() else { return };
+    let base = Floor {
+        seq: first.seq,
+        time: first.time,
+    };
+    // Numbers that are not in order have no state to begin with.
+    let is_in_order = kept.is_sorted_by(|a, b| (a.seq, a.time) < (b.seq, b.time));
+    if let (true, Ok(cut)) = (
+        is_in_order,
+        history::cut(disk, dir, &index, 2, base, format),
+    ) {
+        let left = history::entries(disk, dir, &cut, None, 1000);
+        assert!(left.is_ok_and(|left| left == kept[1..]));
+    }
 }
 
 /// The file of a history of these entries.
