@@ -6,7 +6,7 @@ use std::path::Path;
 
 use govc_engine::work::diff::{TreeFilter, changed_files};
 use govc_engine::work::merge::{
-    People, Plan, Steps, Strategy, messages, progress, progress_uncommitted,
+    IntegrateError, People, Plan, Steps, Strategy, messages, progress, progress_uncommitted,
 };
 use govc_engine::work::workspace::stash::{ApplyOptions, NewStash, read};
 use govc_engine::work::workspace::{Brought, GoOn, GoOnError, ResetMode, WorkspaceError};
@@ -25,6 +25,9 @@ struct Seen {
     aborted: usize,
     skipped: usize,
     committed: usize,
+    staged_more: usize,
+    empty_reverts: usize,
+    committed_and_skipped: usize,
 }
 
 fn people(both: &Both) -> People {
@@ -146,8 +149,11 @@ fn compare(both: &Both, story: &[String]) {
         unmerged.insert(format!("u {letters} N... {modes} {ids} {name}"));
     }
     let mut changed = BTreeSet::new();
-    for file in status.staged.iter().chain(&status.unstaged) {
-        changed.insert(String::from_utf8(file.path.clone()).unwrap());
+    for (place, files) in [("staged", &status.staged), ("unstaged", &status.unstaged)] {
+        for file in files {
+            let path = str::from_utf8(&file.path).unwrap();
+            changed.insert(format!("{place} {} {path}", file.status.letter()));
+        }
     }
     let untracked: BTreeSet<String> = status
         .untracked
@@ -165,12 +171,21 @@ fn compare(both: &Both, story: &[String]) {
                 let rest = [&fields[..6], &fields[7..]].concat();
                 u.insert(rest.join(" "));
             }
-            "1" => {
-                c.insert(line.splitn(9, ' ').last().unwrap().to_owned());
-            }
-            "2" => {
-                c.insert(line.splitn(10, ' ').last().unwrap().to_owned());
-                lines.next();
+            kind @ ("1" | "2") => {
+                let is_renamed = kind == "2";
+                let path = line
+                    .splitn(9 + usize::from(is_renamed), ' ')
+                    .last()
+                    .unwrap();
+                let (x, y) = fields[1].split_at(1);
+                for (place, letter) in [("staged", x), ("unstaged", y)] {
+                    if letter != "." {
+                        c.insert(format!("{place} {letter} {path}"));
+                    }
+                }
+                if is_renamed {
+                    lines.next();
+                }
             }
             "?" => {
                 q.insert(line[2..].to_owned());
@@ -309,6 +324,11 @@ fn to_its_end(both: &mut Both, dice: &mut Dice, story: &mut Vec<String>, seen: &
             both.commit(&format!("by hand in {what}"), false);
             compare(both, story);
             seen.committed += 1;
+            if what == "rebase" && dice.roll(2) == 0 {
+                story.push("stage more".into());
+                both.write("a", &format!("more {}\n", dice.roll(9)), true);
+                seen.staged_more += 1;
+            }
             continue;
         }
         let how = GoOn {
@@ -327,6 +347,10 @@ fn to_its_end(both: &mut Both, dice: &mut Dice, story: &mut Vec<String>, seen: &
                 assert_eq!(by_git.status.success(), !stopped, "{said} {story:#?}");
                 seen.went_on += 1;
                 seen.skipped += usize::from(skip);
+            }
+            Err(GoOnError::Workspace(WorkspaceError::NothingToSkip { .. })) => {
+                assert!(skip && !both.tries(&[what, flag]), "{story:#?}");
+                seen.committed_and_skipped += 1;
             }
             Err(GoOnError::Workspace(WorkspaceError::NothingToCommit)) => {
                 // Git drops a revert that changed nothing from the start; here one says so.
@@ -394,7 +418,8 @@ fn random_story(seed: u64, steps: usize, seen: &mut Seen) {
                 ("cherry-pick", names)
             }
             _ => {
-                let listed = both.git(&["rev-list", "--no-merges", there, "-2"]);
+                let count = ["-1", "-2"][dice.roll(2)];
+                let listed = both.git(&["rev-list", "--no-merges", there, count]);
                 ("revert", listed.lines().map(str::to_owned).collect())
             }
         };
@@ -440,7 +465,7 @@ fn random_story(seed: u64, steps: usize, seen: &mut Seen) {
         }
         let open = both.open();
         let plan = plan(&both, what, &names, &ids);
-        let made = progress(&both.pool, open.now.base, &plan, &people(&both)).unwrap();
+        let made = progress(&both.pool, open.now.base, &plan, &people(&both));
         let mut args = match what {
             "merge" => vec!["merge", "--no-ff", "--no-edit"],
             "revert" => vec!["revert", "--no-edit"],
@@ -449,6 +474,16 @@ fn random_story(seed: u64, steps: usize, seen: &mut Seen) {
         args.extend(names.iter().map(String::as_str));
         let by_git = both.run(&args);
         let said = String::from_utf8_lossy(&by_git.stderr).into_owned();
+        let made = match made {
+            Err(IntegrateError::Nothing { .. }) if what == "revert" && names.len() == 1 => {
+                assert!(!by_git.status.success(), "{said} {story:#?}");
+                assert!(!both.tries(&["revert", "--skip"]), "{story:#?}");
+                compare(&both, &story);
+                seen.empty_reverts += 1;
+                continue;
+            }
+            made => made.unwrap(),
+        };
         match open.bring(&both.pool, made, what == "rebase") {
             Ok(brought) => {
                 let stopped = take(&mut both, brought);
@@ -485,6 +520,8 @@ fn what_is_kept_and_what_becomes_of_it_is_what_git_has() {
         seen.aborted,
         seen.skipped,
         seen.committed,
+        seen.staged_more,
+        seen.empty_reverts,
     ];
     assert!(count < 5 || all.iter().all(|count| *count > 0), "{seen:?}");
 }

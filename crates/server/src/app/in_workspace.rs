@@ -335,7 +335,7 @@ impl From<WorkspaceError> for AppError {
             }
             WorkspaceError::InProgress { operation } => AppError::InProgress { operation },
             WorkspaceError::NotInProgress => AppError::NotInProgress,
-            WorkspaceError::NothingToSkip => impossible("NOTHING_TO_SKIP"),
+            WorkspaceError::NothingToSkip { .. } => impossible("NOTHING_TO_SKIP"),
             WorkspaceError::Moved {
                 name,
                 expected,

@@ -187,6 +187,19 @@ fn picks_and_reverts_are_gits() {
             }
         }
     }
+    // Of a root nobody asks which.
+    git.run(&["reset", "-q", "--hard", "main"]);
+    git.run(&["push", "-q", "-f", &server.url(), "main"]);
+    git.run(&["checkout", "-q", "--orphan", "elsewhere"]);
+    git.run(&["rm", "-q", "-r", "-f", "."]);
+    git.write("elsewhere", "a root\n");
+    git.commit("a root");
+    git.run(&["push", "-q", &server.url(), "elsewhere"]);
+    git.run(&["checkout", "-q", "main"]);
+    git.run(&["cherry-pick", "-m", "2", "elsewhere"]);
+    let body = json!({"commit": "elsewhere", "mainline": 2});
+    let (status, done) = post(&server, "cherry-pick", body);
+    assert_eq!((status, &done["head"]), (201, &json!(git.id("HEAD"))));
 }
 
 #[test]

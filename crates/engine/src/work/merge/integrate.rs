@@ -430,7 +430,9 @@ impl<'a> Sequence<'a> {
         mainline: Option<usize>,
     ) -> Result<Option<ObjectId>, IntegrateError> {
         match (&original.parents[..], mainline) {
-            ([] | [_], None | Some(1)) => Ok(original.parents.first().copied()),
+            // To git a root has its one way to be compared, whatever is said.
+            ([], None | Some(1..)) => Ok(None),
+            ([parent], None | Some(1)) => Ok(Some(*parent)),
             (_, None) => Err(IntegrateError::MainlineMissing { commit }),
             (parents, Some(mainline)) => {
                 let parent = mainline.checked_sub(1).and_then(|at| parents.get(at));

@@ -160,6 +160,12 @@ pub fn progress(
         mainline,
     };
     let stopped = walk(&mut sequence, &steps)?;
+    if let ([commit], Some(Stopped { merge: None, .. }), OperationKind::Revert) =
+        (&steps.commits[..], &stopped, kind)
+    {
+        // Git leaves a pick that changes nothing to be skipped, but no revert.
+        return Err(IntegrateError::Nothing { commit: *commit });
+    }
     halted(sequence, true, stopped)
 }
 

@@ -140,8 +140,9 @@ impl OpenWorkspace {
             operation.kind,
             OperationKind::CherryPick | OperationKind::Rebase
         );
-        // Somebody committed it already.
-        if !is_taken_over || operation.stopped_at() != self.now.base {
+        // Somebody committed it already; a rebase keeps its author until the next one.
+        let is_pick = operation.kind == OperationKind::CherryPick;
+        if !is_taken_over || (is_pick && self.is_committed(operation)) {
             return Ok(None);
         }
         let data = pool.get_kind(&operation.commit, ObjectKind::Commit)?;

@@ -86,9 +86,14 @@ pub enum WorkspaceError {
     /// There is nothing to go on with, or to abort.
     #[error("no merge, cherry-pick, revert or rebase is in progress")]
     NotInProgress,
-    /// A merge is all there is.
-    #[error("a merge has no commit to leave out: abort it")]
-    NothingToSkip,
+    /// A merge is all there is, or the commit was made by hand already.
+    #[error("{operation} has no commit to leave out: {instead} it")]
+    NothingToSkip {
+        /// What is in progress.
+        operation: &'static str,
+        /// What to do with it.
+        instead: &'static str,
+    },
     /// The index is what the head's tree is.
     #[error("nothing is staged")]
     NothingToCommit,

@@ -176,8 +176,16 @@ impl OpenWorkspace {
         let mut objects = Vec::new();
         let mut made = Vec::new();
         let at = if order.skip {
+            let instead = match operation.kind {
+                OperationKind::Merge => Some("abort"),
+                OperationKind::Rebase => None,
+                _ => self.is_committed(&operation).then_some("continue"),
+            };
+            if let Some(instead) = instead {
+                let operation = operation.kind.name();
+                return Err(WorkspaceError::NothingToSkip { operation, instead }.into());
+            }
             let changed = match operation.kind {
-                OperationKind::Merge => return Err(WorkspaceError::NothingToSkip.into()),
                 OperationKind::Rebase => self.forced_to(pool, &self.base_tree)?,
                 _ => self.merged_back_to(pool, &self.base_tree)?,
             };
@@ -230,13 +238,13 @@ impl OpenWorkspace {
         if is_rebase {
             self.check_nothing_unstaged(pool)?;
         }
-        // Somebody committed it.
-        let is_committed = operation.stopped_at() != self.now.base;
-        if is_committed {
+        // Somebody committed it. What was staged after that a rebase commits, as git's does.
+        if self.is_committed(operation) && !is_rebase {
             self.check_nothing_staged(pool)?;
+            return Ok(None);
         }
         let is_empty = self.now.index == self.base_tree && operation.kind != OperationKind::Merge;
-        if is_committed || (is_empty && is_rebase) {
+        if is_empty && is_rebase {
             return Ok(None);
         }
         let author = match &order.author {
@@ -264,7 +272,6 @@ impl OpenWorkspace {
     pub fn abort(&self, pool: &Pool) -> Result<Brought, WorkspaceError> {
         let operation = self.operation()?;
         let is_rebase = operation.kind == OperationKind::Rebase;
-        let is_committed = operation.stopped_at() != self.now.base;
         // A branch does not become unborn again.
         let target = operation.original.or(self.now.base);
         let mut branch = None;
@@ -274,7 +281,7 @@ impl OpenWorkspace {
             changed.after.branch = operation.branch.clone();
             changed.after.base = target;
             changed
-        } else if is_committed {
+        } else if self.is_committed(&operation) {
             Changed::to(self.now.clone())
         } else {
             let tree = tree_or_empty(pool, target)?;
@@ -296,6 +303,11 @@ impl OpenWorkspace {
             branch,
             stopped: None,
         })
+    }
+
+    /// Whether somebody committed by hand what stopped `operation`.
+    pub(super) fn is_committed(&self, operation: &Operation) -> bool {
+        operation.stopped_at() != self.now.base
     }
 
     /// The operation in progress.

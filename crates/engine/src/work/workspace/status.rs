@@ -6,7 +6,7 @@ use crate::Unmerged;
 use crate::pool::Pool;
 use crate::work::diff::changes::with_renames;
 use crate::work::diff::renames::RenameOptions;
-use crate::work::diff::{DiffOptions, FileDiff, TreeFilter, changed_files, diff_trees};
+use crate::work::diff::{FileDiff, TreeFilter, changed_files};
 
 /// What is changed in a workspace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,13 +32,15 @@ impl OpenWorkspace {
             let at = unmerged.binary_search_by(|unmerged| (*unmerged.path).cmp(path));
             at.is_ok()
         };
-        let options = DiffOptions {
-            filter: TreeFilter::default(),
-            renames: Some(RenameOptions::default()),
-        };
-        let (mut staged, _) =
-            diff_trees(pool, Some(&self.base_tree), Some(&self.now.index), &options)?;
-        staged.retain(|file| !is_unmerged(&file.path));
+        let mut staged = changed_files(
+            pool,
+            Some(&self.base_tree),
+            Some(&self.now.index),
+            &TreeFilter::default(),
+        )?;
+        // Nothing is renamed from or to where a conflict is.
+        staged.retain(|change| !is_unmerged(&change.path));
+        let (staged, _) = with_renames(pool, staged, Some(&RenameOptions::default()))?;
         let changes = changed_files(
             pool,
             Some(&self.now.index),
