@@ -3,6 +3,7 @@
 
 pub mod blame;
 pub mod commits;
+pub mod conflicts;
 pub mod diff;
 pub mod events;
 mod fetch_rules;
@@ -22,6 +23,7 @@ pub mod repos;
 pub mod rfc3339;
 pub mod search;
 pub mod stashes;
+pub mod status;
 mod strict;
 pub mod text;
 pub mod time_travel;

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::Invalid;
 use crate::commits::{Commit, CommitOrder, NewCommit, OnConflict};
+use crate::conflicts::ConflictedPath;
 use crate::diff::Diff;
-use crate::merges::ConflictedPath;
 use crate::people::NewPerson;
 use crate::refs::{RefBatch, RefUpdate};
 use crate::rfc3339::server_time;

@@ -1,6 +1,6 @@
 //! What can be wrong with a request, as sentences with their facts.
 
-use govc_api::merges::ConflictedPath;
+use govc_api::conflicts::ConflictedPath;
 use govc_engine::{RepoId, Seq};
 use govc_git::ObjectId;
 

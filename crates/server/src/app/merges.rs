@@ -8,9 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use govc_api::commits::Commit;
-use govc_api::merges::{
-    ConflictedPath, MergeBase, MergeOrder, MergeStrategy, PickOrder, RebaseOrder, Replayed,
-};
+use govc_api::conflicts::ConflictedPath;
+use govc_api::merges::{MergeBase, MergeOrder, MergeStrategy, PickOrder, RebaseOrder, Replayed};
 use govc_engine::pool::{DateWalk, Pool};
 use govc_engine::work::View;
 use govc_engine::work::merge::{

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use govc_api::commits::Commit;
 use govc_api::merges::{GoOnOrder, MergeOrder, MergeStrategy, PickOrder, RebaseOrder, Replayed};
+use govc_api::status::Status;
 use govc_api::workspaces as api;
 use govc_engine::pool::Pool;
 use govc_engine::work::View;
@@ -34,7 +35,7 @@ pub enum Came<T> {
     /// Its end, and whether something was made.
     ToEnd(T, bool),
     /// A conflict that is left in the workspace.
-    Stopped(Box<api::Status>),
+    Stopped(Box<Status>),
 }
 
 impl<T: serde::Serialize> Came<T> {
@@ -387,7 +388,7 @@ fn done<T>(
                 head: brought.head,
                 ..at.open.clone()
             };
-            Came::Stopped(Box::new(api::Status::of(&after, status)))
+            Came::Stopped(Box::new(Status::of(&after, status)))
         }
         None => {
             let (body, is_new) = answer(&brought, at.pool)?;

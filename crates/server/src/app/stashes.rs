@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use govc_api::stashes::{ApplyStash, NewStash, Stash};
+use govc_api::status::Status;
 use govc_api::workspaces as api;
 use govc_engine::work::workspace::stash::{self, ApplyOptions, NewStash as StashToMake};
 use govc_engine::work::workspace::{Changed, OpenWorkspace};
@@ -216,7 +217,7 @@ impl App {
                 Some(status) => {
                     let mut left = at.open.clone();
                     left.now = changed.after.clone();
-                    Came::Stopped(Box::new(api::Status::of(&left, &status)))
+                    Came::Stopped(Box::new(Status::of(&left, &status)))
                 }
             };
             let done = Done::staged(changed, answer);

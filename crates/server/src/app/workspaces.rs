@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use govc_api::status::Status;
 use govc_api::workspaces::{self as api, CheckoutOrder, NewWorkspace, check_name};
 use govc_engine::work::View;
 use govc_engine::work::workspace::state::tree_or_empty;
@@ -210,7 +211,7 @@ impl App {
         caller: &Caller,
         at: &Place,
         reading: &Reading,
-    ) -> Result<(api::Status, Seq), AppError> {
+    ) -> Result<(Status, Seq), AppError> {
         let repository = self
             .repository_in(caller, &at.repo, &reading.scope, Action::Read)
             .await?;
@@ -220,7 +221,7 @@ impl App {
             let snapshot = repository.snapshot();
             let open = open_workspace(&repository, &snapshot, &name, now)?;
             let status = open.status(repository.pool())?;
-            Ok((api::Status::of(&open, &status), snapshot.seq))
+            Ok((Status::of(&open, &status), snapshot.seq))
         })
         .await?
     }

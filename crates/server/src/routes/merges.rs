@@ -3,7 +3,8 @@
 use axum::extract::State;
 use axum::response::Response;
 use govc_api::merges::{NewAbort, NewContinue, NewMerge, NewPick, NewRebase, Replayed};
-use govc_api::workspaces::{Status, Workspace};
+use govc_api::status::Status;
+use govc_api::workspaces::Workspace;
 use govc_engine::Seq;
 use http::StatusCode;
 use serde::Serialize;

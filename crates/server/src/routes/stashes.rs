@@ -16,7 +16,8 @@ use crate::http::problem::ApiError;
 use crate::http::reply::{as_of, done, located, written};
 use crate::openapi::{Table, reads, writes};
 use govc_api::stashes::Stash;
-use govc_api::workspaces::{Status, Workspace};
+use govc_api::status::Status;
+use govc_api::workspaces::Workspace;
 
 /// What was put aside.
 pub fn routes(table: Table) -> Table {

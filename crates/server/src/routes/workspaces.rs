@@ -17,7 +17,8 @@ use crate::http::problem::ApiError;
 use crate::http::reply::{as_of, done, located, written};
 use crate::openapi::{Table, reads, writes};
 use govc_api::commits::Commit;
-use govc_api::workspaces::{FilesChanged, Status, Workspace};
+use govc_api::status::Status;
+use govc_api::workspaces::{FilesChanged, Workspace};
 use serde_json::json;
 
 /// Workspaces, and the files in them.
