@@ -20,7 +20,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::app::App;
 use crate::config::{Config, ConfigError};
-use crate::git_ssh::{self, Connections, keys::HostKeyError};
+use crate::git_ssh::{self, Connections, host_key::HostKeyError};
 use crate::router::router;
 pub(crate) use connection::Patient;
 use lists::ListsThread;
@@ -169,7 +169,7 @@ async fn accept_ssh(
     keeps: bool,
 ) -> Result<Connections, ServeError> {
     let path = app.config().ssh_host_key(keeps);
-    let reading = tokio::task::spawn_blocking(move || git_ssh::keys::host_key(path.as_deref()));
+    let reading = tokio::task::spawn_blocking(move || git_ssh::host_key::host_key(path.as_deref()));
     let key = reading.await.unwrap_or_else(|panic| {
         Err(HostKeyError::Unusable {
             path: app.config().ssh.host_key.clone(),

@@ -41,6 +41,11 @@ pub struct PushNonces<'a> {
 }
 
 impl PushNonces<'_> {
+    /// Those of the repository at `place`; one may be so many seconds old.
+    pub(crate) fn new(seed: &str, place: String, slop: u64) -> PushNonces<'_> {
+        PushNonces { seed, place, slop }
+    }
+
     /// The one that is given out at `seconds` since 1970.
     pub fn at(&self, seconds: u64) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.seed.as_bytes());
@@ -102,10 +107,9 @@ impl App {
     pub fn push_nonces(&self, repository: &Repository) -> Option<PushNonces<'_>> {
         let settings = &self.config().receive;
         let seed = settings.cert_nonce_seed.reveal();
-        (!seed.is_empty()).then(|| PushNonces {
-            seed,
-            place: repository.snapshot().record.id.to_string(),
-            slop: settings.cert_nonce_slop.get().as_secs(),
+        (!seed.is_empty()).then(|| {
+            let place = repository.snapshot().record.id.to_string();
+            PushNonces::new(seed, place, settings.cert_nonce_slop.get().as_secs())
         })
     }
 

@@ -5,8 +5,9 @@
 //! no other command, no terminal, no subsystem, no forwarding.
 
 pub(crate) mod command;
+pub(crate) mod host_key;
 pub(crate) mod keys;
-mod pack_end;
+pub(crate) mod pack_end;
 mod session;
 mod talk;
 mod visitor;

@@ -14,7 +14,7 @@ const HEADER_BYTES: u64 = 12;
 const HASH_BYTES_MAX: usize = 32;
 
 /// The hash of a pack that arrives.
-pub(super) struct PackEnd {
+pub(crate) struct PackEnd {
     hash: Context,
     hash_bytes: usize,
     /// The last bytes that arrived, at most `hash_bytes`: they are not hashed yet.
@@ -24,7 +24,7 @@ pub(super) struct PackEnd {
 
 impl PackEnd {
     /// Waits for a pack of a repository of `format`.
-    pub(super) fn new(format: ObjectFormat) -> PackEnd {
+    pub(crate) fn new(format: ObjectFormat) -> PackEnd {
         let algorithm = match format {
             ObjectFormat::Sha256 => &SHA256,
             _ => &SHA1_FOR_LEGACY_USE_ONLY,
@@ -38,7 +38,7 @@ impl PackEnd {
     }
 
     /// More of it has arrived.
-    pub(super) fn arrived(&mut self, piece: &[u8]) {
+    pub(crate) fn arrived(&mut self, piece: &[u8]) {
         // All but the last `hash_bytes` bytes of what is kept and the piece are hashed.
         let from_piece = piece.len().saturating_sub(self.hash_bytes);
         let kept = piece.len() - from_piece;
@@ -52,7 +52,7 @@ impl PackEnd {
     }
 
     /// Whether what has arrived ends as a pack does.
-    pub(super) fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         self.hashed >= HEADER_BYTES
             && self.tail.len() == self.hash_bytes
             && self.hash.clone().finish().as_ref() == &self.tail[..]

@@ -24,7 +24,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 use url::{Host, Url};
 
-use super::guard::Networks;
+use super::guard::{Networks, literal, parse};
 
 /// So much of an answer is read.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
@@ -78,35 +78,6 @@ pub struct Client {
     /// Certificates that are trusted besides the system's; empty: none.
     ca_file: PathBuf,
     tls: OnceCell<Result<TlsConnector, String>>,
-}
-
-/// Takes `text` for the address of a webhook.
-///
-/// # Errors
-/// [`CallError::Url`] when it is none; [`CallError::NotPublic`] when it is a literal that is not
-/// called.
-pub fn parse(text: &str, networks: &Networks) -> Result<Url, CallError> {
-    let url = Url::parse(text).map_err(|_| CallError::Url("it is not a URL"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(CallError::Url("its scheme is not http or https"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(CallError::Url("it has a user or a password in it"));
-    }
-    match literal(&url) {
-        Some(address) if !networks.allow(address) => Err(CallError::NotPublic(address)),
-        _ if url.host().is_none() => Err(CallError::Url("it names no host")),
-        _ => Ok(url),
-    }
-}
-
-/// The address that the host is, however it is written: `Url` knows `0x7f.1` and `2130706433` too.
-fn literal(url: &Url) -> Option<IpAddr> {
-    match url.host()? {
-        Host::Ipv4(address) => Some(address.into()),
-        Host::Ipv6(address) => Some(address.into()),
-        Host::Domain(_) => None,
-    }
 }
 
 impl Client {

@@ -5,6 +5,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use url::{Host, Url};
+
+use super::client::CallError;
+
 /// Networks that may be called though they are not public.
 #[derive(Debug, Clone, Default)]
 pub struct Networks(Vec<(IpAddr, u8)>);
@@ -92,6 +96,35 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         [0x3fff, second, ..] if second < 0x1000 => false,
         // Only this was ever given to anybody: neither local nor multicast nor mapped ones.
         [first, ..] => first & 0xe000 == 0x2000,
+    }
+}
+
+/// Takes `text` for the address of a webhook.
+///
+/// # Errors
+/// [`CallError::Url`] when it is none; [`CallError::NotPublic`] when it is a literal that is not
+/// called.
+pub fn parse(text: &str, networks: &Networks) -> Result<Url, CallError> {
+    let url = Url::parse(text).map_err(|_| CallError::Url("it is not a URL"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(CallError::Url("its scheme is not http or https"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(CallError::Url("it has a user or a password in it"));
+    }
+    match literal(&url) {
+        Some(address) if !networks.allow(address) => Err(CallError::NotPublic(address)),
+        _ if url.host().is_none() => Err(CallError::Url("it names no host")),
+        _ => Ok(url),
+    }
+}
+
+/// The address that the host is, however it is written: `Url` knows `0x7f.1` and `2130706433` too.
+pub fn literal(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
+        Host::Ipv4(address) => Some(address.into()),
+        Host::Ipv6(address) => Some(address.into()),
+        Host::Domain(_) => None,
     }
 }
 

@@ -1,11 +1,12 @@
 //! Webhooks: who is told of changes, or asked about them.
 
-mod client;
+pub(crate) mod client;
 mod courier;
 mod deliveries;
-mod guard;
+pub(crate) mod guard;
 mod policy;
 mod sign;
+pub(crate) mod verdict;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -262,7 +263,7 @@ impl App {
     /// An address that may be called, as far as can be said before it is.
     fn check_url(&self, text: &str) -> Result<Arc<str>, AppError> {
         api::url_length(text)?;
-        match client::parse(text, self.courier().client.networks()) {
+        match guard::parse(text, self.courier().client.networks()) {
             Ok(url) => Ok(url.as_str().into()),
             Err(error @ CallError::NotPublic(_)) => Err(AppError::Impossible {
                 code: "HOOK_ADDRESS_REFUSED",
