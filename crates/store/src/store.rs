@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -382,16 +382,26 @@ impl Store {
     /// # Errors
     /// The first error met; the others are tried nevertheless.
     pub fn checkpoint_all(&self) -> io::Result<()> {
+        const TOLD_SECONDS: u64 = 5;
         let all = self.all();
         let next = AtomicUsize::new(0);
+        let (began, told) = (Instant::now(), AtomicU64::new(0));
         let work = || {
             let mut result = Ok(());
-            while let Some(repo) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(repo) = all.get(at) else {
+                    break result;
+                };
+                let now = began.elapsed().as_secs() / TOLD_SECONDS;
+                if told.fetch_max(now, Ordering::Relaxed) < now {
+                    let repositories = all.len();
+                    tracing::info!(saved = at, repositories, "checkpoints are being made");
+                }
                 if repo.state().damage.is_none() {
                     result = result.and(self.bring_up(repo.key).map(drop));
                 }
             }
-            result
         };
         // Mostly they wait for the disk, which can do something for several at once.
         let threads = self.options.checkpoints_at_once.min(all.len());

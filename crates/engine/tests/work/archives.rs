@@ -140,6 +140,27 @@ fn tars_are_gits_byte_by_byte() {
 }
 
 #[test]
+fn a_file_that_would_be_filled_in_with_too_much_stays_as_it_is() {
+    let message = "m".repeat(1 << 20);
+    let formats = format!("$Format:%s$ $Format:{}$", "%B".repeat(80));
+    let mut stream = format!(
+        "commit refs/heads/main\ncommitter C O <c@d> 1700000002 +0000\ndata {}\n{message}\n",
+        message.len()
+    );
+    for (path, content) in [(".gitattributes", "f export-subst\n"), ("f", &formats)] {
+        let head = format!("M 100644 inline {path}\ndata {}\n", content.len());
+        stream.push_str(&[&head, content, "\n"].concat());
+    }
+    let repo = GitRepo::imported(stream.as_bytes());
+    let tar = archive(&repo.view(), &repo, "main", ArchiveFormat::Tar);
+    assert!(tar.len() < 1 << 20);
+    assert!(
+        tar.windows(formats.len())
+            .any(|part| part == formats.as_bytes())
+    );
+}
+
+#[test]
 fn zips_have_what_git_archives_have() {
     const UNPACK: &str = "import sys, io, zipfile
 z = zipfile.ZipFile(io.BytesIO(sys.stdin.buffer.read()))

@@ -11,8 +11,8 @@ use crate::work::short_id::short_id;
 use crate::{Refs, Target};
 
 const OPEN: &[u8] = b"$Format:";
-/// Formats together may make so many bytes of one file.
-const BYTES_MAX: usize = 64 << 20;
+/// Formats together may add so many bytes to one file; one that they would add more to stays as it is.
+const ADDED_BYTES_MAX: usize = 64 << 20;
 
 /// What placeholders mean.
 pub(super) struct Substitution {
@@ -110,6 +110,7 @@ impl Substitution {
             let names = decoration(pool, refs, &self.commit);
             self.decoration = Decoration::Is(names);
         }
+        let bytes_max = content.len() + ADDED_BYTES_MAX;
         let mut out = content[..first].to_vec();
         let mut rest = &content[first..];
         while let Some(at) = memmem::find(rest, OPEN) {
@@ -118,19 +119,23 @@ impl Substitution {
                 break;
             };
             out.extend_from_slice(&rest[..at]);
-            if out.len() > BYTES_MAX {
+            self.expand(&format[..end], bytes_max, &mut out);
+            if out.len() > bytes_max {
                 return content;
             }
-            self.expand(&format[..end], &mut out);
             rest = &format[end + 1..];
         }
         out.extend_from_slice(rest);
         out.into()
     }
 
-    fn expand(&self, format: &[u8], out: &mut Vec<u8>) {
+    /// Adds what `format` says; it ends in the middle where `out` has more than `bytes_max` bytes.
+    fn expand(&self, format: &[u8], bytes_max: usize, out: &mut Vec<u8>) {
         let mut rest = format;
         while let Some(at) = memchr::memchr(b'%', rest) {
+            if out.len() > bytes_max {
+                return;
+            }
             out.extend_from_slice(&rest[..at]);
             rest = &rest[at + 1..];
             if let Some(hex) = rest.strip_prefix(b"x").and_then(|hex| hex.get(..2))
@@ -163,9 +168,6 @@ impl Substitution {
                 }
                 // What nobody knows stays as it is.
                 None => out.push(b'%'),
-            }
-            if out.len() > BYTES_MAX {
-                return;
             }
         }
         out.extend_from_slice(rest);
