@@ -6,6 +6,7 @@ use govc_git::ObjectFormat;
 use govc_git::wire::Service;
 use govc_server::app::logged::Logged;
 use govc_server::fuzzing::{self, Asked, GitPlace, LfsPlace};
+use govc_server::http::accept::prefers;
 use govc_server::http::ask::at_moment;
 use govc_server::http::etag::{self, ETag, IfMatch};
 use govc_server::http::page::{self, Cursor, List, Page, PageQuery};
@@ -31,6 +32,64 @@ pub(crate) fn range(data: &[u8]) {
             continue;
         };
         assert!(range.start < range.end && range.end <= size);
+    }
+}
+
+/// Headers `Accept`, a line each: only what is named is preferred.
+pub(crate) fn accept(data: &[u8]) {
+    let values = data.split(|byte| *byte == b'\n');
+    let values = values.filter_map(|line| HeaderValue::from_bytes(line).ok());
+    let headers: HeaderMap = values.map(|value| (header::ACCEPT, value)).collect();
+    for media in ["text/x-diff", "application/octet-stream"] {
+        let named = data.to_ascii_lowercase();
+        let is_named = named
+            .windows(media.len())
+            .any(|part| part == media.as_bytes());
+        assert!(is_named || !prefers(&headers, media));
+    }
+}
+
+/// What a client signs a push with, some of it just made; now, and whether it was another request
+/// that gave it out: it counts as long as it may, and nobody else can make one.
+pub(crate) fn push_nonce(data: &[u8]) {
+    const SLOP_SECONDS: u64 = 60;
+    let Some(([stateless, first, second], said)) = data.split_first_chunk::<3>() else {
+        return;
+    };
+    let stateless = stateless & 1 != 0;
+    let now = u64::from(u16::from_be_bytes([*first, *second])) + 1;
+    let then = std::str::from_utf8(said)
+        .ok()
+        .and_then(|text| text.parse::<u64>().ok());
+    let (status, _) = match then {
+        Some(then) => {
+            let given = fuzzing::push_nonce_at(then);
+            fuzzing::check_push_nonce(Some(given.as_bytes()), now, SLOP_SECONDS, stateless)
+        }
+        None => fuzzing::check_push_nonce(Some(said), now, SLOP_SECONDS, stateless),
+    };
+    // Nobody has one of the time 0 any more.
+    let is_fresh =
+        |then: u64| then == now || (stateless && then > 0 && then.abs_diff(now) <= SLOP_SECONDS);
+    assert_eq!(status == "OK", then.is_some_and(is_fresh), "{status}");
+    let missing = fuzzing::check_push_nonce(None, now, SLOP_SECONDS, stateless);
+    assert_eq!(missing.0, "MISSING");
+}
+
+/// A pack that arrives over SSH in pieces: it is whole at its last byte, and not before.
+pub(crate) fn pack_end(data: &[u8]) {
+    for format in [ObjectFormat::Sha1, ObjectFormat::Sha256] {
+        let mut hasher = gix_hash::hasher(format);
+        hasher.update(data);
+        let hash = hasher.try_finalize().expect("no collision");
+        let whole = [data, hash.as_bytes()].concat();
+        for size in crate::lines::cuts(&whole) {
+            assert_eq!(
+                fuzzing::is_pack_whole(whole.chunks(size), format),
+                data.len() >= 12
+            );
+            assert!(!fuzzing::is_pack_whole(whole[1..].chunks(size), format));
+        }
     }
 }
 

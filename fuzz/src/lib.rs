@@ -12,6 +12,7 @@ pub mod plants;
 pub mod seeds;
 
 mod allocation;
+mod archive;
 mod config;
 mod engine;
 mod gzip;
@@ -23,9 +24,11 @@ mod names;
 mod object;
 mod orders;
 mod pack;
+mod settings;
 mod store;
 mod targets;
 mod text;
+mod webhooks;
 mod wire;
 
 pub use allocation::Counting;

@@ -452,6 +452,14 @@ pub fn write(corpus: &Path) -> io::Result<()> {
         }
         let history = fuzzing::seed_history(&entries, format)?;
         put("history", &format!("made-{format}"), &history)?;
+        let in_one = |entry: &Entry| Entry {
+            repo: RepoKey([5; 16]),
+            host: Some(RepoKey([3; 16])),
+            ..entry.clone()
+        };
+        let in_one: Vec<Entry> = entries.iter().map(in_one).collect();
+        let of_realities = fuzzing::seed_reality_history(&in_one)?;
+        put("reality_history", &format!("made-{format}"), &of_realities)?;
         let log = fuzzing::seed_log(&entries)?;
         put("log", &format!("made-{format}"), &log)?;
         for (name, damaged) in damaged_logs(&log) {

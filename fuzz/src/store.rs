@@ -125,16 +125,34 @@ pub(crate) fn log(data: &[u8]) {
     assert!(bytes <= segment.len());
 }
 
-/// A history's file: frames whose checksums are made right.
-pub(crate) fn history(data: &[u8]) {
+/// The frames of a history's file, and where the last of them begins. Their checksums are made
+/// right.
+fn frames(data: &[u8]) -> (Vec<u8>, usize) {
     const FRAME_HEAD_BYTES: usize = 9;
     let mut data = data.to_vec();
-    let mut at = 16;
+    let (mut at, mut last) = (16, 16);
     while at + FRAME_HEAD_BYTES <= data.len() && !heal::is_left(&data) {
         let end = (at + FRAME_HEAD_BYTES).saturating_add(u32_at(&data, at + 1));
         put_crc(&mut data, at + 5, at + FRAME_HEAD_BYTES..end);
-        at = end;
+        (at, last) = (end, at);
     }
+    (data, last)
+}
+
+/// The past of a reality, from its newest entry back.
+pub(crate) fn reality_history(data: &[u8]) {
+    let (data, last) = frames(data);
+    if let Some(counts) = fuzzing::reality_history(&data, last as u64) {
+        assert!(
+            counts.is_sorted_by(|a, b| a >= b),
+            "fewer follow a later number"
+        );
+    }
+}
+
+/// A history's file: frames whose checksums are made right.
+pub(crate) fn history(data: &[u8]) {
+    let (data, _) = frames(data);
     let format = match data.len() % 2 {
         0 => ObjectFormat::Sha1,
         _ => ObjectFormat::Sha256,

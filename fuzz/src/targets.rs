@@ -1,7 +1,8 @@
 //! Every target, and which files its parser is.
 
 use crate::{
-    Target, config, engine, gzip, http, json, names, object, orders, pack, store, text, wire,
+    Target, archive, config, engine, gzip, http, json, names, object, orders, pack, settings,
+    store, text, webhooks, wire,
 };
 
 /// Every target, one for each parser.
@@ -40,6 +41,16 @@ pub const TARGETS: &[Target] = &[
         "ssh_command",
         http::ssh_command,
         &["server/src/git_ssh/command.rs"],
+    ),
+    Target::new(
+        "pack_end",
+        http::pack_end,
+        &["server/src/git_ssh/pack_end.rs"],
+    ),
+    Target::new(
+        "push_nonce",
+        http::push_nonce,
+        &["server/src/app/push_nonce.rs"],
     ),
     Target::new("body", gzip::body, &["server/src/git_http/body.rs"]).with_memory(48 << 20),
     // Packs and what lies beside them.
@@ -100,6 +111,7 @@ pub const TARGETS: &[Target] = &[
         object::signature,
         &["git/src/object/signature.rs"],
     ),
+    Target::new("encoding", text::encoding, &["git/src/encoding.rs"]),
     Target::new("message", object::message, &["git/src/message.rs"]),
     // Names, patterns and other texts of Git.
     Target::new("refname", names::refname, &["git/src/refname.rs"]),
@@ -119,6 +131,15 @@ pub const TARGETS: &[Target] = &[
         text::attributes,
         &["git/src/ignore/attributes.rs", "git/src/eol.rs"],
     ),
+    Target::new(
+        "archive",
+        archive::archive,
+        &[
+            "engine/src/work/archive/attributes.rs",
+            "engine/src/work/archive/subst.rs",
+        ],
+    )
+    .with_memory(16 << 20),
     // Texts that are compared and searched.
     Target::new(
         "xdiff",
@@ -189,11 +210,28 @@ pub const TARGETS: &[Target] = &[
     Target::new("lists", store::lists, &["store/src/format/lists.rs"]),
     Target::new("history", store::history, &["store/src/history/mod.rs"]).with_memory(1 << 20),
     Target::new(
+        "reality_history",
+        store::reality_history,
+        &["store/src/history/realities.rs"],
+    )
+    .with_memory(1 << 20),
+    Target::new(
         "packed_refs",
         store::packed_refs,
         &["store/src/projection.rs"],
     ),
     // What comes over HTTP beside Git.
+    Target::new("accept", http::accept, &["server/src/http/accept.rs"]),
+    Target::new(
+        "webhook_url",
+        webhooks::webhook_url,
+        &["server/src/app/hooks/guard.rs"],
+    ),
+    Target::new(
+        "verdict",
+        webhooks::verdict,
+        &["server/src/app/hooks/verdict.rs"],
+    ),
     Target::new("range", http::range, &["server/src/http/range.rs"]),
     Target::new("query", http::query, &["server/src/http/query.rs"]),
     Target::new("url_path", http::url_path, &["server/src/http/path.rs"]),
@@ -224,9 +262,26 @@ pub const TARGETS: &[Target] = &[
         &["api/src/transactions.rs", "api/src/hooks.rs"],
     ),
     Target::new(
+        "workspace_json",
+        orders::workspace_json,
+        &["api/src/time_travel.rs", "api/src/workspaces.rs"],
+    ),
+    Target::new(
         "logged_answer",
         http::logged_answer,
         &["server/src/app/logged.rs"],
+    ),
+    // What whoever runs a server writes.
+    Target::new(
+        "configuration",
+        settings::configuration,
+        &["server/src/config.rs", "server/src/config/units.rs"],
+    )
+    .with_memory(64 << 20),
+    Target::new(
+        "ssh_keys",
+        settings::ssh_keys,
+        &["server/src/git_ssh/keys.rs"],
     ),
 ];
 

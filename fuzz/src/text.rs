@@ -1,12 +1,30 @@
 //! Texts that are compared, merged and searched, and what says which files are meant.
 
+use std::borrow::Cow;
+
 use govc_engine::work::search::{Matcher, Pathspecs, PatternOptions};
+use govc_git::encoding::{commit_in_utf8, made_utf8};
 use govc_git::eol::EolAction;
 use govc_git::ignore::attributes::{AttributeList, AttributeState};
 use govc_git::xdiff::{
     Algorithm, DiffOptions, Favor, Hunk, Labels, MergeOptions, Style, UnifiedOptions, diff_hunks,
     merge_text, unified,
 };
+
+/// Commits in any encoding: what is taken over is UTF-8, as is what is made anew.
+pub(crate) fn encoding(data: &[u8]) {
+    if let Cow::Owned(text) = commit_in_utf8(data) {
+        assert!(std::str::from_utf8(&text).is_ok());
+    }
+    let made = made_utf8(data.to_vec());
+    let text = std::str::from_utf8(&made).expect("UTF-8");
+    let is_character = |c: char| u32::from(c) & 0xfffe != 0xfffe;
+    assert!(text.chars().all(is_character));
+    assert_eq!(made_utf8(made.clone()), made);
+    if std::str::from_utf8(data).is_ok_and(|text| text.is_ascii()) {
+        assert_eq!(made, data);
+    }
+}
 
 /// The parts of an input, which a NUL divides.
 fn parts<const N: usize>(data: &[u8]) -> [&[u8]; N] {

@@ -11,7 +11,7 @@ use govc_git::{ObjectFormat, ObjectId};
 
 use crate::disk::{self, Disk, Open, SimDisk};
 use crate::format::{self, Checkpoint, FormatError};
-use crate::history::realities::RealityHistory;
+use crate::history::realities::{self, RealityHistory};
 use crate::history::{self, HistoryIndex, Point};
 use crate::holdings::Holdings;
 use crate::projection::{OnDisk, Projection, Seen};
@@ -170,6 +170,63 @@ fn write_history(disk: &SimDisk, entries: &[Arc<Entry>], format: ObjectFormat) {
         let left = history::entries(disk, dir, &cut, None, 1000);
         assert!(left.is_ok_and(|left| left == kept[1..]));
     }
+}
+
+/// Reads the past of the reality whose newest entry is at `newest` of this file; gives how many
+/// changes it has after each of its first numbers, `None` where it is damaged.
+///
+/// # Panics
+/// When what is found is not found again, or is another when it is written anew.
+pub fn reality_history(bytes: &[u8], newest: u64) -> Option<Vec<usize>> {
+    let disk = SimDisk::new(0);
+    let dir = Path::new("");
+    let path = format!("{}/{}{:010}", directory::OURS, realities::PREFIX, 1);
+    disk::create_dirs(&disk, Path::new(directory::OURS)).ok()?;
+    let file = disk.open(Path::new(&path), Open::Replace).ok()?;
+    file.write_at(0, bytes).ok()?;
+    let key = realities::key_at(&*file, newest).ok()?;
+    let newest = realities::Frame {
+        file: 1,
+        offset: newest,
+    };
+    let history = RealityHistory {
+        files: vec![(1, bytes.len() as u64)],
+        last: [(key, newest)].into(),
+        has_litter: false,
+    };
+    let after = |history: &_, seq| realities::entries(&disk, dir, history, key, seq, 1000);
+    let changes = after(&history, None).ok()?;
+    let mut answered = Vec::new();
+    let mut take = |entry: &Arc<Entry>| answered.push((entry.seq, entry.step));
+    realities::answered(&disk, dir, &history, Time(i64::MIN), &mut take).expect("it was read");
+    for place in answered {
+        let found = realities::entry(&disk, dir, &history, key, place);
+        // Of places that are not in order the newest that is not too new is looked at.
+        assert!(found.is_ok());
+    }
+    // Entries of no reality are not kept here, and come from nowhere but hostile bytes.
+    if changes.iter().all(|entry| entry.host.is_some()) {
+        let swept = realities::sweep(&disk, dir, &history, 7).expect("a disk");
+        assert_eq!(after(&swept, None).expect("it was just written"), changes);
+    }
+    let seqs = [None, Some(0), Some(1), Some(2)];
+    let counts = seqs.map(|seq| after(&history, seq).map(|changes| changes.len()));
+    Some(counts.into_iter().flatten().collect())
+}
+
+/// The file of the past of realities of those of these entries that are of one.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn seed_reality_history(entries: &[Entry]) -> io::Result<Vec<u8>> {
+    let entries: Vec<Arc<Entry>> = entries.iter().cloned().map(Arc::new).collect();
+    let disk = SimDisk::new(0);
+    let dir = Path::new("");
+    disk::create_dirs(&disk, Path::new(directory::OURS))?;
+    realities::append(&disk, dir, &RealityHistory::default(), None, &entries)?;
+    let path = format!("{}/{}{:010}", directory::OURS, realities::PREFIX, 1);
+    let file = disk.open(Path::new(&path), Open::Read)?.map()?;
+    Ok(file.to_vec())
 }
 
 /// The file of a history of these entries.

@@ -232,6 +232,14 @@ fn backwards(
     Ok(())
 }
 
+/// Which reality the entry at `offset` is of.
+///
+/// # Errors
+/// Whatever reading met.
+pub(crate) fn key_at(file: &dyn DiskFile, offset: u64) -> io::Result<RepoKey> {
+    read(file, Path::new(""), offset).map(|(entry, _)| entry.repo)
+}
+
 fn read(file: &dyn DiskFile, path: &Path, offset: u64) -> io::Result<(Entry, Frame)> {
     let damaged = || unreadable(path, format!("it is damaged at byte {offset}"));
     let mut head = [0; FRAME_HEAD_BYTES];
