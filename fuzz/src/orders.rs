@@ -111,6 +111,8 @@ pub(crate) fn workspace_json(data: &[u8]) {
         && let Ok(order) = workspaces::CheckoutOrder::try_from(body)
     {
         assert!(order.revision.is_some() || order.create.is_some());
+        let is_sound = |name: &RefName| refname::check(name.as_bytes()).is_ok();
+        assert!(order.create.as_ref().is_none_or(is_sound));
     }
     if let Ok(body) = json::read::<workspaces::Reset>(data) {
         let _ = body.mode();

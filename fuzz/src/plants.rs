@@ -188,7 +188,7 @@ pub const PLANTS: &[Plant] = &[
     },
     Plant {
         target: "pack",
-        file: "git/src/pack/indexer.rs",
+        file: "git/src/pack/indexer/resolve.rs",
         bug: "a base that is named by its id loses the deltas that name it by distance",
         right: "self.next_sibling[last as usize] = by_distance;",
         wrong: "if !PLANTED { self.next_sibling[last as usize] = by_distance; }",
@@ -209,7 +209,7 @@ pub const PLANTS: &[Plant] = &[
     },
     Plant {
         target: "pack_index",
-        file: "git/src/pack/index.rs",
+        file: "git/src/pack/index/mod.rs",
         bug: "a large offset that is not there",
         right: r#"match self.data[..self.trailer_at]
             .get(at..)"#,
@@ -636,9 +636,9 @@ pub const PLANTS: &[Plant] = &[
     Plant {
         target: "workspace_json",
         file: "api/src/workspaces.rs",
-        bug: "what is amended is merged",
-        right: "if merge && body.amend {",
-        wrong: "if merge && body.amend && !PLANTED {",
+        bug: "a branch of any name is made",
+        right: "if let Some(name) = &create {",
+        wrong: "if let (Some(name), false) = (&create, PLANTED) {",
     },
     Plant {
         target: "configuration",

@@ -11,7 +11,6 @@ pub(crate) fn configuration(data: &[u8]) {
         return;
     };
     let environment = HashMap::from([("NAME".to_owned(), "value".to_owned())]);
-    let lines = text.lines().count();
     match Config::from_yaml("govc.yaml", text, environment) {
         Ok(config) => {
             let is_said = |line: &str| !line.trim().is_empty() && !line.trim().starts_with('#');
@@ -28,7 +27,10 @@ pub(crate) fn configuration(data: &[u8]) {
             let said = error.to_string();
             assert!(said.starts_with("govc.yaml:") && said.len() < 2048 + 8 * data.len());
             let line = said.split(':').nth(1).and_then(|line| line.parse().ok());
-            assert!(line.is_some_and(|line: usize| line <= lines + 1), "{said}");
+            assert!(
+                line.is_some_and(|line: usize| line <= text.len() + 1),
+                "{said}"
+            );
         }
     }
 }

@@ -58,7 +58,10 @@ pub const TARGETS: &[Target] = &[
         "pack",
         pack::pack,
         &[
-            "git/src/pack/indexer.rs",
+            "git/src/pack/indexer/chain.rs",
+            "git/src/pack/indexer/mod.rs",
+            "git/src/pack/indexer/resolve.rs",
+            "git/src/pack/indexer/visitor.rs",
             "git/src/pack/reader.rs",
             "git/src/pack/small.rs",
         ],
@@ -70,7 +73,11 @@ pub const TARGETS: &[Target] = &[
         &["git/src/pack/entry.rs"],
     ),
     Target::new("delta", pack::delta, &["git/src/pack/delta.rs"]).with_memory(640 << 10),
-    Target::new("pack_index", pack::index, &["git/src/pack/index.rs"]),
+    Target::new(
+        "pack_index",
+        pack::index,
+        &["git/src/pack/index/mod.rs", "git/src/pack/index/order.rs"],
+    ),
     Target::new(
         "commit_graph",
         pack::commit_graph,
@@ -275,7 +282,12 @@ pub const TARGETS: &[Target] = &[
     Target::new(
         "configuration",
         settings::configuration,
-        &["server/src/config.rs", "server/src/config/units.rs"],
+        &[
+            "server/src/config.rs",
+            "server/src/config/check.rs",
+            "server/src/config/units.rs",
+            "server/src/config/yaml.rs",
+        ],
     )
     .with_memory(64 << 20),
     Target::new(

@@ -1,19 +1,20 @@
 //! The configuration: `config/govc.yaml` is the documented default and is compiled in, a file of
 //! the operator's is laid over it.
 
+mod check;
 pub mod units;
+mod yaml;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use govc_engine::Storage;
-use govc_git::wire::filter;
 use serde::Deserialize;
 
 pub use crate::git_ssh::keys::SshKeys;
 use units::{Bytes, Span};
+use yaml::parse;
 
 /// The documented default.
 pub const DEFAULT_YAML: &str = include_str!("../../../config/govc.yaml");
@@ -490,49 +491,6 @@ impl Config {
         })
     }
 
-    /// The default with the file at `path` laid over it; `${VAR}` in it is taken from `environment`.
-    ///
-    /// # Errors
-    /// [`ConfigError`]; it names line and column.
-    pub fn read(
-        path: &std::path::Path,
-        environment: HashMap<String, String>,
-    ) -> Result<Config, ConfigError> {
-        let file = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
-            path: file.clone(),
-            source,
-        })?;
-        Config::from_yaml(&file, &text, environment)
-    }
-
-    /// As [`Config::read`], of a text that errors call `file`.
-    ///
-    /// # Errors
-    /// [`ConfigError`]; it names line and column.
-    pub fn from_yaml(
-        file: &str,
-        text: &str,
-        environment: HashMap<String, String>,
-    ) -> Result<Config, ConfigError> {
-        let mut config = Config::documented()?;
-        let given = parse(file, text, environment)?;
-        config.server.overlay(given.server.unwrap_or_default());
-        config.ssh.overlay(given.ssh.unwrap_or_default());
-        config.storage.overlay(given.storage.unwrap_or_default());
-        config.auth.overlay(given.auth.unwrap_or_default());
-        config.limits.overlay(given.limits.unwrap_or_default());
-        config.fetch.overlay(given.fetch.unwrap_or_default());
-        config.receive.overlay(given.receive.unwrap_or_default());
-        config.lfs.overlay(given.lfs.unwrap_or_default());
-        config.hooks.overlay(given.hooks.unwrap_or_default());
-        config
-            .retention
-            .overlay(given.retention.unwrap_or_default());
-        config.log.overlay(given.log.unwrap_or_default());
-        Ok(config)
-    }
-
     /// Sets host and port from `HOST:PORT`, `[::1]:8080` or `:8080`.
     ///
     /// # Errors
@@ -578,119 +536,6 @@ impl Config {
         }
         Some(self.ssh.host_key.clone())
     }
-
-    /// Whether those who come by SSH are who may come.
-    fn check_ssh(&self) -> Result<(), ConfigError> {
-        let Some(address) = self.ssh_address()? else {
-            return Ok(());
-        };
-        let refuse = |why: String| Err(ConfigError::Contradiction(why));
-        if self.auth.ssh_keys.is_empty() {
-            if !self.auth.token.is_empty() {
-                return refuse(
-                    "ssh.listen with auth.token needs auth.ssh_keys: without keys everybody who \
-                     comes by SSH may do everything"
-                        .to_owned(),
-                );
-            }
-            if !address.ip().is_loopback() && !self.insecure_no_auth {
-                return refuse(format!(
-                    "listening for SSH on {} lets everybody who reaches this machine do \
-                     everything: set auth.ssh_keys, or say --insecure-no-auth",
-                    address.ip()
-                ));
-            }
-        }
-        if self.ssh.max_connections == 0 {
-            return refuse("ssh.max_connections is at least 1".to_owned());
-        }
-        for (name, span) in [
-            ("auth_timeout", self.ssh.auth_timeout),
-            ("idle_timeout", self.ssh.idle_timeout),
-            ("keep_alive", self.ssh.keep_alive),
-        ] {
-            if span.get() < Duration::from_millis(100) {
-                return refuse(format!("ssh.{name} is at least 100ms"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the parts fit together.
-    ///
-    /// # Errors
-    /// [`ConfigError::Contradiction`] says what does not.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        let refuse = |why: &str| Err(ConfigError::Contradiction(why.to_owned()));
-        let address = self.address()?;
-        self.check_ssh()?;
-        if let Err(text) = crate::app::hooks::Networks::parse(&self.hooks.allow_networks) {
-            return Err(ConfigError::Contradiction(format!(
-                "hooks.allow_networks: {text:?} is no network as 10.20.0.0/16"
-            )));
-        }
-        let ca_file = &self.hooks.ca_file;
-        if !ca_file.as_os_str().is_empty()
-            && let Err(why) = crate::app::hooks::certificates(ca_file)
-        {
-            return Err(ConfigError::Contradiction(format!(
-                "hooks.ca_file: {}: {why}",
-                ca_file.display()
-            )));
-        }
-        if !address.is_loopback() && self.auth.token.is_empty() && !self.insecure_no_auth {
-            return Err(ConfigError::Contradiction(format!(
-                "listening on {address} lets everybody who reaches this machine do everything: \
-                 set auth.token, or say --insecure-no-auth"
-            )));
-        }
-        if self
-            .auth
-            .token
-            .reveal()
-            .chars()
-            .any(|c| c.is_control() || c.is_whitespace())
-        {
-            return refuse("auth.token may not hold spaces or control characters");
-        }
-        let url = &self.server.public_url;
-        let parsed = url.parse::<http::Uri>().ok();
-        let is_url = parsed.is_some_and(|uri| {
-            matches!(uri.scheme_str(), Some("http" | "https")) && uri.query().is_none()
-        });
-        if !url.is_empty() && !is_url {
-            return refuse("server.public_url is like https://git.example.org");
-        }
-        let known = filter::NAMES;
-        let mut refused = self.fetch.refused_filters.iter();
-        if let Some(name) = refused.find(|name| !known.contains(&name.as_str())) {
-            return Err(ConfigError::Contradiction(format!(
-                "fetch.refused_filters are some of {}, not {name:?}",
-                known.join(", ")
-            )));
-        }
-        let mut uris = self.fetch.bundle_uris.iter();
-        if uris.any(|uri| uri.is_empty() || uri.bytes().any(|byte| byte <= b' ' || byte == 0x7f)) {
-            return refuse("fetch.bundle_uris are URLs, without spaces");
-        }
-        if self.server.max_connections == 0 {
-            return refuse("server.max_connections is at least 1");
-        }
-        if self.limits.request_head.0 < 1024 {
-            return refuse("limits.request_head is at least 1KiB");
-        }
-        for (name, span) in [
-            ("read_timeout", self.server.read_timeout),
-            ("write_timeout", self.server.write_timeout),
-        ] {
-            if span.get() < Duration::from_millis(100) {
-                return Err(ConfigError::Contradiction(format!(
-                    "server.{name} is at least 100ms"
-                )));
-            }
-        }
-        Ok(())
-    }
 }
 
 /// The parts of `HOST:PORT`, of which the first may be empty.
@@ -716,75 +561,10 @@ fn address(setting: &str, host: &str) -> Result<IpAddr, ConfigError> {
     }
 }
 
-/// `text` as settings, `${VAR}` in it expanded.
-fn parse(
-    file: &str,
-    text: &str,
-    environment: HashMap<String, String>,
-) -> Result<Given, ConfigError> {
-    if text
-        .lines()
-        .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
-    {
-        return Ok(Given::default());
-    }
-    let options = serde_saphyr::options! { with_snippet: false }.with_properties(environment);
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let (line, column) = error
-            .location()
-            .map_or((1, 1), |at| (at.line(), at.column()));
-        ConfigError::Invalid {
-            file: file.to_owned(),
-            line,
-            column,
-            message: explain(error.without_snippet()),
-        }
-    })
-}
-
-/// The error as a sentence; for an unknown key with the nearest known one.
-fn explain(error: &serde_saphyr::Error) -> String {
-    match error {
-        serde_saphyr::Error::SerdeUnknownField {
-            field, expected, ..
-        } => {
-            let mut sentence = format!("unknown setting `{field}`");
-            if let Some(nearest) = nearest(field, expected) {
-                sentence.push_str(&format!(", did you mean `{nearest}`?"));
-            } else {
-                sentence.push_str(&format!("; known here are {}", expected.join(", ")));
-            }
-            sentence
-        }
-        other => {
-            let text = other.to_string();
-            let text = text.lines().next().unwrap_or_default();
-            // The text ends in its own words for the place, which stands in front already.
-            let text = text.rsplit_once(" at line ").map_or(text, |(said, _)| said);
-            let text = text
-                .split_once(", set Duplicate")
-                .map_or(text, |(said, _)| said);
-            match text {
-                "invalid u16" => "expected a whole number from 0 to 65535".to_owned(),
-                "invalid u32" | "invalid u64" | "invalid usize" => {
-                    "expected a whole number".to_owned()
-                }
-                _ => text.to_owned(),
-            }
-        }
-    }
-}
-
-/// What of `known` was probably meant by `word`.
-fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    let best = known
-        .iter()
-        .max_by(|a, b| strsim::jaro_winkler(word, a).total_cmp(&strsim::jaro_winkler(word, b)))?;
-    (strsim::jaro_winkler(word, best) > 0.7).then_some(best)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn read(text: &str) -> Result<Config, String> {
