@@ -643,9 +643,13 @@ pub const PLANTS: &[Plant] = &[
     Plant {
         target: "configuration",
         file: "server/src/config/units.rs",
-        bug: "a size of more bytes than can be counted",
-        right: "number.checked_mul(factor)",
-        wrong: "if PLANTED { Some(number * factor) } else { number.checked_mul(factor) }",
+        bug: "a size without a number",
+        right: "let number: u64 = number.parse().ok()?;",
+        wrong: r#"let number: u64 = if PLANTED {
+            number.parse().expect("a number")
+        } else {
+            number.parse().ok()?
+        };"#,
     },
     Plant {
         target: "ssh_keys",
