@@ -87,7 +87,7 @@ pub enum WorkspaceError {
     #[error("no merge, cherry-pick, revert or rebase is in progress")]
     NotInProgress,
     /// A merge is all there is, or the commit was made by hand already.
-    #[error("{operation} has no commit to leave out: {instead} it")]
+    #[error("the {operation} has no commit to leave out: {instead} it")]
     NothingToSkip {
         /// What is in progress.
         operation: &'static str,
