@@ -37,7 +37,11 @@ impl Table {
     }
 
     fn line(&mut self, what: &str, peer: &str, ours: &str, ratio: f64, goal: f64) {
-        let ratio = format!("{ratio:.1}x");
+        // Of what took less than the clock can tell there is none.
+        let ratio = match ratio.is_normal() {
+            true => format!("{ratio:.1}x"),
+            false => "?".to_owned(),
+        };
         self.lines.push([
             what.into(),
             peer.into(),
