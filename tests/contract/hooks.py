@@ -181,7 +181,7 @@ SAID_IN_WORDS = [
     ("BODY_INVALID", r".*oid`: names nothing"),
     # One or the other, or one with the other.
     ("BODY_INVALID", r".*: (either |is missing|is `expected`|only an annotated tag)"),
-    ("BODY_INVALID", r".*goes with `path`"),
+    ("BODY_INVALID", r".*goes with `(oid|path)`"),
     ("QUERY_INVALID", r"(either |`expected_head` is `expected`)"),
     ("BODY_INVALID", r".*(does not go with|contradicts|is there twice|is in the batch twice)"),
     ("BODY_INVALID", r"`operations\[\d+\]`: missing field"),
