@@ -396,7 +396,7 @@ impl Store {
                 let now = began.elapsed().as_secs() / TOLD_SECONDS;
                 if told.fetch_max(now, Ordering::Relaxed) < now {
                     let repositories = all.len();
-                    tracing::info!(saved = at, repositories, "checkpoints are being made");
+                    tracing::info!(begun = at, repositories, "checkpoints are being made");
                 }
                 if repo.state().damage.is_none() {
                     result = result.and(self.bring_up(repo.key).map(drop));
