@@ -2,6 +2,7 @@
 //! reached. One input in four or so is left as it is, so that the check itself is reached too.
 
 use govc_git::ObjectFormat;
+use govc_git::checksum::Checksum;
 
 /// Whether this input keeps its own checksums.
 pub(crate) fn is_left(data: &[u8]) -> bool {
@@ -14,12 +15,7 @@ pub(crate) fn trailer(data: &[u8], format: ObjectFormat) -> Vec<u8> {
     let Some(content) = data.len().checked_sub(length).map(|at| &data[..at]) else {
         return data.to_vec();
     };
-    let mut hasher = gix_hash::hasher(format);
-    hasher.update(content);
-    match hasher.try_finalize() {
-        Ok(hash) => [content, hash.as_bytes()].concat(),
-        Err(_) => data.to_vec(),
-    }
+    [content, Checksum::of(format, content).as_bytes()].concat()
 }
 
 /// `data` with the CRC-32 of what is behind `content_at` at `crc_at`.

@@ -1,6 +1,7 @@
 //! Git's formats and wire protocol: bytes in, values out. No sockets, no files, no clock.
 
 pub mod bundle;
+pub mod checksum;
 pub mod config;
 pub mod encoding;
 pub mod eol;

@@ -9,6 +9,7 @@
 mod kit;
 
 use bytes::Bytes;
+use govc_git::checksum::Checksum;
 use govc_git::object_id::hash_object;
 use govc_git::pack::delta::DeltaError;
 use govc_git::pack::entry::write_header;
@@ -62,9 +63,8 @@ impl Forgery {
 }
 
 fn sign(pack: &mut Vec<u8>) {
-    let mut hasher = gix_hash::hasher(FORMAT);
-    hasher.update(pack);
-    pack.extend_from_slice(hasher.try_finalize().unwrap().as_bytes());
+    let checksum = Checksum::of(FORMAT, pack);
+    pack.extend_from_slice(checksum.as_bytes());
 }
 
 fn at_distance(base_distance: u64) -> EntryKind {

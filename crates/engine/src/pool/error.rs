@@ -68,9 +68,6 @@ pub enum PoolError {
         /// How deep is allowed.
         max: usize,
     },
-    /// A pack that was made carries the traces of an attack on SHA-1.
-    #[error("the pack's bytes were made to collide under SHA-1")]
-    Collision,
     /// More objects than a pack can hold.
     #[error("{count} objects do not fit into a pack")]
     TooMany {

@@ -254,24 +254,23 @@ impl Planner {
         let ranks = self.ranks.clone();
         let len = ranks.as_ref().map_or(order.len(), |ranks| ranks.len());
         let to = len.min(from + ENTRIES);
-        for place in from..to {
-            let rank = match &ranks {
-                Some(ranks) => ranks.get(place).map_or(order.len(), |&rank| rank as usize),
-                None => place,
-            };
-            let Some(&position) = order.get(rank) else {
-                break;
-            };
-            if is_whole {
-                let entry = Entry::at(&part.pack, rank, position)?;
-                self.pass_on(&entry, draft);
-            } else if part.has(position) {
-                let entry = Entry::at(&part.pack, rank, position)?;
-                self.entry(pool, number, entry, draft)?;
-            } else {
-                continue;
+        if is_whole {
+            self.pass_on_all(part, from..to, draft)?;
+        } else {
+            for place in from..to {
+                let rank = match &ranks {
+                    Some(ranks) => ranks.get(place).map_or(order.len(), |&rank| rank as usize),
+                    None => place,
+                };
+                let Some(&position) = order.get(rank) else {
+                    break;
+                };
+                if part.has(position) {
+                    let entry = Entry::at(&part.pack, rank, position)?;
+                    self.entry(pool, number, entry, draft)?;
+                    self.sent += 1;
+                }
             }
-            self.sent += 1;
         }
         if to < len {
             return Ok(Stage::Part(number, to));
@@ -358,6 +357,33 @@ impl Planner {
         let deflated = entry.range.start + header.header_len..entry.range.end;
         self.offset += deflated.len() as u64;
         draft.add_run(entry.pack.bytes(), deflated);
+        Ok(())
+    }
+
+    /// Sends the entries of these ranks of a whole pack as they are, one behind the other.
+    ///
+    /// No checksum of theirs is looked at, as with a pack that goes out with its own trailer: who
+    /// receives them inflates them and computes their ids.
+    fn pass_on_all(
+        &mut self,
+        part: &Part,
+        ranks: Range<usize>,
+        draft: &mut Draft,
+    ) -> Result<(), PoolError> {
+        let (Some(last), pack) = (ranks.clone().last(), &part.pack.pack) else {
+            return Ok(());
+        };
+        let (first, last) = (range_of(pack, ranks.start), range_of(pack, last));
+        let range = first.zip(last).map(|(first, last)| first.start..last.end);
+        let Some(range) = range.filter(|range| pack.bytes().get(range.clone()).is_some()) else {
+            let position = pack.index().positions_in_pack_order().get(ranks.start);
+            let id = pack.index().id(position.copied().unwrap_or_default());
+            return Err(part.pack.damaged(id, &wrong_index()));
+        };
+        self.note_moved(range.start as u64);
+        self.offset += range.len() as u64;
+        self.sent += ranks.len() as u32;
+        draft.add_run(pack.bytes(), range);
         Ok(())
     }
 
@@ -615,14 +641,10 @@ impl<'p> Entry<'p> {
     /// The entry that is number `rank` in the order of its pack, and at `position` of the index.
     fn at(pool_pack: &'p PoolPack, rank: usize, position: u32) -> Result<Entry<'p>, PoolError> {
         let pack = &pool_pack.pack;
-        let (index, data) = (pack.index(), pack.bytes());
-        let behind_all = data.len().saturating_sub(index.format().len_in_bytes()) as u64;
-        let source = index.offset_by_rank(rank).unwrap_or(u64::MAX);
-        let end = index.offset_by_rank(rank + 1).unwrap_or(behind_all);
+        let index = pack.index();
         let damaged = |error| pool_pack.damaged(index.id(position), &error);
-        let range = usize::try_from(source).ok().zip(usize::try_from(end).ok());
-        let range = range.map(|(from, to)| from..to);
-        let Some(range) = range.filter(|range| data.get(range.clone()).is_some()) else {
+        let range = range_of(pack, rank);
+        let Some(range) = range.filter(|range| pack.bytes().get(range.clone()).is_some()) else {
             return Err(damaged(wrong_index()));
         };
         let entry = Entry {
@@ -630,7 +652,7 @@ impl<'p> Entry<'p> {
             pack,
             rank,
             position,
-            source,
+            source: range.start as u64,
             range,
         };
         // What is damaged is not passed on as if it were whole.
@@ -656,6 +678,21 @@ impl<'p> Entry<'p> {
             what: error.to_string(),
         }
     }
+}
+
+/// Where the entry that is number `rank` in the order of its pack is, if its index is right.
+fn range_of(pack: &Pack, rank: usize) -> Option<Range<usize>> {
+    let index = pack.index();
+    let begin = |rank| usize::try_from(index.offset_by_rank(rank)?).ok();
+    let behind_all = pack
+        .bytes()
+        .len()
+        .checked_sub(index.format().len_in_bytes())?;
+    let end = match rank + 1 < index.positions_in_pack_order().len() {
+        true => begin(rank + 1)?,
+        false => behind_all,
+    };
+    Some(begin(rank)?..end)
 }
 
 fn wrong_index() -> PackError {

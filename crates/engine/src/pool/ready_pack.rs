@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 use govc_git::ObjectFormat;
-use govc_git::object_id::{Hasher, hasher};
+use govc_git::checksum::Checksum;
 
 use super::planner::{Draft, Planner};
 use super::{ObjectSet, PackOptions, Pool, PoolError};
@@ -61,7 +61,7 @@ pub(super) struct Maker {
     planner: Planner,
     count: u32,
     /// `None` once the trailer is written.
-    hasher: Option<Hasher>,
+    checksum: Option<Checksum>,
     has_begun: bool,
     /// Entries that were made for a smaller pack, and come first.
     before: VecDeque<Arc<Chunk>>,
@@ -71,7 +71,7 @@ impl Maker {
     pub(super) fn new(planner: Planner, count: u32, format: ObjectFormat) -> Maker {
         Maker {
             count,
-            hasher: Some(hasher(format)),
+            checksum: Some(Checksum::new(format)),
             planner,
             has_begun: false,
             before: VecDeque::new(),
@@ -81,7 +81,7 @@ impl Maker {
     /// The next chunk; `None` at the end. The set is of `pool`. After an error it is of no use any
     /// more.
     pub(super) fn next(&mut self, pool: &Pool) -> Result<Option<Arc<Chunk>>, PoolError> {
-        let Some(hasher) = &mut self.hasher else {
+        let Some(checksum) = &mut self.checksum else {
             return Ok(None);
         };
         let mut draft = Draft::default();
@@ -93,11 +93,11 @@ impl Maker {
             own.extend_from_slice(&self.count.to_be_bytes());
             draft.added_own(0);
             let chunk = Chunk::of(draft, 0);
-            chunk.pieces.iter().for_each(|piece| hasher.update(piece));
+            chunk.pieces.iter().for_each(|piece| checksum.update(piece));
             return Ok(Some(Arc::new(chunk)));
         }
         if let Some(chunk) = self.before.pop_front() {
-            chunk.pieces.iter().for_each(|piece| hasher.update(piece));
+            chunk.pieces.iter().for_each(|piece| checksum.update(piece));
             return Ok(Some(chunk));
         }
         let sent = self.planner.sent();
@@ -106,13 +106,13 @@ impl Maker {
         }
         if draft.len() > 0 {
             let chunk = Chunk::of(draft, self.planner.sent() - sent);
-            chunk.pieces.iter().for_each(|piece| hasher.update(piece));
+            chunk.pieces.iter().for_each(|piece| checksum.update(piece));
             return Ok(Some(Arc::new(chunk)));
         }
-        let Some(hasher) = self.hasher.take() else {
+        let Some(checksum) = self.checksum.take() else {
             return Ok(None);
         };
-        let trailer = hasher.try_finalize().map_err(|_| PoolError::Collision)?;
+        let trailer = checksum.finish();
         let own = draft.own();
         own.extend_from_slice(trailer.as_bytes());
         draft.added_own(0);
@@ -241,7 +241,7 @@ impl ReadyPack {
                 made.bytes += chunk.len();
                 made.own_bytes += chunk.own_bytes;
                 made.chunks.push(Arc::clone(&chunk));
-                if maker.hasher.is_none() {
+                if maker.checksum.is_none() {
                     made.end = Some(End::Whole);
                 } else if made.own_bytes > OWN_BYTES_MAX {
                     made.end = Some(End::Closed);

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::checksum::Checksum;
 use crate::{Object, ObjectFormat, oid};
 
 use super::entry::write_header;
@@ -84,10 +85,10 @@ pub fn complete(
             reason,
         });
     };
-    let mut hasher = gix_hash::hasher(format);
-    hasher.update(&pack[..COUNT_AT]);
-    hasher.update(&count.to_be_bytes());
-    hasher.update(&pack[PackHeader::BYTES..header.trailer_at]);
+    let mut checksum = Checksum::new(format);
+    checksum.update(&pack[..COUNT_AT]);
+    checksum.update(&count.to_be_bytes());
+    checksum.update(&pack[PackHeader::BYTES..header.trailer_at]);
 
     spool.truncate(header.trailer_at as u64)?;
     let mut offset = header.trailer_at as u64;
@@ -109,14 +110,12 @@ pub fn complete(
         );
         deflater.deflate(&object.data, &mut entry);
         spool.append(&entry)?;
-        hasher.update(&entry);
+        checksum.update(&entry);
         indexed.entries.push(base, crc32fast::hash(&entry), offset);
         indexed.total_inflated += object.data.len() as u64;
         offset += entry.len() as u64;
     }
-    indexed.checksum = hasher
-        .try_finalize()
-        .map_err(|_| PackError::Collision { offset: 0 })?;
+    indexed.checksum = checksum.finish();
     spool.append(indexed.checksum.as_bytes())?;
     spool.write_at(COUNT_AT as u64, &count.to_be_bytes())?;
     indexed.missing_bases.clear();

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use crate::{Hasher, ObjectFormat, ObjectId, ObjectKind, oid};
+use crate::checksum::Checksum;
+use crate::{ObjectFormat, ObjectId, ObjectKind, oid};
 
 use super::entry::write_header;
 use super::zlib::Deflater;
@@ -11,7 +12,7 @@ use super::{EntryKind, PackEntries, PackError, RawEntry};
 /// Writes a pack, entry by entry, and keeps what its index needs.
 pub struct PackWriter<W> {
     out: W,
-    hasher: Hasher,
+    checksum: Checksum,
     count: u32,
     offset: u64,
     entries: PackEntries,
@@ -41,7 +42,7 @@ impl<W: io::Write> PackWriter<W> {
     pub fn new(out: W, format: ObjectFormat, count: u32) -> Result<PackWriter<W>, PackError> {
         let mut writer = PackWriter {
             out,
-            hasher: gix_hash::hasher(format),
+            checksum: Checksum::new(format),
             count,
             offset: 0,
             entries: PackEntries::new(format),
@@ -123,10 +124,7 @@ impl<W: io::Write> PackWriter<W> {
                 written,
             });
         }
-        let hasher = self.hasher.clone();
-        let checksum = hasher
-            .try_finalize()
-            .map_err(|_| PackError::Collision { offset: 0 })?;
+        let checksum = self.checksum.finish();
         self.out.write_all(checksum.as_bytes())?;
         self.out.flush()?;
         let bytes = self.offset + checksum.as_bytes().len() as u64;
@@ -185,7 +183,7 @@ impl<W: io::Write> PackWriter<W> {
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), PackError> {
         self.out.write_all(bytes)?;
-        self.hasher.update(bytes);
+        self.checksum.update(bytes);
         self.offset += bytes.len() as u64;
         Ok(())
     }

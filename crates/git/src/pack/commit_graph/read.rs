@@ -5,6 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use crate::checksum::Checksum;
 use crate::{ObjectFormat, oid};
 
 use super::{
@@ -87,11 +88,7 @@ impl CommitGraph {
     /// [`CommitGraphError`], the first that is found.
     pub fn verify(&self) -> Result<(), CommitGraphError> {
         let checksum_at = self.data.len() - self.format.len_in_bytes();
-        let mut hasher = gix_hash::hasher(self.format);
-        hasher.update(&self.data[..checksum_at]);
-        let checksum = hasher
-            .try_finalize()
-            .map_err(|_| CommitGraphError::Checksum)?;
+        let checksum = Checksum::of(self.format, &self.data[..checksum_at]);
         if checksum.as_bytes() != &self.data[checksum_at..] {
             return Err(CommitGraphError::Checksum);
         }

@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use crate::checksum::Checksum;
 use crate::object::commit::CommitFacts;
 use crate::{ObjectFormat, ObjectId};
 
@@ -306,12 +307,7 @@ fn encode(chunks: &[([u8; 4], Vec<u8>)], format: ObjectFormat) -> Vec<u8> {
     for (_, bytes) in chunks {
         out.extend_from_slice(bytes);
     }
-    let mut hasher = gix_hash::hasher(format);
-    hasher.update(&out);
-    match hasher.try_finalize() {
-        Ok(checksum) => out.extend_from_slice(checksum.as_bytes()),
-        // Looks like an attack on SHA-1: then there is no checksum, and whoever verifies says so.
-        Err(_) => out.extend_from_slice(format.null_ref().as_bytes()),
-    }
+    let checksum = Checksum::of(format, &out);
+    out.extend_from_slice(checksum.as_bytes());
     out
 }

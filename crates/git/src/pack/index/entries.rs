@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 
-use gix_hash::hasher;
-
 use super::{IDS_AT, LARGE_OFFSET, MAGIC};
+use crate::checksum::Checksum;
 use crate::{ObjectFormat, ObjectId, oid};
 
 /// One object of a pack, for its index.
@@ -83,15 +82,8 @@ fn encode_index<'a>(
         out.extend_from_slice(&offset.to_be_bytes());
     }
     out.extend_from_slice(pack_checksum.as_bytes());
-    let mut hasher = hasher(format);
-    hasher.update(&out);
-    // Should it ever look like an attack, the number is of no use to an attacker: it guards
-    // against accidents alone.
-    if let Ok(checksum) = hasher.try_finalize() {
-        out.extend_from_slice(checksum.as_bytes());
-    } else {
-        out.extend_from_slice(format.null_ref().as_bytes());
-    }
+    let checksum = Checksum::of(format, &out);
+    out.extend_from_slice(checksum.as_bytes());
     out
 }
 

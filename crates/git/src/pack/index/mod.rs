@@ -8,8 +8,8 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use gix_hash::hasher;
 
+use crate::checksum::Checksum;
 use crate::{ObjectFormat, ObjectId, oid};
 
 pub use entries::{IndexEntry, PackEntries, write_index};
@@ -132,9 +132,7 @@ impl PackIndex {
     /// [`IndexError`], the first that is found.
     pub fn verify(&self) -> Result<(), IndexError> {
         let checksum_at = self.data.len() - self.format.len_in_bytes();
-        let mut hasher = hasher(self.format);
-        hasher.update(&self.data[..checksum_at]);
-        let checksum = hasher.try_finalize().map_err(|_| IndexError::Checksum)?;
+        let checksum = Checksum::of(self.format, &self.data[..checksum_at]);
         if checksum.as_bytes() != &self.data[checksum_at..] {
             return Err(IndexError::Checksum);
         }
@@ -421,13 +419,11 @@ mod tests {
 
     fn entries(count: u32, format: ObjectFormat) -> Vec<IndexEntry> {
         let entry = |number: u32| {
-            let mut hasher = hasher(format);
-            hasher.update(&number.to_be_bytes());
             // Every seventh is far behind, where 31 bits do not reach.
             let far = if number % 7 == 3 { 5 << 32 } else { 0 };
             let offset = u64::from(number) * 40 + 12 + far;
             IndexEntry {
-                id: hasher.try_finalize().unwrap(),
+                id: Checksum::of(format, &number.to_be_bytes()),
                 crc32: number ^ 0xdead,
                 offset,
             }
@@ -529,9 +525,8 @@ mod tests {
         let verify = |data: Vec<u8>| {
             // The checksum is right each time: what is inside is not.
             let (body, mut data) = (data.len() - 20, data);
-            let mut hasher = hasher(FORMAT);
-            hasher.update(&data[..body]);
-            data[body..].copy_from_slice(hasher.try_finalize().unwrap().as_bytes());
+            let checksum = Checksum::of(FORMAT, &data[..body]);
+            data[body..].copy_from_slice(checksum.as_bytes());
             PackIndex::parse(Bytes::from(data), FORMAT)
                 .unwrap()
                 .verify()

@@ -7,6 +7,7 @@ mod visitor;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use crate::checksum::Checksum;
 use crate::object_id::{hash_object, object_hasher};
 use crate::{Object, ObjectFormat, ObjectId, ObjectKind, oid};
 
@@ -180,11 +181,7 @@ impl PackHeader {
     /// Compares the trailer with the hash of everything before it.
     fn verify(&self, pack: &[u8], format: ObjectFormat) -> Result<ObjectId, PackError> {
         let (body, trailer) = pack.split_at(self.trailer_at);
-        let mut hasher = gix_hash::hasher(format);
-        hasher.update(body);
-        let actual = hasher
-            .try_finalize()
-            .map_err(|_| PackError::Collision { offset: 0 })?;
+        let actual = Checksum::of(format, body);
         let expected = oid::from_bytes_unchecked(trailer).to_owned();
         if actual != expected {
             return Err(PackError::Checksum { expected, actual });
