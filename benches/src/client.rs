@@ -34,19 +34,8 @@ impl Client<'_> {
         Client { url, is_v2: false }
     }
 
-    /// GETs `path`.
-    pub fn get(&self, path: &str) -> Answer {
-        self.send("GET", path, "", &[])
-    }
-
     /// POSTs `body` to `path`.
     pub fn post(&self, path: &str, body: &[u8]) -> Answer {
-        let service = "content-type: application/x-git-upload-pack-request\r\n\
-                       accept: application/x-git-upload-pack-result\r\n";
-        self.send("POST", path, service, body)
-    }
-
-    fn send(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Answer {
         let host = self.url.strip_prefix("http://").expect("a plain URL");
         let version = if self.is_v2 {
             "git-protocol: version=2\r\n"
@@ -54,8 +43,9 @@ impl Client<'_> {
             ""
         };
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\
-             {version}{headers}content-length: {}\r\n\r\n",
+            "POST {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{version}\
+             content-type: application/x-git-upload-pack-request\r\n\
+             accept: application/x-git-upload-pack-result\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
         let start = Instant::now();

@@ -9,6 +9,17 @@ use super::graph::{Marks, NEW};
 use super::object_set::{ObjectSet, SetBuilder};
 use super::{CommitNumber, Pool, PoolError};
 
+/// Where a walk begins and ends, under the tags.
+#[derive(Debug, Default)]
+pub(super) struct Ends {
+    /// Commits that are wanted.
+    pub(super) tips: Vec<CommitNumber>,
+    /// What else is wanted, each once: tags that are not had, what is no commit.
+    pub(super) others: Vec<(ObjectId, ObjectKind)>,
+    /// Commits that are had.
+    pub(super) hidden: Vec<CommitNumber>,
+}
+
 impl Pool {
     /// Everything reachable from `wants` and not from `haves`. Both may be commits, tags, trees
     /// and blobs; haves that are not here are passed over. The caller has checked that the wants
@@ -36,33 +47,11 @@ impl Pool {
         haves: &[ObjectId],
         filter: &ObjectFilter,
     ) -> Result<ObjectSet, PoolError> {
-        let mut had_tags = HashSet::new();
-        let mut hidden = Vec::new();
-        for have in haves {
-            let Some(peeled) = self.peel(have)? else {
-                continue;
-            };
-            had_tags.extend(peeled.tags);
-            hidden.push(peeled.target);
-        }
-        let mut tips = Vec::new();
-        let mut others = Vec::new();
-        for want in wants {
-            let missing = || PoolError::Missing { id: *want };
-            let peeled = self.peel(want)?.ok_or_else(missing)?;
-            let tags = peeled.tags.iter().filter(|tag| !had_tags.contains(*tag));
-            others.extend(tags.map(|tag| (*tag, ObjectKind::Tag)));
-            match peeled.kind {
-                ObjectKind::Commit => tips.push(peeled.target),
-                kind => others.push((peeled.target, kind)),
-            }
-        }
-        self.learn(&tips)?;
-        self.learn(&hidden)?;
-        let numbers = |ids: &[ObjectId]| -> Vec<CommitNumber> {
-            ids.iter().filter_map(|id| self.graph.number(id)).collect()
-        };
-        let (mut tips, hidden) = (numbers(&tips), numbers(&hidden));
+        let Ends {
+            mut tips,
+            others,
+            hidden,
+        } = self.ends(wants, haves)?;
         let walks = filter.needs_paths() || !filter.needs_lists();
         let is_clone = hidden.is_empty() && !tips.is_empty() && !filter.is_open();
         let before = is_clone.then(|| self.filtered_set(&tips, filter)).flatten();
@@ -114,6 +103,51 @@ impl Pool {
             }
         }
         Ok(set.finish())
+    }
+
+    /// Where a walk from `wants` to `haves` begins and ends.
+    pub(super) fn ends(&self, wants: &[ObjectId], haves: &[ObjectId]) -> Result<Ends, PoolError> {
+        let mut ends = Ends::default();
+        let mut unknown = Vec::new();
+        let mut seen = HashSet::new();
+        for have in haves {
+            if let Some(number) = self.graph.number(have) {
+                ends.hidden.push(number);
+            } else if let Some(peeled) = self.peel(have)? {
+                seen.extend(peeled.tags);
+                unknown.push(peeled.target);
+            }
+        }
+        self.learn(&unknown)?;
+        let numbers = |ids: &[ObjectId]| -> Vec<CommitNumber> {
+            ids.iter().filter_map(|id| self.graph.number(id)).collect()
+        };
+        ends.hidden.extend(numbers(&unknown));
+        unknown.clear();
+        for want in wants {
+            // Clients want thousands of commits at once, most of which are known.
+            if let Some(number) = self.graph.number(want) {
+                ends.tips.push(number);
+                continue;
+            }
+            let missing = || PoolError::Missing { id: *want };
+            let peeled = self.peel(want)?.ok_or_else(missing)?;
+            let mut other = |id, kind| {
+                if seen.insert(id) {
+                    ends.others.push((id, kind));
+                }
+            };
+            for tag in peeled.tags {
+                other(tag, ObjectKind::Tag);
+            }
+            match peeled.kind {
+                ObjectKind::Commit => unknown.push(peeled.target),
+                kind => other(peeled.target, kind),
+            }
+        }
+        self.learn(&unknown)?;
+        ends.tips.extend(numbers(&unknown));
+        Ok(ends)
     }
 
     /// Adds the commits that are marked as new and what they introduce, parents first: a tree that

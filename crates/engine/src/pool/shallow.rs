@@ -10,6 +10,7 @@ use govc_git::{ObjectId, ObjectKind, oid};
 use hashbrown::HashSet;
 use smallvec::SmallVec;
 
+use super::closure::Ends;
 use super::filter::{Edge, ObjectFilter};
 use super::graph::NEW;
 use super::object_set::{ObjectSet, SetBuilder};
@@ -41,32 +42,11 @@ impl Pool {
         cuts: &Cuts,
         filter: &ObjectFilter,
     ) -> Result<ObjectSet, PoolError> {
-        let mut had_tags = HashSet::new();
-        let mut hidden = Vec::new();
-        for have in haves {
-            let Some(peeled) = self.peel(have)? else {
-                continue;
-            };
-            had_tags.extend(peeled.tags);
-            hidden.extend((peeled.kind == ObjectKind::Commit).then_some(peeled.target));
-        }
-        let (mut tips, mut others) = (Vec::new(), Vec::new());
-        for want in wants {
-            let missing = || PoolError::Missing { id: *want };
-            let peeled = self.peel(want)?.ok_or_else(missing)?;
-            let tags = peeled.tags.iter().filter(|tag| !had_tags.contains(*tag));
-            others.extend(tags.map(|tag| (*tag, ObjectKind::Tag)));
-            match peeled.kind {
-                ObjectKind::Commit => tips.push(peeled.target),
-                kind => others.push((peeled.target, kind)),
-            }
-        }
-        self.learn(&tips)?;
-        self.learn(&hidden)?;
-        let numbers = |ids: &[ObjectId]| -> Vec<CommitNumber> {
-            ids.iter().filter_map(|id| self.graph.number(id)).collect()
-        };
-        let (mut tips, mut hidden) = (numbers(&tips), numbers(&hidden));
+        let Ends {
+            mut tips,
+            others,
+            mut hidden,
+        } = self.ends(wants, haves)?;
         let mut at = Cow::Borrowed(&cuts.at);
         for (&opened, is_had) in
             cuts.opened

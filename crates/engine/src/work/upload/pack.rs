@@ -15,17 +15,14 @@ use crate::work::{View, filter};
 /// # Errors
 /// [`UploadError::Pool`] when something wanted cannot be read.
 pub fn pack(view: &View, request: &FetchRequest, plan: &Plan) -> Result<PackStream, UploadError> {
-    let mut wants = request.wants.clone();
-    wants.sort_unstable();
-    wants.dedup();
     let filter = match &request.filter {
         Some(spec) => filter::resolve(view, spec)?,
         None => ObjectFilter::default(),
     };
-    let (pool, haves) = (&view.pool, &plan.haves);
+    let (pool, wants, haves) = (&view.pool, &request.wants, &plan.haves);
     let mut set = match &plan.shallow {
-        Some(shallow) => pool.closure_in_cut(&wants, haves, &shallow.cuts, &filter)?,
-        None => pool.closure_filtered(&wants, haves, &filter)?,
+        Some(shallow) => pool.closure_in_cut(wants, haves, &shallow.cuts, &filter)?,
+        None => pool.closure_filtered(wants, haves, &filter)?,
     };
     if request.include_tag {
         let tags: Vec<ObjectId> = view
