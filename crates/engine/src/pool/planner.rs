@@ -10,11 +10,12 @@ use govc_git::pack::zlib::Deflater;
 use govc_git::pack::{Pack, PackError, delta, delta_between};
 use govc_git::{Object, ObjectId, ObjectKind, oid};
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 
 use super::hot::Hot;
 use super::object_set::Part;
 use super::pack_list::PoolPack;
-use super::relatives::{Chain, Relatives};
+use super::relatives::{Chain, Relative, Relatives, folder_of};
 use super::{ObjectSet, PackOptions, Pool, PoolError};
 
 /// Deflating harder costs more time than anybody's network saves.
@@ -450,57 +451,85 @@ impl Planner {
     ) -> Result<(), PoolError> {
         /// Smaller ones are not worth a delta.
         const BYTES_MIN: usize = 64;
-        let object_at = |position| {
-            let object = (entry.pack).object_at(position, &|_| None, &pool.base_cache);
-            object.map_err(|error| entry.damaged(&error))
-        };
-        let object = object_at(entry.position)?;
+        let object = entry.object_at(pool, entry.position)?;
         let chain = Chain::of(entry.pack, entry.source);
+        let folder = folder_of(&object, entry.pack.index().format());
         self.note_moved(entry.source);
-        if let Some((relative, offset)) = self.relative(part, entry, &chain)
-            && object.data.len() >= BYTES_MIN
-        {
-            let base = match self.relatives.object(relative) {
-                Some(base) => base,
-                None => {
-                    let base = object_at(relative)?;
-                    self.relatives.keep(relative, &base);
-                    base
+        let mut depth = 0;
+        let mut found = None;
+        if object.data.len() >= BYTES_MIN {
+            for (relative, offset) in self.relatives_of(part, entry, &chain, folder) {
+                found = self.delta_of(pool, relative, entry, &object)?;
+                if let Some(delta) = &found {
+                    let id = entry.pack.index().id(relative.position).to_owned();
+                    let kind = self.delta_kind(&id, Place::Here(offset));
+                    self.write(&kind, delta, draft);
+                    depth = relative.depth + 1;
+                    break;
                 }
-            };
-            // Deflating halves what is whole, but not what a delta inserts.
-            let most = object.data.len() / 3;
-            let delta =
-                (base.kind == object.kind).then(|| delta_between(&base.data, &object.data, most));
-            if let Some(delta) = delta.flatten() {
-                let id = entry.pack.index().id(relative).to_owned();
-                let kind = self.delta_kind(&id, Place::Here(offset));
-                self.write(&kind, &delta, draft);
-                return Ok(());
             }
         }
-        self.relatives.note(&chain, entry.position, &object);
-        self.write(&EntryKind::Whole(object.kind), &object.data, draft);
+        if found.is_none() {
+            self.write(&EntryKind::Whole(object.kind), &object.data, draft);
+        }
+        let position = entry.position;
+        (self.relatives).note(&chain, folder, Relative { position, depth }, &object);
         Ok(())
     }
 
-    /// What was sent of `part` and is another version of what has this chain: its position, and
-    /// where it went.
-    fn relative(&self, part: &Part, entry: &Entry<'_>, chain: &Chain) -> Option<(u32, u64)> {
+    /// A delta that makes `object` of a relative, if it is worth one.
+    fn delta_of(
+        &mut self,
+        pool: &Pool,
+        relative: Relative,
+        entry: &Entry<'_>,
+        object: &Object,
+    ) -> Result<Option<Vec<u8>>, PoolError> {
+        let base = match self.relatives.object(relative.position) {
+            Some(base) => base,
+            None => {
+                let base = entry.object_at(pool, relative.position)?;
+                self.relatives.keep(relative.position, &base);
+                base
+            }
+        };
+        if base.kind != object.kind {
+            return Ok(None);
+        }
+        // Deflating halves what is whole, but not what a delta inserts.
+        let most = object.data.len() / 3;
+        Ok(delta_between(&base.data, &object.data, most))
+    }
+
+    /// What was sent of `part` and may be another version of an entry, and where it went: what has
+    /// this chain, else what looks like the same folder.
+    fn relatives_of(
+        &self,
+        part: &Part,
+        entry: &Entry<'_>,
+        chain: &Chain,
+        folder: Option<u64>,
+    ) -> SmallVec<[(Relative, u64); 2]> {
         let index = part.pack.pack.index();
-        let sent = self.parts.last()?;
+        let Some(sent) = self.parts.last() else {
+            return SmallVec::new();
+        };
         // A base of the base may be sent though it is not.
         let nearest = chain.bases().iter().find_map(|&base| {
             let position = index.position_by_offset(base)?;
-            part.has(position).then_some((position, base))
+            let relative = Relative { position, depth: 0 };
+            (part.has(position) && base < entry.source).then_some(relative)
         });
-        if let Some((position, base)) = nearest
-            && base < entry.source
-        {
-            return Some((position, sent.moved_to(base)?));
-        }
-        let position = self.relatives.find(chain)?;
-        Some((position, sent.moved_to(index.offset(position))?))
+        let of_chain = nearest.or_else(|| self.relatives.of_chain(chain));
+        let of_folder = folder.and_then(|folder| self.relatives.of_folder(folder));
+        let of_folder = of_folder
+            .filter(|folder| of_chain.is_none_or(|other| other.position != folder.position));
+        let all = of_chain.into_iter().chain(of_folder);
+        all.filter_map(|relative| {
+            let offset = sent.moved_to(index.offset(relative.position))?;
+            Some((relative, offset))
+        })
+        .collect()
     }
 
     /// Sends a few hot objects.
@@ -662,6 +691,12 @@ impl<'p> Entry<'p> {
             }));
         }
         Ok(entry)
+    }
+
+    /// The object at `position` of the same pack.
+    fn object_at(&self, pool: &Pool, position: u32) -> Result<Object, PoolError> {
+        let object = (self.pack).object_at(position, &|_| None, &pool.base_cache);
+        object.map_err(|error| self.damaged(&error))
     }
 
     fn bytes(&self) -> &'p [u8] {

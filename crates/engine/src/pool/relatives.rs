@@ -4,9 +4,13 @@
 //! version of the same file. Where the base of a delta is not sent, such a relative that is sent
 //! is the best base that can be had without a search.
 
-use govc_git::Object;
+use std::hash::{BuildHasher, Hash, Hasher};
+
+use foldhash::fast::FixedState;
+use govc_git::object::tree;
 use govc_git::pack::Pack;
 use govc_git::pack::entry::{EntryKind, parse_header};
+use govc_git::{Object, ObjectFormat, ObjectKind};
 use hashbrown::HashMap;
 
 /// Chains are followed so far: git's are no longer, unless somebody asked for it.
@@ -14,14 +18,28 @@ const CHAIN_MAX: usize = 64;
 /// Bytes of relatives that are at hand.
 const KEPT_BYTES_MAX: usize = 32 << 20;
 
-/// Entries of a pack that were sent whole although they are deltas, by the bases down their chains.
+/// Deltas of relatives lead so far at most: a client follows each of them.
+const DEPTH_MAX: u32 = 24;
+
+/// Entries of a pack that were written anew, the last of each kin.
 #[derive(Default)]
 pub(super) struct Relatives {
-    /// Where an entry begins that is in the chain of one that was sent: that one's position.
-    by_base: HashMap<u64, u32>,
+    /// By where an entry begins that is down their chains.
+    by_base: HashMap<u64, Relative>,
+    /// Folders, by the names that their trees begin and end with.
+    by_folder: HashMap<u64, Relative>,
     /// Contents of some of them.
     kept: HashMap<u32, Object>,
     kept_bytes: usize,
+}
+
+/// What was sent and is another version of something.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Relative {
+    /// Its position in the index of its pack.
+    pub(super) position: u32,
+    /// How many deltas of relatives lead to it.
+    pub(super) depth: u32,
 }
 
 impl Clone for Relatives {
@@ -64,19 +82,50 @@ impl Chain {
     }
 }
 
+/// What versions of a folder have in common, mostly. `None` for what is no tree.
+pub(super) fn folder_of(object: &Object, format: ObjectFormat) -> Option<u64> {
+    if object.kind != ObjectKind::Tree {
+        return None;
+    }
+    let mut entries = tree::entries(&object.data, format).map_while(Result::ok);
+    let first = entries.next()?.name;
+    let last = entries.last().map_or(first, |last| last.name);
+    let mut hasher = FixedState::default().build_hasher();
+    first.hash(&mut hasher);
+    last.hash(&mut hasher);
+    Some(hasher.finish())
+}
+
 impl Relatives {
-    /// The position of an entry that was sent and has a base in common.
-    pub(super) fn find(&self, chain: &Chain) -> Option<u32> {
+    /// What has a base in common.
+    pub(super) fn of_chain(&self, chain: &Chain) -> Option<Relative> {
         let mut bases = chain.bases.iter();
         bases.find_map(|base| self.by_base.get(base).copied())
     }
 
-    /// Notes that the entry at `position`, with this chain, was sent whole: as `object`.
-    pub(super) fn note(&mut self, chain: &Chain, position: u32, object: &Object) {
-        for base in &chain.bases {
-            self.by_base.entry(*base).or_insert(position);
+    /// What seems to be the same folder.
+    pub(super) fn of_folder(&self, folder: u64) -> Option<Relative> {
+        self.by_folder.get(&folder).copied()
+    }
+
+    /// Notes that `relative`, with this chain, was written anew: as `object`.
+    pub(super) fn note(
+        &mut self,
+        chain: &Chain,
+        folder: Option<u64>,
+        relative: Relative,
+        object: &Object,
+    ) {
+        if relative.depth >= DEPTH_MAX {
+            return;
         }
-        self.keep(position, object);
+        for base in &chain.bases {
+            self.by_base.insert(*base, relative);
+        }
+        if let Some(folder) = folder {
+            self.by_folder.insert(folder, relative);
+        }
+        self.keep(relative.position, object);
     }
 
     /// What is at `position`, where it is at hand.

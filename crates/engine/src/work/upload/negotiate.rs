@@ -97,8 +97,11 @@ impl UnshownWants {
 
 /// Whether all wants may be seen, and the filter can be applied: to be told before anything else.
 fn check(view: &View, request: &FetchRequest) -> Result<(), UploadError> {
+    let (graph, visibility) = (view.pool.graph(), view.visibility());
     for want in &request.wants {
-        if !view.visibility().sees(want)? {
+        // Most are commits that refs name. Whether their objects are there is found out soon.
+        let is_known = (graph.number(want)).is_some_and(|commit| visibility.sees_commit(commit));
+        if !is_known && !visibility.sees(want)? {
             return Err(UploadError::NotOurRef(*want));
         }
     }
