@@ -23,7 +23,6 @@ mod ready;
 mod ready_pack;
 mod receiver;
 mod records;
-mod relatives;
 mod scan;
 mod shallow;
 mod stream;

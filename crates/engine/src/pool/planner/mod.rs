@@ -1,29 +1,34 @@
 //! How a set of objects becomes a pack: what is passed on as it lies there, and what is written
 //! anew.
 
+mod draft;
+mod entry;
+mod relatives;
+
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use govc_git::pack::entry::{EntryKind, parse_header, write_header};
 use govc_git::pack::zlib::Deflater;
-use govc_git::pack::{Pack, PackError, delta, delta_between};
+use govc_git::pack::{delta, delta_between};
 use govc_git::{Object, ObjectId, ObjectKind, oid};
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
+pub(super) use draft::Draft;
+use entry::{Entry, range_of, wrong_index};
+use relatives::{Chain, Relative, Relatives, folder_of};
+
 use super::hot::Hot;
 use super::object_set::Part;
 use super::pack_list::PoolPack;
-use super::relatives::{Chain, Relative, Relatives, folder_of};
 use super::{ObjectSet, PackOptions, Pool, PoolError};
 
 /// Deflating harder costs more time than anybody's network saves.
 const DEFLATE_LEVEL: u8 = 1;
 /// What every pack begins with.
 const HEADER_BYTES: u64 = 12;
-/// Runs of a pack that are shorter are copied: a view of them would take as much memory.
-const COPIED_BYTES_MAX: usize = 128;
 
 /// Plans the entries of a pack, one after the other, without its header and its trailer.
 ///
@@ -80,87 +85,6 @@ struct SpareDeflater(Option<Deflater>);
 impl Clone for SpareDeflater {
     fn clone(&self) -> SpareDeflater {
         SpareDeflater(None)
-    }
-}
-
-/// Bytes of a pack that is being made, in their order.
-#[derive(Debug, Default)]
-pub(super) struct Draft {
-    stretches: Vec<Stretch>,
-    /// What is written anew.
-    own: Vec<u8>,
-    /// Bytes of a pack that are to be sent as they are, behind the stretches.
-    run: Option<(Bytes, Range<usize>)>,
-    /// All of them.
-    bytes: usize,
-}
-
-#[derive(Debug)]
-enum Stretch {
-    View(Bytes),
-    Own(Range<usize>),
-}
-
-impl Draft {
-    /// How many bytes there are.
-    pub(super) fn len(&self) -> usize {
-        self.bytes
-    }
-
-    /// Bytes that are nowhere else.
-    pub(super) fn own(&mut self) -> &mut Vec<u8> {
-        self.end_run();
-        &mut self.own
-    }
-
-    /// Says that bytes were added to [`Draft::own`], which was so long before.
-    pub(super) fn added_own(&mut self, from: usize) {
-        let to = self.own.len();
-        self.bytes += to - from;
-        match self.stretches.last_mut() {
-            Some(Stretch::Own(range)) if range.end == from => range.end = to,
-            _ => self.stretches.push(Stretch::Own(from..to)),
-        }
-    }
-
-    fn add_run(&mut self, pack: &Bytes, range: Range<usize>) {
-        self.bytes += range.len();
-        match &mut self.run {
-            Some((_, run)) if run.end == range.start => run.end = range.end,
-            _ => {
-                self.end_run();
-                self.run = Some((pack.clone(), range));
-            }
-        }
-    }
-
-    /// A run is of one pack.
-    fn end_run(&mut self) {
-        let Some((pack, range)) = self.run.take() else {
-            return;
-        };
-        if range.len() <= COPIED_BYTES_MAX {
-            let from = self.own.len();
-            self.own.extend_from_slice(&pack[range]);
-            self.bytes -= self.own.len() - from;
-            self.added_own(from);
-        } else {
-            self.stretches.push(Stretch::View(pack.slice(range)));
-        }
-    }
-
-    /// The bytes, piece by piece, and how many of them are nowhere else.
-    pub(super) fn finish(mut self) -> (Box<[Bytes]>, usize) {
-        self.end_run();
-        // It may be kept.
-        self.own.shrink_to_fit();
-        let own_bytes = self.own.len();
-        let own = Bytes::from(self.own);
-        let piece = |stretch| match stretch {
-            Stretch::View(view) => view,
-            Stretch::Own(range) => own.slice(range),
-        };
-        (self.stretches.into_iter().map(piece).collect(), own_bytes)
     }
 }
 
@@ -599,7 +523,7 @@ impl Planner {
         let kind = EntryKind::Whole(object.kind);
         let Some(deflated) = pool.deflated.get(id) else {
             let from = self.write(&kind, &object.data, draft);
-            let data = Bytes::copy_from_slice(draft.own.get(from..).unwrap_or_default());
+            let data = Bytes::copy_from_slice(draft.own().get(from..).unwrap_or_default());
             let kind = object.kind;
             pool.deflated.put(id.to_owned(), Object { kind, data });
             return;
@@ -652,86 +576,5 @@ impl SentPart {
             .checked_sub(1)?;
         let &(from, to) = self.moved.get(at)?;
         Some(to + (source - from))
-    }
-}
-
-/// An entry of a pack, of which it is known that its bytes are what they were.
-struct Entry<'p> {
-    pool_pack: &'p PoolPack,
-    pack: &'p Pack,
-    /// Its place in the order of the pack.
-    rank: usize,
-    position: u32,
-    source: u64,
-    range: Range<usize>,
-}
-
-impl<'p> Entry<'p> {
-    /// The entry that is number `rank` in the order of its pack, and at `position` of the index.
-    fn at(pool_pack: &'p PoolPack, rank: usize, position: u32) -> Result<Entry<'p>, PoolError> {
-        let pack = &pool_pack.pack;
-        let index = pack.index();
-        let damaged = |error| pool_pack.damaged(index.id(position), &error);
-        let range = range_of(pack, rank);
-        let Some(range) = range.filter(|range| pack.bytes().get(range.clone()).is_some()) else {
-            return Err(damaged(wrong_index()));
-        };
-        let entry = Entry {
-            pool_pack,
-            pack,
-            rank,
-            position,
-            source: range.start as u64,
-            range,
-        };
-        // What is damaged is not passed on as if it were whole.
-        if crc32fast::hash(entry.bytes()) != index.crc32(position) {
-            return Err(damaged(PackError::Index {
-                reason: "the entry is not what its checksum says",
-            }));
-        }
-        Ok(entry)
-    }
-
-    /// The object at `position` of the same pack.
-    fn object_at(&self, pool: &Pool, position: u32) -> Result<Object, PoolError> {
-        let object = (self.pack).object_at(position, &|_| None, &pool.base_cache);
-        object.map_err(|error| self.damaged(&error))
-    }
-
-    fn bytes(&self) -> &'p [u8] {
-        self.pack
-            .bytes()
-            .get(self.range.clone())
-            .unwrap_or_default()
-    }
-
-    fn damaged(&self, error: &dyn std::error::Error) -> PoolError {
-        PoolError::Damaged {
-            id: self.pack.index().id(self.position).to_owned(),
-            pack: Some(self.pool_pack.id),
-            what: error.to_string(),
-        }
-    }
-}
-
-/// Where the entry that is number `rank` in the order of its pack is, if its index is right.
-fn range_of(pack: &Pack, rank: usize) -> Option<Range<usize>> {
-    let index = pack.index();
-    let begin = |rank| usize::try_from(index.offset_by_rank(rank)?).ok();
-    let behind_all = pack
-        .bytes()
-        .len()
-        .checked_sub(index.format().len_in_bytes())?;
-    let end = match rank + 1 < index.positions_in_pack_order().len() {
-        true => begin(rank + 1)?,
-        false => behind_all,
-    };
-    Some(begin(rank)?..end)
-}
-
-fn wrong_index() -> PackError {
-    PackError::Index {
-        reason: "it names places outside the pack",
     }
 }
