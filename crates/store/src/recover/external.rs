@@ -14,7 +14,9 @@ use govc_engine::{
 use govc_git::pack::{IndexLimits, index_pack};
 use govc_git::{ObjectFormat, ObjectId};
 
-use super::{Projected, id_of, next_number, packs_in};
+use super::loading::Projected;
+use super::scan::id_of;
+use super::{next_number, packs_in};
 use crate::disk::{self, Disk, FileKind, Open};
 use crate::holdings::REALITY_REFS;
 use crate::objects::{Objects, open_pack, pack_path};
