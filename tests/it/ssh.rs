@@ -134,6 +134,18 @@ fn each_version_of_the_protocol_clones_fetches_and_pushes() {
         assert!(said.status.success(), "{said}");
         let said = git.attempt("-C work push --porcelain origin HEAD:refs/heads/main");
         assert!(said.stdout.contains("[up to date]"), "{said}");
+        // Without a word about what is to be pushed git hangs up, and fails as with its own server.
+        server.create("nothing");
+        let said = git.attempt(&format!("-C work push {} :", server.ssh_url("nothing")));
+        let why = "fatal: the remote end hung up unexpectedly";
+        assert!(
+            !said.status.success() && said.stderr.contains(why),
+            "{said}"
+        );
+        assert_eq!(
+            git.run(&format!("ls-remote {}", server.ssh_url("nothing"))),
+            ""
+        );
     }
 }
 

@@ -83,7 +83,9 @@ impl Refused {
 
 fn status(error: &InputError) -> StatusCode {
     match error {
-        InputError::CutOff(_) | InputError::NotGzip(_) => StatusCode::BAD_REQUEST,
+        InputError::CutOff(_) | InputError::HungUp | InputError::NotGzip(_) => {
+            StatusCode::BAD_REQUEST
+        }
         InputError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
     }
 }

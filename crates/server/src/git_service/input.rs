@@ -13,6 +13,9 @@ pub(crate) enum InputError {
     /// The client went away, or was silent for too long.
     #[error("the request's body did not arrive: {0}")]
     CutOff(#[source] BoxError),
+    /// The client ended the conversation before it said anything, as git's own server says it.
+    #[error("the remote end hung up unexpectedly")]
+    HungUp,
     /// It says that it is compressed, and is not.
     #[error("the request's body is not gzip: {0}")]
     NotGzip(#[source] io::Error),

@@ -11,6 +11,7 @@ use crate::app::error::AppError;
 use crate::app::lfs::passes;
 use crate::app::remote::Remote;
 use crate::app::{Action, App};
+use crate::git_service::input::InputError;
 use crate::git_service::reply::Reply;
 use crate::git_service::{self, Duplex, Failure, action, advertisement, receive_pack, upload_pack};
 use crate::http::caller::Caller;
@@ -115,7 +116,7 @@ async fn serve(
                 offers,
                 origin,
             };
-            upload_pack::converse(asked, repository, version, talk).await
+            upload_pack::converse(asked, repository, version, talk).await?;
         }
         Service::ReceivePack => {
             let asked = receive_pack::Asked {
@@ -125,7 +126,13 @@ async fn serve(
                 nonce: offers.push_nonce,
             };
             let reply = receive_pack::answer(asked, repository, &mut *talk).await?;
-            Ok(talk.reply(reply).await?)
+            talk.reply(reply).await?;
         }
+    }
+    // Who wants nothing says so, but for version 2 of a fetch.
+    let may_be_silent = service == Service::UploadPack && version == ProtocolVersion::V2;
+    match talk.has_begun() || may_be_silent {
+        true => Ok(()),
+        false => Err(Failure::Input(InputError::HungUp)),
     }
 }

@@ -41,6 +41,8 @@ struct Heard {
     /// Arrived while we were talking.
     ahead: VecDeque<Bytes>,
     ahead_bytes: usize,
+    /// The client said something.
+    has_begun: bool,
     /// The client says nothing more.
     ended: bool,
 }
@@ -55,7 +57,10 @@ impl Heard {
     fn take(&mut self, message: Option<ChannelMsg>) -> Result<Option<Bytes>, InputError> {
         match message {
             None | Some(ChannelMsg::Close) => Err(gone()),
-            Some(ChannelMsg::Data { data }) if !data.is_empty() => Ok(Some(data)),
+            Some(ChannelMsg::Data { data }) if !data.is_empty() => {
+                self.has_begun = true;
+                Ok(Some(data))
+            }
             Some(ChannelMsg::Eof) => {
                 self.ended = true;
                 Ok(None)
@@ -93,6 +98,7 @@ impl Talk {
                 read,
                 ahead: VecDeque::new(),
                 ahead_bytes: 0,
+                has_begun: false,
                 ended: false,
             },
             write: write_half,
@@ -127,6 +133,11 @@ impl Talk {
             }
         }
         Ok(())
+    }
+
+    /// Whether the client said anything so far.
+    pub(super) fn has_begun(&self) -> bool {
+        self.heard.has_begun
     }
 
     /// Tells the person at the other end.
