@@ -180,6 +180,15 @@ fn single_refs_are_refused() {
     let line = format!("{} {head} refs/heads/main\n", "0".repeat(40));
     let told = std::fs::read_to_string(&log).expect("a log");
     assert_eq!(told, format!("prepared\n{line}committed\n{line}"));
+    // One that cannot be started refuses too, and says why.
+    program(&own, "pre-receive", "");
+    let path = own.join("pre-receive");
+    std::fs::write(&path, "#!/no/such/program\n").expect("a file");
+    let refused = git.refused("-C tree push origin main:other");
+    let why = "cannot run hooks/pre-receive: No such file or directory";
+    assert!(refused.contains("(pre-receive hook declined)"), "{refused}");
+    assert!(refused.contains(why), "{refused}");
+    std::fs::remove_file(&path).expect("a file");
     // All or nothing.
     git.commit("tree", "b", "b\n");
     let refused = git.refused("-C tree push --atomic origin main no");

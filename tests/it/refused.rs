@@ -79,6 +79,45 @@ fn names_that_git_refuses() {
 }
 
 #[test]
+fn what_is_wrong_with_a_name_is_told_to_who_pushes() {
+    let (_server, git, head) = begin();
+    let name = format!("refs/heads/{}end", "folder/".repeat(200));
+    let said = git.refused(&format!("-C ada push -q origin {head}:{name}"));
+    assert!(said.contains("remote: ") && said.contains("1024"), "{said}");
+    assert!(!said.contains("bad band"), "{said}");
+}
+
+#[test]
+fn an_empty_tree_need_not_be_stored() {
+    let (mut server, git, head) = begin();
+    let empty = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+    let commit = git.run(&format!("-C ada commit-tree -p {head} -m empty {empty}"));
+    // A pack without it, as a client of other making sends it.
+    let pack = git.feed(
+        "-C ada pack-objects -q --stdout",
+        format!("{commit}\n").as_bytes(),
+    );
+    let moved = [(&*head, &*commit, &b"refs/heads/main"[..])];
+    let report = push_by_hand(&server.http(), "hello", &moved, "", &pack);
+    let taken = report.lines.iter().any(|line| line == "ok refs/heads/main");
+    assert!(taken, "{report:?}");
+    for again in [false, true] {
+        if again {
+            server.stop_well();
+            server.start_again();
+        }
+        for how in ["", "--depth=1", "--filter=blob:none", "--filter=tree:1"] {
+            let name = format!("copy{again}{}", how.replace(['=', ':'], ""));
+            let url = server.git_url("hello");
+            git.run(&format!("clone -q {how} {url} {name}"));
+            assert_eq!(git.run(&format!("-C {name} rev-parse HEAD")), commit);
+            assert_eq!(git.run(&format!("-C {name} ls-files")), "");
+            git.run(&format!("-C {name} fsck --strict --connectivity-only"));
+        }
+    }
+}
+
+#[test]
 fn a_name_below_another() {
     let (_server, git, _) = begin();
     git.run("-C ada push -q origin main:refs/heads/a");

@@ -69,6 +69,12 @@ impl Projection {
         Projection { packed, loose }
     }
 
+    /// Whether `packed-refs` has a ref of this name.
+    fn has_packed(&self, name: &RefName) -> bool {
+        let mut lines = packed_lines(&self.packed);
+        lines.any(|line| line.splitn(2, |b| *b == b' ').nth(1) == Some(name.as_bytes()))
+    }
+
     pub(crate) fn seen(&self) -> Seen {
         Seen {
             packed: digest(Some(&self.packed)),
@@ -111,6 +117,12 @@ pub(crate) struct OnDisk {
 
 /// How git begins `packed-refs`.
 const PACKED_REFS_HEAD: &[u8] = b"# pack-refs with:";
+
+/// The lines of `packed-refs` that name refs.
+fn packed_lines(packed: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let lines = packed.split(|b| *b == b'\n');
+    lines.filter(|line| !line.is_empty() && !line.starts_with(b"#") && !line.starts_with(b"^"))
+}
 
 /// What a line of `packed-refs` says.
 fn parse_packed(line: &[u8], format: ObjectFormat) -> Option<(ObjectId, &[u8])> {
@@ -171,17 +183,17 @@ impl OnDisk {
         Ok(())
     }
 
+    /// The first line of `packed-refs` that says nothing which is understood here.
+    pub(crate) fn unreadable_line(&self, format: ObjectFormat) -> Option<String> {
+        let mut lines = self.packed.iter().flat_map(|packed| packed_lines(packed));
+        let line = lines.find(|line| parse_packed(line, format).is_none())?;
+        Some(String::from_utf8_lossy(line).into_owned())
+    }
+
     /// The refs, HEAD included. Notes in `broken` what is none.
     pub(crate) fn refs(&mut self, format: ObjectFormat) -> Refs {
         let mut refs = BTreeMap::new();
-        for line in self
-            .packed
-            .iter()
-            .flat_map(|packed| packed.split(|b| *b == b'\n'))
-        {
-            if line.is_empty() || line.starts_with(b"#") || line.starts_with(b"^") {
-                continue;
-            }
+        for line in self.packed.iter().flat_map(|packed| packed_lines(packed)) {
             match parse_packed(line, format) {
                 Some((id, name)) => {
                     refs.insert(RefName::new(name), Target::At(id));
@@ -218,10 +230,7 @@ impl OnDisk {
         if !packed.starts_with(PACKED_REFS_HEAD) || !packed.ends_with(b"\n") {
             return Some(format!("{PACKED_REFS} is cut off"));
         }
-        let lines = packed
-            .split(|b| *b == b'\n')
-            .filter(|line| !line.is_empty() && !line.starts_with(b"#") && !line.starts_with(b"^"));
-        for line in lines {
+        for line in packed_lines(packed) {
             let name = parse_packed(line, format).map(|(_, name)| name);
             if !name.is_some_and(|name| name.starts_with(b"refs/")) {
                 let line = String::from_utf8_lossy(line);
@@ -242,6 +251,12 @@ impl OnDisk {
 fn parse_id(hex: &[u8], format: ObjectFormat) -> Option<ObjectId> {
     let id = ObjectId::from_hex(hex).ok()?;
     (id.kind() == format && !id.is_null()).then_some(id)
+}
+
+/// Whether a file's content is that of a loose ref, whatever the objects are named by.
+fn is_ref(content: &[u8]) -> bool {
+    let formats = [ObjectFormat::Sha1, ObjectFormat::Sha256];
+    (formats.into_iter()).any(|format| parse_loose(content, format).is_some())
 }
 
 /// A loose ref: an id, or `ref: ` and a name.
@@ -285,8 +300,10 @@ pub(crate) fn write(
             disk.sync_dir(above)?;
         }
     }
-    for name in there.loose.keys() {
-        if !wanted.loose.contains_key(name) {
+    for (name, content) in &there.loose {
+        // What is no ref and stands for none of ours is not ours to remove.
+        let may_go = is_ref(content) || wanted.has_packed(name);
+        if may_go && !wanted.loose.contains_key(name) {
             let path = dir.join(path_of(name));
             let lock = locked(&path);
             drop(disk.open(&lock, Open::New)?);

@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use govc_engine::journal::{Journal, Moment, Packs};
@@ -306,6 +306,101 @@ fn a_pack_is_durable_before_it_is_named_and_leaves_nothing_when_it_is_not() {
     drop(dropped);
     let packs = root.path().join("a.git/objects/pack");
     assert_eq!(std::fs::read_dir(&packs).unwrap().count(), 0);
+}
+
+/// Files below `folder`, with their contents.
+fn files(folder: &Path) -> std::collections::BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = std::collections::BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false => drop(found.insert(path.clone(), std::fs::read(&path).unwrap())),
+        }
+    }
+    found
+}
+
+#[test]
+fn what_cannot_be_adopted_whole_is_left_as_it_is() {
+    type Spoil<'a> = &'a dyn Fn(&Path);
+    let dangling = |bare: &Path| {
+        std::fs::write(
+            bare.join("refs/heads/gone"),
+            format!("{}\n", "1".repeat(40)),
+        )
+        .unwrap();
+    };
+    let link = |bare: &Path, folder: &str| {
+        let (path, elsewhere) = (bare.join(folder), bare.join("elsewhere"));
+        std::fs::rename(&path, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+    };
+    let linked_pack = |bare: &Path| {
+        let packs = std::fs::read_dir(bare.join("objects/pack")).unwrap();
+        for path in packs.map(|entry| entry.unwrap().path()) {
+            let to = bare.join(path.file_name().unwrap());
+            std::fs::rename(&path, &to).unwrap();
+            std::os::unix::fs::symlink(&to, &path).unwrap();
+        }
+    };
+    let unreadable = |bare: &Path| {
+        let path = bare.join("packed-refs");
+        let mut packed = std::fs::read(&path).unwrap();
+        packed.extend_from_slice(b"what is this\n");
+        std::fs::write(&path, packed).unwrap();
+    };
+    let cases: [(&str, Spoil<'_>); 5] = [
+        ("refs/heads/gone names 1111", &dangling),
+        ("is a symbolic link", &linked_pack),
+        ("refs/heads is a symbolic link", &|bare| {
+            link(bare, "refs/heads")
+        }),
+        ("objects/pack is a symbolic link", &|bare| {
+            link(bare, "objects/pack")
+        }),
+        ("\"what is this\" is no ref", &unreadable),
+    ];
+    for (why, spoil) in cases {
+        let root = tempfile::tempdir().unwrap();
+        git(root.path(), &["init", "-q", "work"]);
+        let work = root.path().join("work");
+        git(&work, &["commit", "-q", "--allow-empty", "-m", "one"]);
+        let bare = root.path().join("data/old.git");
+        let to = ["clone", "-q", "--bare", "work", "data/old.git"];
+        git(root.path(), &to);
+        git(&bare, &["repack", "-adq"]);
+        git(&bare, &["pack-refs", "--all"]);
+        spoil(&bare);
+        let before = files(&bare);
+        let (store, recovered) = open(&root.path().join("data"));
+        let [stopped] = &recovered.stopped[..] else {
+            panic!("{why}: {recovered:?}");
+        };
+        assert!(stopped.why.contains(why), "{}", stopped.why);
+        store.close().unwrap();
+        assert!(files(&bare) == before, "{why}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_ref_is_not_removed() {
+    let root = tempfile::tempdir().unwrap();
+    git(root.path(), &["init", "-q", "work"]);
+    let work = root.path().join("work");
+    git(&work, &["commit", "-q", "--allow-empty", "-m", "one"]);
+    git(
+        root.path(),
+        &["clone", "-q", "--bare", "work", "data/old.git"],
+    );
+    let rubbish = root.path().join("data/old.git/refs/heads/topic");
+    std::fs::write(&rubbish, "rubbish\n").unwrap();
+    for _ in 0..2 {
+        let (store, recovered) = open(&root.path().join("data"));
+        assert_eq!(recovered.repositories.len(), 1);
+        store.close().unwrap();
+        assert_eq!(std::fs::read(&rubbish).unwrap(), b"rubbish\n");
+    }
 }
 
 #[test]

@@ -363,6 +363,7 @@ impl Pool {
                     positions.push(position);
                 }
                 Noted::At(..) | Noted::Hot => keep = false,
+                Noted::Nowhere if self.is_empty_tree(id) => keep = false,
                 Noted::Nowhere => return Err(PoolError::Missing { id: *id }),
             }
         }

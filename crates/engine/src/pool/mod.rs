@@ -208,13 +208,29 @@ impl Pool {
         }
     }
 
-    /// The object `id`, which something that exists refers to.
+    /// The object `id`, which something that exists refers to. The empty tree need not be stored
+    /// for that: git has it built in.
     ///
     /// # Errors
     /// As [`Pool::find`], and [`PoolError::Missing`].
     pub fn get(&self, id: &oid) -> Result<Object, PoolError> {
-        self.find(id)?
-            .ok_or(PoolError::Missing { id: id.to_owned() })
+        self.get_in(&self.read_cache, id)
+    }
+
+    fn get_in(&self, cache: &ReadCache, id: &oid) -> Result<Object, PoolError> {
+        match self.find_in(cache, id)? {
+            Some(object) => Ok(object),
+            None if self.is_empty_tree(id) => Ok(Object {
+                kind: ObjectKind::Tree,
+                data: Bytes::new(),
+            }),
+            None => Err(PoolError::Missing { id: id.to_owned() }),
+        }
+    }
+
+    /// Whether `id` is that of the tree that has nothing.
+    pub fn is_empty_tree(&self, id: &oid) -> bool {
+        *id == *ObjectId::empty_tree(self.format)
     }
 
     /// The content of `id`, which something that exists says is of this kind.
@@ -232,8 +248,7 @@ impl Pool {
         id: &oid,
         expected: ObjectKind,
     ) -> Result<Bytes, PoolError> {
-        let object = self.find_in(cache, id)?;
-        let object = object.ok_or(PoolError::Missing { id: id.to_owned() })?;
+        let object = self.get_in(cache, id)?;
         if object.kind != expected {
             let (id, found) = (id.to_owned(), object.kind);
             return Err(PoolError::WrongKind {

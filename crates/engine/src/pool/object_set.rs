@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use govc_git::{ObjectId, ObjectKind, oid};
 use hashbrown::{HashMap, HashSet};
 
 use super::pack_list::{PackList, PoolPack};
 use super::receiver::Receiver;
 use super::{CommitNumber, Pool, PoolError};
+use crate::{NewObject, ObjectBody};
 
 /// Objects to be sent: a bit for each object of each pack, and the hot ones by name.
 ///
@@ -284,8 +286,19 @@ impl<'p> SetBuilder<'p> {
         }
         // It may have gone from the hot map into a pack that is younger than this list.
         self.list = self.pool.packs.load_full();
-        self.add_packed(id)
-            .ok_or(PoolError::Missing { id: id.to_owned() })
+        match self.add_packed(id) {
+            Some(added) => Ok(added),
+            None if self.pool.is_empty_tree(id) => {
+                // Commits of it that git made need not have it; whoever receives them is sent it.
+                self.pool.insert(&[NewObject {
+                    id: id.to_owned(),
+                    kind: ObjectKind::Tree,
+                    body: ObjectBody::Whole(Bytes::new()),
+                }])?;
+                self.add(id, ObjectKind::Tree)
+            }
+            None => Err(PoolError::Missing { id: id.to_owned() }),
+        }
     }
 
     /// `None` when it is in no pack.

@@ -180,6 +180,11 @@ impl PushDecoder {
         Ok(true)
     }
 
+    /// What the client has said about itself so far.
+    pub fn capabilities_so_far(&self) -> &PushCapabilities {
+        &self.request.capabilities
+    }
+
     /// The push that was read, when its input is at the pack or at its end. Without commands it
     /// asks for nothing: `0000` alone is how clients try whether they may push.
     ///
@@ -364,6 +369,17 @@ pub fn write_answer(
         out.extend_from_slice(pktline::FLUSH);
     } else if capabilities.report_status {
         write_report(out, report);
+    }
+}
+
+/// Tells that there is no push, and why: in the side-band, where the client listens to it.
+pub fn write_refusal(out: &mut Vec<u8>, capabilities: &PushCapabilities, error: &ProtocolError) {
+    let text = error.to_string();
+    if capabilities.side_band {
+        sideband::write(out, Band::Error, text.as_bytes());
+        out.extend_from_slice(pktline::FLUSH);
+    } else {
+        pktline::write_error(out, &text);
     }
 }
 

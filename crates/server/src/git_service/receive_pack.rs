@@ -14,7 +14,9 @@ use govc_engine::{Cause, CauseKind, Repository, Via};
 use govc_git::object_id::hash_object;
 use govc_git::pack::Stage;
 use govc_git::wire::ProtocolError;
-use govc_git::wire::receive::{PushDecoder, PushLimits, PushRequest, Report, write_answer};
+use govc_git::wire::receive::{
+    PushCapabilities, PushDecoder, PushLimits, PushRequest, Report, write_answer, write_refusal,
+};
 use govc_git::wire::sideband::{self, Band};
 use govc_git::{ObjectFormat, ObjectKind};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -74,14 +76,14 @@ pub(crate) async fn answer(
     let format = repository.pool().format();
     let (request, rest) = match read(&mut input, format, push_limits).await? {
         Ok(read) => read,
-        Err(error) => return Ok(Reply::error_line(&error)),
+        Err(refusal) => return Ok(refusal),
     };
     if request.commands.is_empty() {
         return Ok(Reply::nothing());
     }
     let signed = match signed(app, &repository, &request, nonce) {
         Ok(signed) => signed,
-        Err(error) => return Ok(Reply::error_line(&error)),
+        Err(error) => return Ok(refusal(&request.capabilities, &error)),
     };
     let own = repository.snapshot().record.settings.quotas.push_bytes;
     let limits = ReceiveLimits {
@@ -145,20 +147,30 @@ async fn read(
     input: &mut impl Input,
     format: ObjectFormat,
     limits: PushLimits,
-) -> Result<Result<(PushRequest, Bytes), ProtocolError>, Failure> {
+) -> Result<Result<(PushRequest, Bytes), Reply>, Failure> {
     let mut decoder = PushDecoder::new(format, limits);
+    let mut rest = Bytes::new();
     while let Some(piece) = input.next().await? {
         let mut bytes = &piece[..];
         match decoder.read(&mut bytes) {
             Ok(false) => {}
             Ok(true) => {
-                let rest = piece.slice_ref(bytes);
-                return Ok(decoder.finish().map(|request| (request, rest)));
+                rest = piece.slice_ref(bytes);
+                break;
             }
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok(Err(refusal(decoder.capabilities_so_far(), &error))),
         }
     }
-    Ok(decoder.finish().map(|request| (request, Bytes::new())))
+    let capabilities = decoder.capabilities_so_far().clone();
+    let push = decoder.finish().map(|request| (request, rest));
+    Ok(push.map_err(|error| refusal(&capabilities, &error)))
+}
+
+/// What a client is told that asked for no push.
+fn refusal(capabilities: &PushCapabilities, error: &ProtocolError) -> Reply {
+    let mut out = Vec::new();
+    write_refusal(&mut out, capabilities, error);
+    out.into()
 }
 
 /// Reads the pack, into memory or beside it; or says which limit it is over.

@@ -235,6 +235,7 @@ impl Store {
                 return Err(refused(why));
             }
         }
+        check_links(disk, dir)?;
         disk::create_dirs(disk, &dir.join("objects/info"))?;
         disk::create_dirs(disk, &dir.join(directory::PACKS))?;
 
@@ -251,6 +252,9 @@ impl Store {
         for pack in &packs {
             open_pack(disk, dir, *pack)?;
         }
+        if let Some(line) = there.unreadable_line(format) {
+            return Err(refused(format!("in packed-refs \"{line}\" is no ref")));
+        }
         let found = there.refs(format);
         notes.extend(there.broken.iter().map(|what| {
             format!(
@@ -259,6 +263,7 @@ impl Store {
             )
         }));
         let objects = Objects::new(disk, dir, packs.clone());
+        check_targets(&found, &objects)?;
         let nothing = Refs::default();
         let mut edits = changes(&nothing, &found, &nothing, &objects, dir, notes)?;
         let has_head = |edit: &EntryEdit| matches!(edit, EntryEdit::Ref { name, .. } if name.as_bytes() == b"HEAD");
@@ -384,6 +389,45 @@ fn index_packs(
                 path.display()
             )),
             Err(error) => notes.push(format!("{} is passed over: {error}", path.display())),
+        }
+    }
+    Ok(())
+}
+
+/// Refs and objects behind symbolic links are not seen: a repository that has some would lose them.
+fn check_links(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    let mut folders = vec![PathBuf::from("refs"), PathBuf::from("objects")];
+    while let Some(folder) = folders.pop() {
+        for entry in disk.list(&dir.join(&folder))? {
+            let path = folder.join(&entry.name);
+            match entry.kind {
+                FileKind::Other => {
+                    return Err(refused(format!(
+                        "{} is a symbolic link: what it leads to has to be there itself",
+                        path.display()
+                    )));
+                }
+                FileKind::Dir if path.components().count() < LINKS_DEPTH_MAX => folders.push(path),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Nobody has refs in so many folders.
+const LINKS_DEPTH_MAX: usize = 32;
+
+/// A ref whose object is not there would be lost with the first change.
+fn check_targets(found: &Refs, objects: &Objects<'_>) -> io::Result<()> {
+    for (name, target) in found.iter() {
+        if let Target::At(id) = target
+            && objects.kind(id)?.is_none()
+        {
+            return Err(refused(format!(
+                "{name} names {id}, which is not there: `git fsck` says what else is missing, and \
+                 `git update-ref -d {name}` gives the ref up"
+            )));
         }
     }
     Ok(())

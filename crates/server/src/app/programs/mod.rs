@@ -388,7 +388,10 @@ impl Programs {
             status,
             said,
             timed_out,
-        } = ended.map_err(AppError::internal)?;
+        } = ended.map_err(|error| {
+            tracing::error!(hook = %program.display(), %error, "a hook cannot be run");
+            refusal(name, &format!("cannot run hooks/{name}: {error}"))
+        })?;
         if timed_out {
             let limit = self.app.config().hooks.run_timeout.get();
             let why = format!(
