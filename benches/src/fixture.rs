@@ -127,9 +127,12 @@ fn write_lifelike(out: &mut dyn Write, commits: usize) -> std::io::Result<()> {
         for file in touched {
             // Functions are written anew, not lines here and there.
             for _ in 0..1 + random.below(6) {
-                let first = random.below(LINES);
-                let last = LINES.min(first + 10 + random.below(40));
-                files[file][first..last].fill_with(|| random.next());
+                let lines = &mut files[file];
+                let first = random.below(lines.len());
+                let last = lines.len().min(first + 10 + random.below(40));
+                // It grows, as files do: so git finds the version before it beside it.
+                let new: Vec<u64> = (first..=last).map(|_| random.next()).collect();
+                lines.splice(first..last, new);
             }
             text.clear();
             for line in &files[file] {
