@@ -158,3 +158,41 @@ fn a_clone_names_the_branch_that_head_names() {
         assert_eq!(git.run("-C bob symbolic-ref HEAD"), "refs/heads/trunk");
     }
 }
+
+#[test]
+fn a_branch_from_the_same_place_is_met_there() {
+    let server = TestServer::with_repo("hello");
+    let git = Git::new();
+    let url = server.git_url("hello");
+    git.run(&format!("clone -q {url} ada"));
+    git.commit("ada", "a", "a");
+    git.run("-C ada branch topic");
+    let main = git.commit("ada", "b", "b");
+    git.run("-C ada checkout -q topic");
+    let topic = git.commit("ada", "c", "c");
+    git.run("-C ada push -q origin main topic");
+    let line = |text: String| format!("{:04x}{text}\n", text.len() + 5);
+    let [command, want, have] = [
+        line("command=fetch".to_owned()),
+        line(format!("want {main}")),
+        line(format!("have {topic}")),
+    ];
+    let request = format!("{command}0001{want}{have}0000").into_bytes();
+    let http = server.http();
+    let ours = http
+        .request("POST", "/hello.git/git-upload-pack")
+        .header("content-type", "application/x-git-upload-pack-request")
+        .header("git-protocol", "version=2")
+        .body(request.clone());
+    let ours = http.send(ours).body;
+    git.write("request", &request);
+    let request = std::fs::File::open(git.path("request")).expect("it was written");
+    let mut theirs = git.command("git");
+    theirs.env("GIT_PROTOCOL", "version=2").stdin(request);
+    let theirs = theirs.args(["upload-pack", "--stateless-rpc", "ada"]);
+    let theirs = theirs.output().expect("git runs").stdout;
+    for answer in [ours, theirs] {
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.contains("ready\n0001"), "{answer}");
+    }
+}

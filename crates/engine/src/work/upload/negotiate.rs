@@ -242,7 +242,10 @@ fn all_reach(view: &View, wants: &[ObjectId], haves: &[ObjectId]) -> Result<bool
     };
     let mut theirs = HashSet::new();
     for have in haves {
-        theirs.extend(number(have)?);
+        let Some(have) = number(have)? else { continue };
+        // Who has a commit has its parents: a branch from the same place has met it there.
+        theirs.extend(graph.parents(have));
+        theirs.insert(have);
     }
     let Some(lowest) = theirs.iter().map(|have| graph.generation(*have)).min() else {
         return Ok(false);
