@@ -428,6 +428,36 @@ fn a_client_that_stays_on_the_line_gets_its_report_and_one_that_breaks_off_chang
 }
 
 #[test]
+fn a_session_that_is_refused_ends_as_git_s_programs_do() {
+    let story = Story::new();
+    story.server.create("hello");
+    let git = &story.git;
+    git.run("init -q work");
+    git.commit("work", "a", "a");
+    git.run(&format!(
+        "-C work push -q {} main",
+        story.server.ssh_url("hello")
+    ));
+    let nobodys = "1".repeat(40);
+    let want = format!("0032want {nobodys}\n00000009done\n");
+    let long = format!("{nobodys} {nobodys} refs/heads/{}", "x".repeat(2_000));
+    let push = format!("{:04x}{long}0000", long.len() + 4);
+    for (service, said) in [("git-upload-pack", &want), ("git-receive-pack", &push)] {
+        let mut ssh = story.ssh("ada", &["-T"]);
+        ssh.arg(format!("{service} '/hello.git'"));
+        let ssh = ssh.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = ssh.spawn().expect("ssh runs");
+        let mut stdin = child.stdin.take().expect("piped");
+        stdin.write_all(said.as_bytes()).expect("it is sent");
+        drop(stdin);
+        let output = child.wait_with_output().expect("it ends");
+        let answer = String::from_utf8_lossy(&output.stdout);
+        assert!(answer.contains("ERR "), "{answer}");
+        assert_eq!(output.status.code(), Some(128), "{service}");
+    }
+}
+
+#[test]
 fn shallow_and_partial_clones_are_those_that_git_makes() {
     for version in [0, 1, 2] {
         let Story { server, git } = Story::speaking(Some(version));

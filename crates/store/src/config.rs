@@ -203,7 +203,7 @@ impl Taken {
                     && set(&mut rules.reachable_wants, flag)
                     && flag == Some(Some(false))
             }
-            "packobjectshook" => false,
+            "packobjectshook" | "blobpackfileuri" => false,
             _ => true,
         }
     }

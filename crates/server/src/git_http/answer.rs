@@ -127,7 +127,7 @@ pub(super) fn answer(content_type: &'static str, body: impl Into<Body>) -> Respo
 /// What a service answered, as a body.
 pub(super) fn reply(content_type: &'static str, reply: Reply) -> Response {
     match reply {
-        Reply::Whole(whole) => answer(content_type, whole),
+        Reply::Whole(whole) | Reply::Refusal(whole) => answer(content_type, whole),
         Reply::Pieces(pieces) => {
             let pieces = pieces.map(Ok::<_, Infallible>);
             answer(content_type, Body::from_stream(pieces))

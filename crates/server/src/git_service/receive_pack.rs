@@ -170,7 +170,7 @@ async fn read(
 fn refusal(capabilities: &PushCapabilities, error: &ProtocolError) -> Reply {
     let mut out = Vec::new();
     write_refusal(&mut out, capabilities, error);
-    out.into()
+    Reply::Refusal(out.into())
 }
 
 /// Reads the pack, into memory or beside it; or says which limit it is over.

@@ -13,6 +13,8 @@ pub(crate) type Pieces = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
 pub(crate) enum Reply {
     /// All of it, at once.
     Whole(Bytes),
+    /// That the conversation is over, and why: a program of git's would fail here.
+    Refusal(Bytes),
     /// Piece by piece: the next one is made when the one before was taken.
     Pieces(Pieces),
 }
@@ -27,7 +29,7 @@ impl Reply {
     pub(crate) fn error_line(error: &impl ToString) -> Reply {
         let mut out = Vec::new();
         pktline::write_error(&mut out, &error.to_string());
-        out.into()
+        Reply::Refusal(out.into())
     }
 
     /// Pieces from a stream.

@@ -269,7 +269,7 @@ impl Voice {
         }
         let mut out = Vec::new();
         sideband::write(&mut out, Band::Error, why.to_string().as_bytes());
-        out.into()
+        Reply::Refusal(out.into())
     }
 }
 

@@ -52,6 +52,7 @@ pub(super) async fn run(
         Asked::Other => Some((1, no_shell(&caller))),
     };
     let status = match refused {
+        None if talk.has_refused() => FATAL,
         None => 0,
         Some((status, text)) => {
             // Who is gone is not told.

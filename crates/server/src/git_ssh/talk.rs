@@ -33,6 +33,7 @@ pub(super) struct Talk {
     listen_patience: Duration,
     write_patience: Duration,
     pack: Option<PackEnd>,
+    has_refused: bool,
 }
 
 /// What the client said.
@@ -105,6 +106,7 @@ impl Talk {
             listen_patience: listen,
             write_patience: write,
             pack: None,
+            has_refused: false,
         }
     }
 
@@ -138,6 +140,11 @@ impl Talk {
     /// Whether the client said anything so far.
     pub(super) fn has_begun(&self) -> bool {
         self.heard.has_begun
+    }
+
+    /// Whether the client was told that the conversation is over, and why.
+    pub(super) fn has_refused(&self) -> bool {
+        self.has_refused
     }
 
     /// Tells the person at the other end.
@@ -205,6 +212,10 @@ impl Duplex for Talk {
     async fn reply(&mut self, reply: Reply) -> Result<(), InputError> {
         let mut pieces = match reply {
             Reply::Whole(whole) => return self.write(None, whole).await,
+            Reply::Refusal(why) => {
+                self.has_refused = true;
+                return self.write(None, why).await;
+            }
             Reply::Pieces(pieces) => pieces,
         };
         let mut gathered = BytesMut::new();
