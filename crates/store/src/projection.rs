@@ -302,7 +302,8 @@ pub(crate) fn write(
     }
     for (name, content) in &there.loose {
         // What is no ref and stands for none of ours is not ours to remove.
-        let may_go = is_ref(content) || wanted.has_packed(name);
+        let is_ours = name.as_bytes() == b"HEAD" || wanted.has_packed(name);
+        let may_go = is_ours || is_ref(content);
         if may_go && !wanted.loose.contains_key(name) {
             let path = dir.join(path_of(name));
             let lock = locked(&path);
