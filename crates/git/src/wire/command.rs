@@ -146,7 +146,10 @@ impl RequestDecoder {
                 (Place::Capabilities | Place::Arguments, Line::Flush) => {
                     self.end_capabilities()?;
                     self.place = Place::End;
-                    let command = self.command.take().ok_or(ProtocolError::NoCommand)?;
+                    let mut command = self.command.take().ok_or(ProtocolError::NoCommand)?;
+                    if let Command::Fetch(request) = &mut command {
+                        request.shrink_to_fit();
+                    }
                     return Ok(Some(Request {
                         command,
                         agent: self.agent.take(),

@@ -95,6 +95,13 @@ impl FetchRequest {
         Ok(())
     }
 
+    /// Gives back the memory that its lists grew ahead of what came: many clients at once each hold
+    /// one until their packs are counted.
+    pub(super) fn shrink_to_fit(&mut self) {
+        self.wants.shrink_to_fit();
+        self.haves.shrink_to_fit();
+    }
+
     /// Whether it names anything that it wants.
     pub fn wants_something(&self) -> bool {
         !self.wants.is_empty() || !self.wanted_refs.is_empty()
