@@ -133,7 +133,10 @@ impl UploadDecoder {
                 Line::Data(_) => line.text().unwrap_or_default(),
                 Line::Flush => {
                     return Ok(Some(match self.wants.take() {
-                        Some(wants) => Said::Wants(wants),
+                        Some(mut wants) => {
+                            wants.fetch.shrink_to_fit();
+                            Said::Wants(wants)
+                        }
                         None => Said::Flush,
                     }));
                 }
